@@ -1,0 +1,145 @@
+//! Frames on disk against the simulator's counters: every access unit of a simulated camera carries a number.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use recorder::format::read::{StoredFragment, record, scan};
+use recorder::format::{Kind, SegmentHeader};
+use sim::counter::find_counter_in_unit;
+use vms_core::Codec;
+
+/// One recorded frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The simulator's counter.
+    pub number: u64,
+    /// When the simulator sent it, wall µs.
+    pub sent_us: i64,
+}
+
+/// Everything that one camera has on disk.
+#[derive(Clone, Debug, Default)]
+pub struct Footage {
+    /// In order of number.
+    pub frames: Vec<Frame>,
+    /// Frames recorded twice.
+    pub doubled: u64,
+}
+
+/// A run of numbers that is not on disk between two that are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// First number that is missing.
+    pub first: u64,
+    /// How many are missing.
+    pub frames: u64,
+    /// From the last frame before to the first frame after, by the simulator's clock, µs.
+    pub span_us: i64,
+    /// When the last frame before was sent, wall µs.
+    pub since_us: i64,
+}
+
+impl Footage {
+    /// Holes between the first and the last recorded frame.
+    pub fn holes(&self) -> Vec<Hole> {
+        let pairs = self.frames.iter().zip(self.frames.iter().skip(1));
+        pairs
+            .filter(|(before, after)| after.number > before.number + 1)
+            .map(|(before, after)| Hole {
+                first: before.number + 1,
+                frames: after.number - before.number - 1,
+                span_us: after.sent_us - before.sent_us,
+                since_us: before.sent_us,
+            })
+            .collect()
+    }
+}
+
+/// What a walk over the footage found.
+#[derive(Debug, Default)]
+pub struct Walk {
+    /// By the simulator's camera number.
+    pub cameras: BTreeMap<u32, Footage>,
+    /// Segment files read.
+    pub segments: u64,
+    /// Files that do not parse, with the reason.
+    pub damaged: Vec<String>,
+    /// Access units without a counter.
+    pub unmarked: u64,
+}
+
+/// Reads every segment under `dir`, closed or not.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn walk(dir: &Path) -> anyhow::Result<Walk> {
+    let mut found = Walk::default();
+    for path in segment_files(dir)? {
+        found.segments += 1;
+        if let Err(error) = read_segment(&path, &mut found) {
+            found.damaged.push(format!("{}: {error:#}", path.display()));
+        }
+    }
+    for footage in found.cameras.values_mut() {
+        let before = footage.frames.len();
+        footage.frames.sort_by_key(|frame| frame.number);
+        footage.frames.dedup_by_key(|frame| frame.number);
+        footage.doubled = u64::try_from(before - footage.frames.len())?;
+    }
+    Ok(found)
+}
+
+fn segment_files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let (mut files, mut folders) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().contains(".blf") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_segment(path: &Path, found: &mut Walk) -> anyhow::Result<()> {
+    let file = File::open(path)?;
+    let scanned = scan(&file)?;
+    let header: &SegmentHeader = &scanned.header;
+    let codec = scanned.parameters.first().map_or(Codec::H264, |sets| sets.codec);
+    for entry in &scanned.entries {
+        let raw = record(&file, header.segment, entry.at)?;
+        if raw.kind != Kind::Fragment {
+            anyhow::bail!("the table names a record that is no fragment");
+        }
+        let fragment = StoredFragment::parse(&raw.body).context("a fragment does not parse")?;
+        for unit in fragment.units(header.epoch) {
+            match find_counter_in_unit(codec, &unit.payload) {
+                Some(counter) => {
+                    let footage = found.cameras.entry(counter.camera).or_default();
+                    footage.frames.push(Frame { number: counter.frame, sent_us: counter.sent_at.micros });
+                }
+                None => found.unmarked += 1,
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_are_counted_exactly() {
+        let frame = |number: u64| Frame { number, sent_us: i64::try_from(number).unwrap() * 40_000 };
+        let footage = Footage { frames: [1, 2, 5, 6, 9].map(frame).to_vec(), doubled: 0 };
+        let seen: Vec<_> = footage.holes().iter().map(|hole| (hole.first, hole.frames, hole.span_us)).collect();
+        assert_eq!(seen, [(3, 2, 120_000), (7, 2, 120_000)]);
+    }
+}

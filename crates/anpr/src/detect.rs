@@ -1,0 +1,189 @@
+//! Plates in pictures: batches through the detector, then non-maximum suppression, in pixels of the picture.
+
+use std::cmp::Ordering;
+
+use ort::value::TensorRef;
+
+use crate::frame::Frame;
+use crate::letterbox::{self, Placement, Region};
+use crate::model::{Model, ModelError};
+use crate::num;
+use crate::rectify::{self, Quad};
+
+/// Numbers in one row of the detector's output: score, box, four corners.
+const ROW: usize = 13;
+
+/// Two boxes that overlap more than this are one plate.
+const OVERLAP_MAX: f32 = 0.4;
+
+/// Candidates of one picture that suppression looks at: bounds its square cost on a picture full of false plates.
+const CANDIDATES_MAX: usize = 300;
+
+/// Plates of one picture that are read at most, best first.
+pub const PLATES_MAX: usize = 32;
+
+/// One plate found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detection {
+    /// Probability that it is a plate, 0..=1.
+    pub score: f32,
+    /// `x0, y0, x1, y1`, pixels.
+    pub bounds: [f32; 4],
+    /// Corners of the plate, pixels.
+    pub quad: Quad,
+}
+
+/// Overlap of two boxes: intersection over union.
+pub fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {
+    let w = (a[2].min(b[2]) - a[0].max(b[0])).max(0.0);
+    let h = (a[3].min(b[3]) - a[1].max(b[1])).max(0.0);
+    let area = |r: &[f32; 4]| (r[2] - r[0]).max(0.0) * (r[3] - r[1]).max(0.0);
+    let union = area(a) + area(b) - w * h;
+    if union > 0.0 { w * h / union } else { 0.0 }
+}
+
+/// What the detector is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The picture.
+    pub frame: &'a Frame,
+    /// Which part of it.
+    pub region: Region,
+    /// Never enlarge by more than this.
+    pub scale_max: f32,
+}
+
+impl<'a> Ask<'a> {
+    /// The whole picture; a small one is enlarged at most two times.
+    pub fn whole(frame: &'a Frame) -> Self {
+        Self { frame, region: Region::whole(frame), scale_max: 2.0 }
+    }
+}
+
+/// The detector with its input buffer.
+#[derive(Debug)]
+pub struct Detector {
+    model: Model,
+    width: usize,
+    height: usize,
+    input: Vec<f32>,
+}
+
+impl Detector {
+    /// For inputs of `width`×`height`, rounded up to multiples of 32.
+    pub fn new(model: Model, width: usize, height: usize) -> Self {
+        let round = |v: usize| v.max(32).div_ceil(32) * 32;
+        Self { model, width: round(width), height: round(height), input: Vec::new() }
+    }
+
+    /// Name and version of the model.
+    pub fn label(&self) -> String {
+        self.model.card.label()
+    }
+
+    /// Plates in each picture, best first.
+    ///
+    /// # Errors
+    /// [`ModelError::Runtime`].
+    pub fn run(&mut self, asks: &[Ask<'_>]) -> Result<Vec<Vec<Detection>>, ModelError> {
+        if asks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let each = 3 * self.width * self.height;
+        self.input.resize(each * asks.len(), 0.0);
+        let mut places = Vec::with_capacity(asks.len());
+        for (ask, slot) in asks.iter().zip(self.input.chunks_exact_mut(each)) {
+            let place = Placement::fit(ask.region, self.width, self.height, ask.scale_max);
+            letterbox::fill(ask.frame, &place, self.width, slot);
+            places.push(place);
+        }
+        let shape = [asks.len(), 3, self.height, self.width];
+        let score_min = self.model.card.score_min;
+        let tensor = TensorRef::from_array_view((shape, self.input.as_slice()))?;
+        let outputs = self.model.session.run(ort::inputs!["image" => tensor])?;
+        let missing = || ModelError::Runtime("the detector gave no `pred`".to_owned());
+        let (shape, rows) = outputs.get("pred").ok_or_else(missing)?.try_extract_tensor::<f32>()?;
+        if shape.last().copied() != i64::try_from(ROW).ok() || rows.len() % (asks.len() * ROW) != 0 {
+            return Err(ModelError::Runtime("the detector's `pred` has another shape".to_owned()));
+        }
+        let per_picture = (rows.len() / asks.len()).max(ROW);
+        let found = rows.chunks(per_picture).zip(&places).map(|(rows, place)| {
+            let kept = rows.as_chunks::<ROW>().0.iter().filter(|row| row.first().is_some_and(|s| *s >= score_min));
+            suppress(kept.map(|row| detection(row, place)).collect())
+        });
+        Ok(found.collect())
+    }
+}
+
+fn detection(row: &[f32; ROW], place: &Placement) -> Detection {
+    let [score, x0, y0, x1, y1, ax, ay, bx, by, cx, cy, dx, dy] = *row;
+    let ((x0, y0), (x1, y1)) = (place.back(x0, y0), place.back(x1, y1));
+    let quad = [place.back(ax, ay), place.back(bx, by), place.back(cx, cy), place.back(dx, dy)];
+    let bounds = [x0, y0, x1, y1];
+    Detection { score, bounds, quad: if plausible(&quad, &bounds) { quad } else { quad_of(&bounds) } }
+}
+
+/// Corners that are not those of a plate in this box (a lost corner, mirrored order) are worth less than the box.
+fn plausible(quad: &Quad, bounds: &[f32; 4]) -> bool {
+    let [tl, tr, br, bl] = *quad;
+    let (w, h) = rectify::size_of(quad);
+    let ordered = tl.0 < tr.0 && bl.0 < br.0 && tl.1 < bl.1 && tr.1 < br.1;
+    let (bw, bh) = (bounds[2] - bounds[0], bounds[3] - bounds[1]);
+    ordered && w > 0.5 * bw && w < 1.6 * bw && h > 0.3 * bh && h < 1.6 * bh
+}
+
+/// A box as corners.
+pub fn quad_of(bounds: &[f32; 4]) -> Quad {
+    let [x0, y0, x1, y1] = *bounds;
+    [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+}
+
+/// Keeps the best of boxes that overlap.
+fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
+    found.retain(|d| d.bounds.iter().all(|v| v.is_finite()) && d.bounds[2] > d.bounds[0] && d.bounds[3] > d.bounds[1]);
+    found.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
+    found.truncate(CANDIDATES_MAX);
+    let mut kept: Vec<Detection> = Vec::new();
+    for candidate in found {
+        if kept.len() < PLATES_MAX && kept.iter().all(|k| iou(&k.bounds, &candidate.bounds) <= OVERLAP_MAX) {
+            kept.push(candidate);
+        }
+    }
+    kept
+}
+
+/// Whether a plate's box touches the edge of the picture, so that part of it may be cut off.
+pub fn touches_edge(frame: &Frame, bounds: &[f32; 4]) -> bool {
+    let (w, h) = (num::real(frame.width()), num::real(frame.height()));
+    bounds[0] < 2.0 || bounds[1] < 2.0 || bounds[2] > w - 2.0 || bounds[3] > h - 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(score: f32, x: f32) -> Detection {
+        let bounds = [x, 0.0, x + 10.0, 4.0];
+        Detection { score, bounds, quad: quad_of(&bounds) }
+    }
+
+    #[test]
+    fn the_best_of_overlapping_boxes_stays() {
+        let nan = Detection { bounds: [f32::NAN, 0.0, 1.0, 1.0], ..at(0.99, 0.0) };
+        let kept = suppress(vec![at(0.5, 1.0), at(0.9, 0.0), at(0.7, 20.0), at(0.6, 7.0), nan]);
+        let scores: Vec<f32> = kept.iter().map(|d| d.score).collect();
+        assert_eq!(scores, [0.9, 0.7, 0.6]);
+        assert!((iou(&[0.0, 0.0, 10.0, 4.0], &[5.0, 0.0, 15.0, 4.0]) - 1.0 / 3.0).abs() < 1e-6);
+        assert_eq!(iou(&[0.0; 4], &[0.0; 4]), 0.0);
+    }
+
+    #[test]
+    fn corners_out_of_order_give_way_to_the_box() {
+        let place = Placement::fit(Region { x: 0.0, y: 0.0, w: 640.0, h: 384.0 }, 640, 384, 1.0);
+        let good = [0.9, 10.0, 10.0, 110.0, 40.0, 10.0, 12.0, 110.0, 10.0, 110.0, 38.0, 10.0, 40.0];
+        assert_eq!(detection(&good, &place).quad[0], (10.0, 12.0));
+        let mut mirrored = good;
+        mirrored.swap(5, 7);
+        assert_eq!(detection(&mirrored, &place).quad[0], (10.0, 10.0));
+    }
+}

@@ -1,0 +1,209 @@
+//! One camera's plates over time: tracks, the picture worth keeping of each, and which passages are told. No IO, no clock.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use vms_core::{MonoTime, WallTime};
+
+use crate::engine::{Engine, Seen};
+use crate::frame::Frame;
+use crate::fuse::{Fused, Look};
+use crate::rectify::Quad;
+use crate::track::{Observation, Track, Tracker, distance};
+
+/// The same text seen again within this time of its last look is the same passage (a queue, a bus that hid the car).
+const REPEAT_QUIET_US: u64 = 20_000_000;
+
+/// Texts remembered for that; the oldest gives way.
+const RECENT_MAX: usize = 256;
+
+/// One look alone makes a read from this confidence on; else two are needed.
+const ONE_LOOK_MIN: f64 = 0.85;
+
+/// Two texts that are both at least this sure are two vehicles, however alike.
+const CERTAIN: f64 = 0.95;
+
+/// Below this a passage is counted as unreadable and not told.
+const CONFIDENCE_MIN: f64 = 0.30;
+
+/// Pictures of one track that may become its evidence are few: only the best is held.
+#[derive(Debug, Clone)]
+struct Evidence {
+    rank: f64,
+    frame: Frame,
+    quad: Quad,
+    score: f32,
+    at: WallTime,
+}
+
+/// A passage told lately.
+#[derive(Debug)]
+struct Recent {
+    text: String,
+    confidence: f64,
+    /// Monotonic time of its last look.
+    seen: u64,
+}
+
+/// One passage to tell.
+#[derive(Debug, Clone)]
+pub struct Passage {
+    /// What was read.
+    pub fused: Fused,
+    /// Picture of the best look.
+    pub frame: Frame,
+    /// Corners in it.
+    pub quad: Quad,
+    /// Probability in it that it is a plate.
+    pub detection: f32,
+    /// Its wall time.
+    pub at: WallTime,
+}
+
+/// State of one camera.
+#[derive(Debug, Default)]
+pub struct Watcher {
+    tracker: Tracker,
+    evidence: BTreeMap<u64, Evidence>,
+    recent: VecDeque<Recent>,
+    last: MonoTime,
+    /// Passages whose plate could not be read well enough.
+    pub unreadable: u64,
+}
+
+impl Watcher {
+    /// Takes the plates of one picture.
+    pub fn observe(&mut self, mono: MonoTime, at: WallTime, frame: &Frame, seen: &[Seen]) {
+        self.last = self.last.max(mono);
+        let observation =
+            |s: &Seen| Observation { bounds: s.detection.bounds, look: s.look(mono, at) };
+        let tracks = self.tracker.update(mono, seen.iter().map(observation).collect());
+        for (track, seen) in tracks.into_iter().zip(seen) {
+            let Some(number) = track else { continue };
+            let look = seen.look(mono, at);
+            let rank = look.rank();
+            if self.evidence.get(&number).is_none_or(|held| rank > held.rank) {
+                self.evidence.insert(number, Evidence { rank, frame: frame.clone(), quad: look.quad, score: look.score, at });
+            }
+        }
+    }
+
+    /// Monotonic time of the newest picture seen.
+    pub const fn last(&self) -> MonoTime {
+        self.last
+    }
+
+    /// Whether a plate is being followed.
+    pub fn is_busy(&self) -> bool {
+        self.tracker.is_busy()
+    }
+
+    /// Passages to tell at `now`.
+    pub fn due(&mut self, now: MonoTime, engine: &Engine) -> Vec<Passage> {
+        let tracks = self.tracker.due(now);
+        let told = tracks.iter().filter_map(|track| self.tell(track, |looks| engine.fuse(looks))).collect();
+        if !self.tracker.is_busy() {
+            self.evidence.clear();
+        }
+        told
+    }
+
+    /// Ends every track and tells what is left.
+    pub fn finish(&mut self, engine: &Engine) -> Vec<Passage> {
+        let tracks = self.tracker.finish();
+        tracks.iter().filter_map(|track| self.tell(track, |looks| engine.fuse(looks))).collect()
+    }
+
+    fn tell(&mut self, track: &Track, fuse: impl Fn(&[Look]) -> Option<Fused>) -> Option<Passage> {
+        let evidence = self.evidence.remove(&track.number)?;
+        let fused = fuse(&track.looks);
+        let good = |f: &Fused| f.confidence >= CONFIDENCE_MIN && (f.looks > 1 || f.confidence >= ONE_LOOK_MIN);
+        let Some(fused) = fused.filter(good) else {
+            self.unreadable += 1;
+            return None;
+        };
+        let text = fused.plate.reveal();
+        let (first, last) = (track.first.micros, track.last.micros);
+        self.recent.retain(|known| first.saturating_sub(known.seen) <= REPEAT_QUIET_US);
+        if let Some(known) = self.recent.iter_mut().find(|known| known.is_same(text, fused.confidence)) {
+            known.seen = last;
+            return None;
+        }
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent { text: text.to_owned(), confidence: fused.confidence, seen: last });
+        let Evidence { frame, quad, score, at, .. } = evidence;
+        Some(Passage { fused, frame, quad, detection: score, at })
+    }
+}
+
+impl Recent {
+    /// Within seconds at one camera, texts that differ in one place are one vehicle read twice, unless both are certain.
+    fn is_same(&self, text: &str, confidence: f64) -> bool {
+        let certain = self.confidence.min(confidence) >= CERTAIN;
+        self.text == text || (!certain && text.len() >= 6 && distance(&self.text, text) <= 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ctc::Reading;
+    use crate::detect::{Detection, quad_of};
+    use crate::fuse::Calibration;
+    use crate::grammar::Grammar;
+
+    fn seen(x: f32, text: &str, p: f64) -> Seen {
+        let bounds = [x, 100.0, x + 90.0, 120.0];
+        let reading = Reading { candidates: vec![(text.to_owned(), p)] };
+        Seen { detection: Detection { score: 0.95, bounds, quad: quad_of(&bounds) }, reading, cut_off: false }
+    }
+
+    fn play(script: &[(u64, &[Seen])]) -> (Vec<String>, u64) {
+        let frame = Frame::from_rgb(2, 2, vec![0; 12].into()).unwrap();
+        let grammar = Grammar::built_in();
+        let calibration = Calibration::new(vec![[0.0, 0.0], [1.0, 1.0]]);
+        let mut watcher = Watcher::default();
+        let mut told = Vec::new();
+        let mut end = 0;
+        for (ms, seen) in script {
+            let mono = MonoTime { micros: ms * 1000 };
+            watcher.observe(mono, WallTime::from_micros(i64::try_from(*ms).unwrap()), &frame, seen);
+            end = mono.micros;
+            let tracks = watcher.tracker.due(mono);
+            told.extend(tracks.iter().filter_map(|t| watcher.tell(t, |l| crate::fuse::fuse(l, &grammar, &calibration))));
+        }
+        let tracks = watcher.tracker.due(MonoTime { micros: end + 2_000_000 });
+        told.extend(tracks.iter().filter_map(|t| watcher.tell(t, |l| crate::fuse::fuse(l, &grammar, &calibration))));
+        (told.into_iter().map(|p| p.fused.plate.reveal().to_owned()).collect(), watcher.unreadable)
+    }
+
+    #[test]
+    fn a_passage_is_told_once() {
+        let (a, unsure) = (vec![seen(0.0, "1ABC234", 0.9)], vec![seen(0.0, "1ABC234", 0.6)]);
+        let b = vec![seen(0.0, "2XYZ987", 0.95)];
+        let near = vec![seen(0.0, "1A8C234", 0.7)];
+        let none: Vec<Seen> = Vec::new();
+        type Case<'a> = (&'a str, Vec<(u64, &'a [Seen])>, &'a [&'a str], u64);
+        let cases: [Case<'_>; 5] = [
+            ("two looks", vec![(0, &a), (100, &a)], &["1ABC234"], 0),
+            ("one unsure look", vec![(0, &unsure)], &[], 1),
+            ("hidden for three seconds", vec![(0, &a), (100, &a), (3000, &a), (3100, &a)], &["1ABC234"], 0),
+            (
+                "read twice, once wrongly",
+                vec![(0, &a), (100, &a), (2000, &none), (3000, &near), (3100, &near)],
+                &["1ABC234"],
+                0,
+            ),
+            (
+                "two cars, and the first again half a minute later",
+                vec![(0, &a), (100, &a), (2000, &b), (2100, &b), (4000, &none), (40_000, &a), (40_100, &a)],
+                &["1ABC234", "2XYZ987", "1ABC234"],
+                0,
+            ),
+        ];
+        for (name, script, wanted, unreadable) in cases {
+            assert_eq!(play(&script), (wanted.iter().map(|t| (*t).to_owned()).collect(), unreadable), "{name}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `belfry-media anpr …`: plates in files, figures against labels, speed.
+
+mod bench;
+mod eval;
+mod read;
+mod stats;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anpr::Engine;
+use anpr::detect::Ask;
+use anpr::engine::Seen;
+use anpr::model::Runtime;
+use clap::Subcommand;
+
+use crate::reader::ModelArgs;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cmd {
+    /// Read the plates in pictures (JPEG, PNG) and films (MP4, Matroska, MPEG-TS).
+    Read(read::ReadArgs),
+    /// Measure against the labels in a folder's groundtruth.tsv.
+    Eval(eval::EvalArgs),
+    /// Measure speed.
+    Bench(bench::BenchArgs),
+}
+
+impl Cmd {
+    /// Runs to the end.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Read(args) => read::run(&args),
+            Self::Eval(args) => eval::run(&args),
+            Self::Bench(args) => bench::run(&args),
+        }
+    }
+}
+
+fn engine(args: &ModelArgs) -> anyhow::Result<Engine> {
+    let runtime = Runtime::load(&args.library(), args.threads)?;
+    Ok(Engine::open(&runtime, &args.models(), args.size.input())?)
+}
+
+/// Writes one line to standard output; the output of a command is its work, not a log.
+fn line(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+/// Now, for measuring spans.
+#[expect(clippy::disallowed_methods, reason = "this executable measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Time in detector and reader.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spent {
+    detect: Duration,
+    read: Duration,
+}
+
+/// Both models on one picture, each timed.
+fn look(engine: &mut Engine, ask: Ask<'_>, spent: &mut Spent) -> anyhow::Result<Vec<Seen>> {
+    let start = now();
+    let found = engine.detect(&[ask])?.into_iter().next().unwrap_or_default();
+    let between = now();
+    let plates: Vec<_> = found.iter().map(|d| (ask.frame, d.quad)).collect();
+    let readings = engine.read(&plates)?;
+    spent.detect += between - start;
+    spent.read += between.elapsed();
+    let seen = found.into_iter().zip(readings).map(|(detection, reading)| Seen {
+        cut_off: anpr::detect::touches_edge(ask.frame, &detection.bounds),
+        detection,
+        reading,
+    });
+    Ok(seen.collect())
+}
+
+fn ms(span: Duration) -> f64 {
+    (span.as_secs_f64() * 100_000.0).round() / 100.0
+}
+
+fn name_of(path: &Path) -> String {
+    path.display().to_string()
+}

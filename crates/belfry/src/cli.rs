@@ -1,0 +1,140 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Belfry: shared video surveillance with number-plate recognition, for a region.
+#[derive(Debug, Parser)]
+#[command(name = "belfry", version, propagate_version = true)]
+pub(crate) struct Args {
+    /// Configuration file.
+    #[arg(long, global = true, default_value = "belfry.toml", env = "BELFRY_CONFIG")]
+    pub(crate) config: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start every role on this machine and keep them running.
+    Run,
+    /// Start everything with a simulated town and a registry stub, made for looking around.
+    Demo(DemoArgs),
+    /// Run one role in this process (what `run` and the systemd units start).
+    Role(RoleArgs),
+    /// Print the embedded default configuration, or check a file.
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// Bring the central database up to date.
+    Migrate,
+    /// Make the first administrator of an empty installation and print the one-time password.
+    FirstAdministrator {
+        /// Name for logging in.
+        #[arg(default_value = "admin")]
+        user_name: String,
+    },
+    /// Cameras: list, add, import, probe, remove.
+    Camera(crate::camera::CameraArgs),
+    /// Play the vehicle registry for tests and demonstrations.
+    RegistryStub(RegistryArgs),
+    /// Read plates in pictures and films (handed over to `belfry-media`).
+    Anpr {
+        /// Arguments for `belfry-media anpr`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
+    /// Simulated cameras and traffic (handed over to `belfry-media`).
+    Sim {
+        /// Arguments for `belfry-media sim`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
+    /// Print completions for a shell.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `belfry demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Where the demo keeps its state.
+    #[arg(long, default_value = ".demo")]
+    pub(crate) dir: PathBuf,
+    /// Address of the console.
+    #[arg(long, default_value = "127.0.0.1:8480")]
+    pub(crate) bind: SocketAddr,
+    /// Cameras besides the four of the town, replaying `--film`.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) extra: u32,
+    /// Film of the extra cameras; a test pattern that scripts/make-films.sh makes.
+    #[arg(long, default_value = "target/films/main-1080p.mp4")]
+    pub(crate) film: PathBuf,
+    /// Film of their sub-streams.
+    #[arg(long, default_value = "target/films/sub-360p.mp4")]
+    pub(crate) sub: PathBuf,
+    /// Cameras of one's own (CSV as for `camera import`) instead of the simulated town.
+    #[arg(long)]
+    pub(crate) cameras: Option<PathBuf>,
+    /// Make configuration, accounts and cameras, and end.
+    #[arg(long)]
+    pub(crate) setup_only: bool,
+}
+
+/// `belfry role …`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RoleArgs {
+    /// Which role.
+    pub(crate) role: RoleName,
+    /// Which of several processes of the role.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) instance: u32,
+    /// End when the process that started this one ends.
+    #[arg(long)]
+    pub(crate) supervised: bool,
+}
+
+/// Roles of this program; the reader is one of `belfry-media`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    /// API, console, gate, log.
+    Serve,
+    /// Segments, index, live origin.
+    Recorder,
+    /// Camera sessions.
+    Ingest,
+    /// Partner sessions.
+    Gateway,
+}
+
+/// `belfry config …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the embedded default.
+    Default,
+    /// Check the file and say what is wrong with it.
+    Check,
+}
+
+/// `belfry registry-stub …`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RegistryArgs {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8490")]
+    pub(crate) bind: SocketAddr,
+    /// Vehicles that override the synthetic fleet, JSON Lines.
+    #[arg(long)]
+    pub(crate) fleet: Option<PathBuf>,
+    /// Share of requests that fail, per mille.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) errors_per_mille: u32,
+    /// Delay of every answer, milliseconds.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) delay_ms: u64,
+}

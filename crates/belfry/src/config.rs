@@ -1,0 +1,369 @@
+//! The configuration file: TOML, every key known, every value checked before anything is opened.
+//!
+//! Process things only. Cameras, accounts and partners live in the database; law lives in `seed/`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that the program reads from its file. `Default` is the embedded default that `belfry config default` prints.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Folders and programs.
+    pub paths: Paths,
+    /// The HTTP side.
+    pub http: Http,
+    /// The central database.
+    pub database: Database,
+    /// Recording.
+    pub recorder: Recorder,
+    /// Camera sessions.
+    pub ingest: Ingest,
+    /// Where cameras may live.
+    pub cameras: Cameras,
+    /// Plate reading.
+    pub reader: Reader,
+    /// Partner sessions.
+    pub gateway: Gateway,
+    /// The vehicle registry.
+    pub registry: Registry,
+    /// The log of uses.
+    pub log: Log,
+}
+
+/// Folders and programs. Relative paths count from the folder of the configuration file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Paths {
+    /// Keys, log, databases, spools.
+    pub state: PathBuf,
+    /// Unix sockets of the roles.
+    pub run: PathBuf,
+    /// The console's built files.
+    pub web: PathBuf,
+    /// Models of the plate reader.
+    pub models: PathBuf,
+    /// ONNX Runtime's shared library.
+    pub onnxruntime: PathBuf,
+    /// `belfry-media`; empty: beside `belfry`.
+    pub media_program: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            state: "state".into(),
+            run: "state/run".into(),
+            web: "web/dist".into(),
+            models: "models".into(),
+            onnxruntime: ".onnxruntime/lib/libonnxruntime.so.1.31.1".into(),
+            media_program: PathBuf::new(),
+        }
+    }
+}
+
+/// The HTTP side.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Http {
+    /// Console and API.
+    pub bind: SocketAddr,
+    /// Prometheus figures; loopback only.
+    pub metrics_bind: SocketAddr,
+    /// Origins that may open live sockets besides the one of the request's own host.
+    pub origins: Vec<String>,
+    /// Behind TLS: `__Host-` cookies with `Secure`.
+    pub tls_in_front: bool,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            bind: ([127, 0, 0, 1], 8480).into(),
+            metrics_bind: ([127, 0, 0, 1], 8481).into(),
+            origins: Vec::new(),
+            tls_in_front: false,
+        }
+    }
+}
+
+/// The central database.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Database {
+    /// `sqlite:FILE` or `postgres://…`. Empty: `belfry.sqlite` in the state folder.
+    pub url: String,
+}
+
+/// Recording.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Recorder {
+    /// Footage; empty: `footage` in the state folder.
+    pub dir: PathBuf,
+    /// Bytes that footage may take on this disk, in MiB; past it the oldest closed segments go first.
+    pub disk_cap_mib: u64,
+    /// Ballast for the databases and the log on the same volume, in MiB: recording stops before it is used up.
+    pub keep_free_mib: u64,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self { dir: PathBuf::new(), disk_cap_mib: 15 * 1024, keep_free_mib: 64 }
+    }
+}
+
+/// Camera sessions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Ingest {
+    /// Child processes of the normal kind; each takes at most 25 cameras.
+    pub children: u32,
+    /// Child processes of the GStreamer kind.
+    pub gst_children: u32,
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self { children: 4, gst_children: 0 }
+    }
+}
+
+/// Where cameras may live (camera URL guard).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Cameras {
+    /// Networks, CIDR.
+    pub allowed_networks: Vec<String>,
+    /// Ports, inclusive ranges.
+    pub allowed_ports: Vec<(u16, u16)>,
+}
+
+impl Default for Cameras {
+    fn default() -> Self {
+        Self {
+            allowed_networks: vec!["10.0.0.0/8".into(), "172.16.0.0/12".into(), "192.168.0.0/16".into()],
+            allowed_ports: vec![(554, 554), (8554, 8654), (322, 322)],
+        }
+    }
+}
+
+/// Plate reading.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Reader {
+    /// Run the reader.
+    pub enabled: bool,
+    /// Threads for the models.
+    pub threads: u16,
+    /// Frames per second that a camera's reader looks at, at most.
+    pub rate_max: u8,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { enabled: true, threads: 1, rate_max: 12 }
+    }
+}
+
+/// Partner sessions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Gateway {
+    /// Run the gateway.
+    pub enabled: bool,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// The vehicle registry behind the service integrator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Registry {
+    /// Base address; empty: no look-ups, LEZ reads wait and expire by their class.
+    pub url: String,
+    /// Longest wait before a started batch is sent, seconds.
+    pub batch_wait_s: u32,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { url: String::new(), batch_wait_s: 5 }
+    }
+}
+
+/// The log of uses.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// Name of the log: stands in every checkpoint.
+    pub origin: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { origin: "belfry.localhost/log".into() }
+    }
+}
+
+/// Why a configuration is no good.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read ({source})")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind.
+    #[error("{path}: {message}")]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// What the parser says, with line and column.
+        message: String,
+    },
+    /// A value that cannot work.
+    #[error("{path}: `{key}` {problem}")]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Which key.
+        key: &'static str,
+        /// What to do about it.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file; relative paths become absolute.
+    ///
+    /// # Errors
+    /// [`ConfigError`] says which key and what to do.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = std::path::absolute(folder)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        config.resolved(&folder).checked(path)
+    }
+
+    /// The embedded default as TOML.
+    ///
+    /// # Errors
+    /// Never for the default; the serialiser's type demands it.
+    pub(crate) fn default_toml() -> Result<String, toml::ser::Error> {
+        toml::to_string_pretty(&Self::default())
+    }
+
+    fn resolved(mut self, folder: &Path) -> Self {
+        let paths = &mut self.paths;
+        for path in [&mut paths.state, &mut paths.run, &mut paths.web, &mut paths.models, &mut paths.onnxruntime] {
+            *path = folder.join(&*path);
+        }
+        if self.recorder.dir.as_os_str().is_empty() {
+            self.recorder.dir = self.paths.state.join("footage");
+        } else {
+            self.recorder.dir = folder.join(&self.recorder.dir);
+        }
+        if self.paths.media_program.as_os_str().is_empty() {
+            let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(|dir| dir.join("belfry-media")));
+            self.paths.media_program = beside.unwrap_or_else(|| "belfry-media".into());
+        } else {
+            self.paths.media_program = folder.join(&self.paths.media_program);
+        }
+        if self.database.url.is_empty() {
+            self.database.url = format!("sqlite:{}", self.paths.state.join("belfry.sqlite").display());
+        }
+        self
+    }
+
+    fn checked(self, path: &Path) -> Result<Self, ConfigError> {
+        let wrong = |key, problem: &str| ConfigError::Value { path: path.to_owned(), key, problem: problem.to_owned() };
+        if !self.http.metrics_bind.ip().is_loopback() {
+            return Err(wrong("http.metrics_bind", "must be a loopback address: the figures are not for the network"));
+        }
+        if !(self.database.url.starts_with("sqlite:") || self.database.url.starts_with("postgres")) {
+            return Err(wrong("database.url", "must start with `sqlite:` or `postgres://`"));
+        }
+        if !(1..=64).contains(&self.ingest.children) {
+            return Err(wrong("ingest.children", "must be 1 to 64"));
+        }
+        if self.ingest.gst_children > 16 {
+            return Err(wrong("ingest.gst_children", "must be at most 16"));
+        }
+        for network in &self.cameras.allowed_networks {
+            if network.split_once('/').is_none() {
+                return Err(wrong("cameras.allowed_networks", "each must be a CIDR network such as `10.1.0.0/16`"));
+            }
+        }
+        if self.cameras.allowed_ports.iter().any(|(low, high)| low > high || *low == 0) {
+            return Err(wrong("cameras.allowed_ports", "each must be a range [low, high] with 1 <= low <= high"));
+        }
+        if !(1..=64).contains(&self.reader.threads) || !(1..=60).contains(&self.reader.rate_max) {
+            return Err(wrong("reader", "threads must be 1 to 64, rate_max 1 to 60"));
+        }
+        if self.recorder.disk_cap_mib < 64 {
+            return Err(wrong("recorder.disk_cap_mib", "must be at least 64"));
+        }
+        Ok(self)
+    }
+
+    /// Socket of a role.
+    pub(crate) fn socket(&self, role: &str) -> PathBuf {
+        self.paths.run.join(format!("{role}.sock"))
+    }
+
+    /// Where the gate publishes its public key for the other roles.
+    pub(crate) fn gate_key_file(&self) -> PathBuf {
+        self.paths.run.join("gate.pub")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("belfry.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_default_reads_back() {
+        let config = load(&Config::default_toml().unwrap()).unwrap();
+        assert!(config.paths.state.is_absolute());
+        assert!(config.database.url.starts_with("sqlite:/"));
+        assert!(load("").is_ok());
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        for (text, wanted) in [
+            ("[http]\nbnd = '127.0.0.1:1'", "bnd"),
+            ("[http]\nmetrics_bind = '0.0.0.0:1'", "http.metrics_bind"),
+            ("[database]\nurl = 'mysql://x'", "database.url"),
+            ("[ingest]\nchildren = 0", "ingest.children"),
+            ("[cameras]\nallowed_networks = ['10.0.0.1']", "cameras.allowed_networks"),
+            ("[cameras]\nallowed_ports = [[9, 3]]", "cameras.allowed_ports"),
+            ("[recorder]\ndisk_cap_mib = 1", "recorder.disk_cap_mib"),
+            ("nonsense", "expected"),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+}

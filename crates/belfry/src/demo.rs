@@ -1,0 +1,240 @@
+//! `belfry demo`: a simulated town, a registry stub and Belfry, with accounts to look around. Safe to run again: what is
+//! there is used, and the accounts' passwords are printed again.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::process::Command;
+use vms_app::UseCases;
+use vms_app::accounts::AccountWish;
+use vms_app::camera_import::ImportOptions;
+use vms_app::model::Camera;
+use vms_app::partners::GrantWish;
+use vms_app::words::{CameraKind, Language};
+use vms_core::{Profile, Right};
+
+use crate::cli::DemoArgs;
+use crate::complain;
+use crate::config::Config;
+use crate::keys::{secret_32, write_durably};
+use crate::roles::serve::Core;
+use crate::roles::{own_program, stop_signal};
+use crate::run::{children, init_tracing};
+use crate::supervisor::{ChildSpec, supervise};
+
+const SIM_PORT: u16 = 8554;
+const REGISTRY_PORT: u16 = 8490;
+
+/// Accounts of the demo: name, what they are, organisation, profile, language.
+const PEOPLE: [(&str, &str, &str, Profile, Language); 6] = [
+    ("admin", "Platform administrator", "PARADIGM", Profile::P18, Language::En),
+    ("operator", "Control-room operator, zone 5340", "5340", Profile::P01, Language::Nl),
+    ("chef", "Zone chief, zone 5340", "5340", Profile::P03, Language::Fr),
+    ("lez", "LEZ agent, tax administration", "FISC", Profile::P07, Language::Fr),
+    ("techniek", "Technician, operator company", "IRISNET", Profile::P17, Language::Nl),
+    ("toezicht", "Oversight commission", "CC", Profile::P21, Language::Nl),
+];
+
+/// Starts everything and runs until a signal.
+pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
+    init_tracing();
+    let stop = stop_signal()?;
+    std::fs::create_dir_all(&args.dir)?;
+    let dir = std::path::absolute(&args.dir)?;
+    let config_path = dir.join("belfry.toml");
+    if !config_path.exists() {
+        write_config(&args, &dir, &config_path)?;
+    }
+    let config = Config::load(&config_path)?;
+
+    let password = hex::encode(secret_32(&dir.join("demo.key"))?.get(..10).unwrap_or_default());
+    write_durably(&dir.join("password.txt"), password.as_bytes(), 0o600)?;
+    let with_town = args.cameras.is_none();
+    if with_town {
+        render_town(&config, &args, &dir).await.context("the simulated town")?;
+    }
+    let list = args.cameras.clone().unwrap_or_else(|| dir.join("town/cameras.csv"));
+    seed(&config, &dir, &list, &password).await.context("setting the demo up")?;
+    if args.setup_only {
+        return Ok(());
+    }
+
+    let mut all = Vec::new();
+    if with_town {
+        all.extend([town(&config, &args, &dir, false), registry_stub(&dir)?]);
+    }
+    all.extend(children(&config, &config_path)?);
+    announce(&config, &password);
+    supervise(all, stop).await
+}
+
+fn write_config(args: &DemoArgs, dir: &Path, path: &Path) -> anyhow::Result<()> {
+    let here = std::env::current_dir()?;
+    let mut config = Config::default();
+    config.paths.state = dir.join("state");
+    config.paths.run = dir.join("run");
+    config.paths.web = here.join("web/dist");
+    config.paths.models = here.join("models");
+    config.paths.onnxruntime = here.join(&config.paths.onnxruntime);
+    config.http.bind = args.bind;
+    config.http.metrics_bind = ([127, 0, 0, 1], args.bind.port().saturating_add(1)).into();
+    config.cameras.allowed_networks = vec!["127.0.0.0/8".into()];
+    config.cameras.allowed_ports = vec![(SIM_PORT, SIM_PORT)];
+    config.registry.url = format!("http://127.0.0.1:{REGISTRY_PORT}");
+    config.ingest.children = 1 + args.extra / 25;
+    config.recorder.disk_cap_mib = 4 * 1024;
+    config.log.origin = "demo.belfry.localhost/log".into();
+    write_durably(path, toml::to_string_pretty(&config)?.as_bytes(), 0o644)
+}
+
+fn town(config: &Config, args: &DemoArgs, dir: &Path, only_render: bool) -> ChildSpec {
+    let mut list: Vec<OsString> = vec!["sim".into(), "town".into(), "--dir".into(), dir.join("town").into()];
+    list.extend(["--port".into(), SIM_PORT.to_string().into()]);
+    list.extend(["--extra".into(), args.extra.to_string().into()]);
+    list.extend(["--user".into(), "belfry".into(), "--password-file".into(), dir.join("password.txt").into()]);
+    if args.film.exists() {
+        list.extend(["--film".into(), args.film.clone().into()]);
+        if args.sub.exists() {
+            list.extend(["--sub".into(), args.sub.clone().into()]);
+        }
+    }
+    if only_render {
+        list.push("--render-only".into());
+    }
+    let program = config.paths.media_program.clone();
+    ChildSpec { name: "town".into(), program, args: list, grace: Duration::from_secs(3) }
+}
+
+/// Renders and encodes the town's films if they are not there, with its own progress bar.
+async fn render_town(config: &Config, args: &DemoArgs, dir: &Path) -> anyhow::Result<()> {
+    let spec = town(config, args, dir, true);
+    let status = Command::new(&spec.program).args(&spec.args).stdin(Stdio::null()).status().await;
+    let status = status.with_context(|| format!("starting {}", spec.program.display()))?;
+    anyhow::ensure!(status.success(), "rendering ended with {status}");
+    Ok(())
+}
+
+fn registry_stub(dir: &Path) -> anyhow::Result<ChildSpec> {
+    let mut args: Vec<OsString> = vec!["registry-stub".into(), "--bind".into()];
+    args.push(format!("127.0.0.1:{REGISTRY_PORT}").into());
+    args.extend(["--fleet".into(), dir.join("town/fleet.jsonl").into()]);
+    let grace = Duration::from_secs(2);
+    Ok(ChildSpec { name: "registry-stub".into(), program: own_program()?, args, grace })
+}
+
+/// Accounts and cameras, with a recorder running just for its sealing key.
+async fn seed(config: &Config, dir: &Path, list: &Path, password: &str) -> anyhow::Result<()> {
+    let core = Core::open(config).await?;
+    let outcome = seed_in(config, &core.cases, dir, list, password).await;
+    core.close().await;
+    outcome
+}
+
+async fn seed_in(config: &Config, cases: &UseCases, dir: &Path, list: &Path, password: &str) -> anyhow::Result<()> {
+    for (user_name, what, org, profile, language) in PEOPLE {
+        if cases.actor_of_command_line(user_name).await.is_err() {
+            make_account(cases, user_name, what, org, profile, language, password).await?;
+        }
+    }
+    for zone in ["5339", "5341", "5342", "5343", "5344"] {
+        let name = format!("chef-{zone}");
+        if cases.actor_of_command_line(&name).await.is_err() {
+            make_account(cases, &name, "Zone chief", zone, Profile::P03, Language::Fr, password).await?;
+        }
+    }
+    let admin = cases.actor_of_command_line("admin").await?;
+    let known = cases.camera_list(&admin, "", None, 1).await?;
+    if known.is_empty() {
+        let csv = std::fs::read(list).with_context(|| format!("reading {}", list.display()))?;
+        with_recorder(config, dir, async {
+            let options = ImportOptions { dry_run: false, partial: false };
+            let outcome = cases.camera_import(&admin, &csv, options).await?;
+            anyhow::ensure!(outcome.bad.is_empty(), "the camera list has bad rows: {:?}", outcome.bad);
+            for camera in &outcome.written {
+                approve(cases, camera.id).await?;
+            }
+            share(cases, &outcome.written).await
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn make_account(
+    cases: &UseCases,
+    user_name: &str,
+    what: &str,
+    org: &str,
+    profile: Profile,
+    language: Language,
+    password: &str,
+) -> anyhow::Result<()> {
+    let orgs = cases.org_list().await?;
+    let org = orgs.iter().find(|known| known.code == org).with_context(|| format!("organisation {org}"))?.id;
+    let wish = AccountWish { user_name: user_name.to_owned(), name: what.to_owned(), org, profile, language };
+    cases.account_by_command_line(wish, Some(password.to_owned().into())).await?;
+    Ok(())
+}
+
+/// The zone chief of the camera's own zone approves it.
+async fn approve(cases: &UseCases, id: vms_core::CameraId) -> anyhow::Result<()> {
+    let camera = cases.camera_known(id).await?.context("a camera that was just imported")?;
+    let orgs = cases.org_list().await?;
+    let zone = orgs.iter().find(|org| org.id == camera.owner).map_or("", |org| org.code.as_str());
+    let name = if zone == "5340" { "chef".to_owned() } else { format!("chef-{zone}") };
+    let chief = cases.actor_of_command_line(&name).await?;
+    cases.camera_approve(&chief, id).await?;
+    Ok(())
+}
+
+/// Zone 5339 shares its overview cameras with zone 5340 for a year, so that the demo shows a justified look.
+async fn share(cases: &UseCases, cameras: &[Camera]) -> anyhow::Result<()> {
+    let orgs = cases.org_list().await?;
+    let zone = |code: &str| orgs.iter().find(|org| org.code == code).map(|org| org.id);
+    let (Some(owner), Some(partner)) = (zone("5339"), zone("5340")) else { return Ok(()) };
+    let chief = cases.actor_of_command_line("chef-5339").await?;
+    let now = cases.clock().now();
+    let year = Duration::from_secs(365 * 86_400);
+    let period = vms_core::TimeRange::new(now, now.plus(year)).context("a year from now")?;
+    for camera in cameras.iter().filter(|camera| camera.owner == owner && camera.kind == CameraKind::Overview) {
+        for right in [Right::Live, Right::Playback] {
+            let wish = GrantWish { camera: camera.id, partner, profile: None, right, purpose: None, period };
+            cases.grant_give(&chief, wish).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn with_recorder<T>(
+    config: &Config,
+    dir: &Path,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let mut command = Command::new(own_program()?);
+    command.arg("--config").arg(dir.join("belfry.toml")).args(["role", "recorder", "--supervised"]);
+    let mut recorder = command.stdin(Stdio::null()).kill_on_drop(true).spawn()?;
+    let socket = config.socket("recorder");
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while link::connect(&socket, link::Role::Serve, 0, link::Role::Recorder).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    waited.await.context("the recorder did not start")?;
+    let outcome = work.await;
+    if let Some(pid) = recorder.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    }
+    recorder.wait().await?;
+    outcome
+}
+
+fn announce(config: &Config, password: &str) {
+    complain(&format!("\n  Belfry's console: http://{}\n  All demo accounts have the password  {password}", config.http.bind));
+    for (user_name, what, ..) in PEOPLE {
+        complain(&format!("    {user_name:<10} {what}"));
+    }
+    complain("  Ctrl-C stops everything.\n");
+}

@@ -1,0 +1,141 @@
+//! `belfry`: the supervisor, every role that needs no C media code, and the command line.
+
+mod camera;
+mod cli;
+mod config;
+mod demo;
+mod keys;
+mod roles;
+mod run;
+mod supervisor;
+mod wiring;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::cli::{Args, Command, ConfigCommand, RegistryArgs, RoleArgs, RoleName};
+use crate::config::Config;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = match args.command {
+        Command::Config { what: ConfigCommand::Default } => config_default(),
+        Command::Config { what: ConfigCommand::Check } => config_check(&args.config),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "belfry", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Anpr { args } => run::hand_over("anpr", args),
+        Command::Sim { args } => run::hand_over("sim", args),
+        Command::Camera(what) => in_runtime(camera::run(what)),
+        Command::RegistryStub(what) => in_runtime(registry_stub(what)),
+        Command::Demo(what) => in_runtime(demo::run(what)),
+        Command::Run => with_config(&args.config, |config| in_runtime(run::run(config, args.config.clone()))),
+        Command::Role(what) => with_config(&args.config, |config| role(config, &what)),
+        Command::Migrate => with_config(&args.config, |config| in_runtime(migrate(config))),
+        Command::FirstAdministrator { user_name } => {
+            with_config(&args.config, |config| in_runtime(first_administrator(config, user_name)))
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("belfry: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn with_config(path: &std::path::Path, work: impl FnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let config = Config::load(path)
+        .context("`belfry config default > belfry.toml` writes a file to start from")?;
+    run::init_tracing();
+    work(config)
+}
+
+fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?.block_on(work)
+}
+
+/// A role in this process. Ingest and gateway live on one thread each: cheap, and no camera waits for a core.
+fn role(config: Config, args: &RoleArgs) -> anyhow::Result<()> {
+    if args.supervised {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    }
+    let single = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match args.role {
+        RoleName::Ingest => {
+            let instance = args.instance;
+            single()?.block_on(async { roles::ingest_child(&config, instance, roles::stop_signal()?).await })
+        }
+        RoleName::Gateway => single()?.block_on(async { roles::gateway(&config, roles::stop_signal()?).await }),
+        RoleName::Recorder => in_runtime(async { roles::recorder(&config, roles::stop_signal()?).await }),
+        RoleName::Serve => in_runtime(async { roles::serve::run(&config, roles::stop_signal()?).await }),
+    }
+}
+
+fn config_default() -> anyhow::Result<()> {
+    print(&Config::default_toml()?);
+    Ok(())
+}
+
+fn config_check(path: &std::path::Path) -> anyhow::Result<()> {
+    Config::load(path)?;
+    print(&format!("{}: ok\n", path.display()));
+    Ok(())
+}
+
+async fn migrate(config: Config) -> anyhow::Result<()> {
+    use vms_app::ports::Clock as _;
+    let store = roles::serve::open_store(&config)?;
+    let applied = store.migrate(wiring::system::SystemClock.now()).await?;
+    store.close().await;
+    print(&format!("{applied} migrations applied\n"));
+    Ok(())
+}
+
+async fn first_administrator(config: Config, user_name: String) -> anyhow::Result<()> {
+    let core = roles::serve::Core::open(&config).await?;
+    let made = core.cases.first_administrator(&user_name).await;
+    core.close().await;
+    match made? {
+        Some(made) => {
+            let password = made.password.as_ref().map_or("", |password| password.as_str());
+            print(&format!("log in as `{user_name}` with the one-time password {password}\n"));
+            Ok(())
+        }
+        None => anyhow::bail!("there are accounts already; an administrator makes further ones in the console"),
+    }
+}
+
+async fn registry_stub(args: RegistryArgs) -> anyhow::Result<()> {
+    run::init_tracing();
+    let listener = tokio::net::TcpListener::bind(args.bind).await.with_context(|| format!("binding {}", args.bind))?;
+    let settings = registry::stub::StubSettings {
+        // The truth of a simulated town is all there is; without one, a synthetic fleet answers.
+        only_fleet_file: args.fleet.is_some(),
+        fleet_file: args.fleet,
+        delay: std::time::Duration::from_millis(args.delay_ms),
+        error_ppm: args.errors_per_mille.saturating_mul(1_000),
+        ..registry::stub::StubSettings::default()
+    };
+    let stop = roles::stop_signal()?;
+    tokio::select! {
+        outcome = registry::stub::serve(listener, settings) => outcome.context("registry stub"),
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+/// The only way to stdout: what a caller may pipe on.
+#[expect(clippy::print_stdout, reason = "a command's answer goes to stdout")]
+pub(crate) fn print(text: &str) {
+    print!("{text}");
+}
+
+/// The only way to stderr besides tracing.
+#[expect(clippy::print_stderr, reason = "a command's complaint goes to stderr")]
+pub(crate) fn complain(text: &str) {
+    eprintln!("{text}");
+}

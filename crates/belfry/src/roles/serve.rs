@@ -1,0 +1,212 @@
+//! The `serve` role: identity, gate, log, catalogue, reads, findings, API and console. Reads from top to bottom like the
+//! picture in `docs/ARCHITECTURE.md`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use audit::LogKey;
+use policy::{CapabilitySigner, RoleTable};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vms_app::gate::Gate;
+use vms_app::passwords::PasswordCost;
+use vms_app::ports::Clock as _;
+use vms_app::{Parts, Settings, UseCases};
+use vms_store::{Store, StoreSettings};
+use vms_store::log::{LogSettings, Sequencer};
+
+use crate::config::Config;
+use crate::keys::{secret_32, write_durably};
+use crate::roles::prepare_run_dir;
+use crate::wiring::copiers::{Guard, RecorderCopier, copy_details, every};
+use crate::wiring::media_port::{Sockets, media_port};
+use crate::wiring::reads;
+use crate::wiring::system::{SystemClock, SystemRandom, random_32};
+
+/// Connections to the central database (SQLite: readers).
+const CONNECTIONS_MAX: u32 = 8;
+/// Ended sessions are kept for questions about the log, then deleted.
+const SESSIONS_KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// How long open requests may finish when the role stops.
+const EDGE_GRACE: Duration = Duration::from_secs(5);
+
+/// Everything of `serve` that lives below the edge; also what the command line uses when `serve` is not running.
+pub(crate) struct Core {
+    pub(crate) cases: Arc<UseCases>,
+    pub(crate) log: Sequencer,
+    pub(crate) store: Arc<Store>,
+    log_thread: std::thread::JoinHandle<()>,
+}
+
+impl Core {
+    /// Opens database and log, migrates, publishes the gate's key.
+    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
+        prepare_run_dir(config)?;
+        let keys = config.paths.state.join("keys");
+        let signer = CapabilitySigner::from_seed(&secret_32(&keys.join("gate.key"))?);
+        let log_key = LogKey::from_seed(&config.log.origin, &secret_32(&keys.join("log.key"))?)?;
+        write_durably(&keys.join("log.pub"), log_key.verifier_key().as_bytes(), 0o644)?;
+        let gate_public = hex::encode(signer.verifier().public());
+        write_durably(&config.gate_key_file(), gate_public.as_bytes(), 0o644)?;
+
+        let store = Arc::new(open_store(config)?);
+        store.migrate(SystemClock.now()).await.context("bringing the central database up to date")?;
+        let settings = LogSettings { dir: config.paths.state.join("log"), key: log_key, salt: random_32 };
+        let (log, log_thread) = Sequencer::start(settings).context("recovering the log of uses")?;
+
+        let clock = Arc::new(SystemClock);
+        let ids = Arc::new(SystemRandom);
+        let table = RoleTable::embedded().context("the role table")?;
+        let gate = Arc::new(Gate::new(table, Arc::new(log.clone()), clock.clone(), ids.clone(), signer));
+        let media = media_port(Sockets {
+            recorder: config.socket("recorder"),
+            reader: config.socket("reader"),
+            gateway: config.socket("gateway"),
+        });
+        let stores: Arc<dyn vms_app::ports::Stores> = store.clone();
+        let extensions = reads::extensions(&config.paths.state, &store, Arc::clone(&stores), Arc::clone(&gate))?;
+        let cases = UseCases::new(Parts {
+            stores,
+            gate,
+            media,
+            catalogue: None,
+            clock,
+            ids,
+            settings: settings_of(config)?,
+            extensions,
+        })
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+        cases.seed_organisations().await.context("seeding organisations")?;
+        Ok(Self { cases: Arc::new(cases), log, store, log_thread })
+    }
+
+    /// Signs a last checkpoint and closes the database.
+    pub(crate) async fn close(self) {
+        self.log.stop();
+        let ended = tokio::task::spawn_blocking(move || self.log_thread.join()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::error!("the log's thread did not end well");
+        }
+        self.store.close().await;
+    }
+}
+
+/// The central database, connected lazily.
+pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let settings = StoreSettings { url: config.database.url.clone(), connections_max: CONNECTIONS_MAX };
+    Store::open(&settings).context("opening the central database")
+}
+
+fn settings_of(config: &Config) -> anyhow::Result<Settings> {
+    let networks: Result<Vec<_>, _> = config.cameras.allowed_networks.iter().map(|text| text.parse()).collect();
+    Ok(Settings {
+        password_cost: PasswordCost { memory_kib: 64 * 1024, passes: 3 },
+        allowed_networks: networks.context("cameras.allowed_networks")?,
+        allowed_ports: config.cameras.allowed_ports.clone(),
+        health_lag_max: Duration::from_secs(10),
+    })
+}
+
+/// Serves until told to stop.
+pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let core = Core::open(config).await?;
+    core.cases.playbacks_close_left_over().await.context("closing what an earlier run left open")?;
+    let tasks = TaskTracker::new();
+    let background = stop.child_token();
+    spawn_reconcilers(config, &core, &tasks, &background);
+    reads::spawn(config, &core.cases, &tasks, &background)?;
+    serve_metrics(config, &tasks, &background).await?;
+
+    let settings = vms_api::Settings {
+        console_dir: Some(config.paths.web.clone()),
+        log_dir: Some(core.log.public_dir().to_owned()),
+        origins: config.http.origins.clone(),
+        tls: config.http.tls_in_front,
+        ..vms_api::Settings::default()
+    };
+    let router = vms_api::router(Arc::clone(&core.cases), settings);
+    let listener = TcpListener::bind(config.http.bind).await.with_context(|| format!("binding {}", config.http.bind))?;
+    tracing::info!(address = %listener.local_addr()?, "the console and the API listen");
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let (serving, asked) = (stop.clone(), stop.clone());
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move { serving.cancelled().await });
+    let mut running = tokio::spawn(async move { server.await });
+    tokio::select! {
+        outcome = &mut running => outcome?.context("serving HTTP")?,
+        () = asked.cancelled() => {
+            // Live sockets end by themselves when their use case sees the stop; the grace is for what does not.
+            if tokio::time::timeout(EDGE_GRACE, &mut running).await.is_err() {
+                running.abort();
+            }
+        }
+    }
+    background.cancel();
+    tasks.close();
+    drop(tokio::time::timeout(EDGE_GRACE, tasks.wait()).await);
+    core.close().await;
+    Ok(())
+}
+
+fn spawn_reconcilers(config: &Config, core: &Core, tasks: &TaskTracker, stop: &CancellationToken) {
+    let guard = Guard {
+        allowed_networks: config.cameras.allowed_networks.clone(),
+        allowed_ports: config.cameras.allowed_ports.clone(),
+    };
+    let second = Duration::from_secs(1);
+    let recorder = Arc::new(RecorderCopier::recorder(Arc::clone(&core.cases), config.socket("recorder"), guard.clone()));
+    tasks.spawn(every("recorder copy", second, stop.clone(), move || {
+        let recorder = Arc::clone(&recorder);
+        async move { recorder.round().await }
+    }));
+    if config.gateway.enabled {
+        let gateway = Arc::new(RecorderCopier::gateway(Arc::clone(&core.cases), config.socket("gateway"), guard));
+        tasks.spawn(every("gateway copy", second, stop.clone(), move || {
+            let gateway = Arc::clone(&gateway);
+            async move { gateway.round().await }
+        }));
+    }
+    let cases = Arc::clone(&core.cases);
+    tasks.spawn(every("housekeeping", second, stop.clone(), move || {
+        let cases = Arc::clone(&cases);
+        async move { Ok(cases.housekeeping().await?) }
+    }));
+    let cases = Arc::clone(&core.cases);
+    tasks.spawn(every("old sessions", Duration::from_secs(3_600), stop.clone(), move || {
+        let cases = Arc::clone(&cases);
+        async move {
+            let before = cases.clock().now().minus(SESSIONS_KEPT);
+            cases.stores().session_prune(before).await?;
+            Ok(())
+        }
+    }));
+    let (store, log) = (Arc::clone(&core.store), core.log.clone());
+    let next = Arc::new(tokio::sync::Mutex::new(0_u64));
+    tasks.spawn(every("log details", second, stop.clone(), move || {
+        let (store, log, next) = (Arc::clone(&store), log.clone(), Arc::clone(&next));
+        async move { copy_details(&store, &log, &mut *next.lock().await).await }
+    }));
+}
+
+async fn serve_metrics(config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> anyhow::Result<()> {
+    let handle = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().context("metrics")?;
+    let listener = TcpListener::bind(config.http.metrics_bind)
+        .await
+        .with_context(|| format!("binding {}", config.http.metrics_bind))?;
+    let router = axum::Router::new().route(
+        "/metrics",
+        axum::routing::get(move || {
+            let text = handle.render();
+            async move { text }
+        }),
+    );
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        let server = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
+        if let Err(error) = server.await {
+            tracing::error!(error = %error, "the metrics listener failed");
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! Child processes: started in order, started again when they die, stopped in the other order.
+//!
+//! A role that dies is back within a second, whatever it does: the wait before a restart doubles from 50 ms to at most
+//! 800 ms and falls back to 50 ms once the role has lived ten seconds. Nothing here touches footage or the database.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+const WAIT_FIRST: Duration = Duration::from_millis(50);
+const WAIT_MAX: Duration = Duration::from_millis(800);
+/// A child that lived this long is taken for healthy.
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+
+/// One child process.
+#[derive(Clone, Debug)]
+pub(crate) struct ChildSpec {
+    /// Name in the log.
+    pub name: String,
+    /// Program.
+    pub program: PathBuf,
+    /// Arguments.
+    pub args: Vec<OsString>,
+    /// How long it may take to stop.
+    pub grace: Duration,
+}
+
+/// How long to wait before the next start of a child that died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Backoff {
+    next: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { next: WAIT_FIRST }
+    }
+}
+
+impl Backoff {
+    /// The wait after a life of `lived`.
+    pub(crate) fn after(&mut self, lived: Duration) -> Duration {
+        if lived >= HEALTHY_AFTER {
+            self.next = WAIT_FIRST;
+        }
+        let wait = self.next;
+        self.next = (self.next * 2).min(WAIT_MAX);
+        wait
+    }
+}
+
+/// Runs `children` until `stop`; the list's order is the start order, its reverse the stop order.
+///
+/// # Errors
+/// A program that cannot be started at all at first start: the installation is broken.
+pub(crate) async fn supervise(children: Vec<ChildSpec>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut keepers = Vec::new();
+    for spec in children {
+        let first = spawn(&spec).map_err(|error| {
+            anyhow::anyhow!("cannot start {} ({}): {error}", spec.name, spec.program.display())
+        })?;
+        let token = CancellationToken::new();
+        let name = spec.name.clone();
+        let task = tokio::spawn(keep(spec, first, token.clone()));
+        keepers.push((name, token, task));
+    }
+    stop.cancelled().await;
+    for (name, token, task) in keepers.into_iter().rev() {
+        token.cancel();
+        if task.await.is_err() {
+            tracing::error!(child = name, "the keeper of {name} failed");
+        }
+    }
+    Ok(())
+}
+
+fn spawn(spec: &ChildSpec) -> std::io::Result<Child> {
+    Command::new(&spec.program).args(&spec.args).stdin(Stdio::null()).kill_on_drop(true).spawn()
+}
+
+async fn keep(spec: ChildSpec, first: Child, stop: CancellationToken) {
+    let name = spec.name.as_str();
+    let mut backoff = Backoff::default();
+    let mut child = Some(first);
+    let mut started = Instant::now();
+    loop {
+        let Some(running) = child.as_mut() else {
+            let wait = backoff.after(started.elapsed());
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => return,
+            }
+            started = Instant::now();
+            match spawn(&spec) {
+                Ok(new) => {
+                    tracing::info!(child = name, pid = new.id(), "{name} started again");
+                    metrics::counter!("belfry_child_restarts_total", "child" => name.to_owned()).increment(1);
+                    child = Some(new);
+                }
+                Err(error) => tracing::error!(child = name, error = %error, "{name} cannot be started"),
+            }
+            continue;
+        };
+        tokio::select! {
+            outcome = running.wait() => {
+                report(name, outcome);
+                child = None;
+            }
+            () = stop.cancelled() => {
+                end(name, running, spec.grace).await;
+                return;
+            }
+        }
+    }
+}
+
+fn report(name: &str, outcome: std::io::Result<ExitStatus>) {
+    match outcome {
+        Ok(status) => tracing::error!(child = name, status = %status, "{name} ended on its own"),
+        Err(error) => tracing::error!(child = name, error = %error, "{name} cannot be waited for"),
+    }
+}
+
+/// Asks with SIGTERM, waits for the grace, then kills.
+async fn end(name: &str, child: &mut Child, grace: Duration) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid
+        && let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+    {
+        tracing::debug!(child = name, error = %error, "{name} was gone already");
+    }
+    match tokio::time::timeout(grace, child.wait()).await {
+        Ok(_) => tracing::info!(child = name, "{name} stopped"),
+        Err(_) => {
+            tracing::error!(child = name, "{name} overran its grace and is killed");
+            if let Err(error) = child.kill().await {
+                tracing::error!(child = name, error = %error, "{name} cannot be killed");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_never_away_for_a_second() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<u128> = (0..7).map(|_| backoff.after(Duration::ZERO).as_millis()).collect();
+        assert_eq!(waits, [50, 100, 200, 400, 800, 800, 800]);
+        assert_eq!(backoff.after(HEALTHY_AFTER).as_millis(), 50);
+    }
+
+    #[tokio::test]
+    async fn a_killed_child_comes_back_and_all_stop_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let marks = dir.path().join("marks");
+        let shell = |name: &str, script: String| ChildSpec {
+            name: name.into(),
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            grace: Duration::from_secs(5),
+        };
+        let waits = |mark: &str| {
+            let file = marks.display();
+            format!("trap 'echo {mark} >> {file}; exit 0' TERM; echo up >> {file}.{mark}; while :; do sleep 0.02; done")
+        };
+        let dies = format!("echo x >> {}.dies", marks.display());
+        let stop = CancellationToken::new();
+        let children = vec![shell("first", waits("first")), shell("second", waits("second")), shell("dies", dies)];
+        let running = tokio::spawn(supervise(children, stop.clone()));
+        let lines = |name: &str| {
+            let path = dir.path().join(format!("marks{name}"));
+            std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
+        };
+        tokio::time::timeout(Duration::from_secs(20), async {
+            while lines(".dies") < 3 || lines(".first") < 1 || lines(".second") < 1 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .unwrap();
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        assert_eq!(std::fs::read_to_string(&marks).unwrap(), "second\nfirst\n");
+    }
+}

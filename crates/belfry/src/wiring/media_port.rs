@@ -1,0 +1,322 @@
+//! The media port over `link`: one connection per open stream or span, so that a capability belongs to exactly one of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use link::codec::{Receiver, Sender};
+use link::{Connection, Control, LinkError, LiveForm, Message, Role};
+use tokio::net::UnixStream;
+use tokio::sync::Mutex;
+use vms_app::model::StreamSpec;
+use vms_app::ports::{
+    LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, ProbeReport, RangeHandle, RangeInfo,
+};
+use vms_core::{DecisionId, Rendition, StreamId, TimeRange, WallTime};
+
+use super::convert;
+
+/// A role on the same machine that does not answer in this time is taken for dead.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// A probe or a first picture waits for a camera's key frame, whose interval may be 10 s.
+const CAMERA_MAX: Duration = Duration::from_secs(20);
+
+/// Where the roles listen.
+#[derive(Clone, Debug)]
+pub(crate) struct Sockets {
+    pub(crate) recorder: PathBuf,
+    pub(crate) reader: PathBuf,
+    pub(crate) gateway: PathBuf,
+}
+
+/// Recorder, reader and gateway behind one port.
+#[derive(Debug)]
+pub(crate) struct LinkMedia {
+    sockets: Sockets,
+    probes: AtomicU64,
+}
+
+impl LinkMedia {
+    pub(crate) const fn new(sockets: Sockets) -> Self {
+        Self { sockets, probes: AtomicU64::new(1) }
+    }
+
+    async fn connect(&self, source: MediaSource) -> Result<Connection<UnixStream>, MediaError> {
+        let (path, role) = match source {
+            MediaSource::Recorder => (&self.sockets.recorder, Role::Recorder),
+            MediaSource::Gateway => (&self.sockets.gateway, Role::Gateway),
+            MediaSource::Reader => (&self.sockets.reader, Role::Reader),
+        };
+        link::connect(path, Role::Serve, 0, role).await.map_err(unavailable)
+    }
+}
+
+fn unavailable(error: LinkError) -> MediaError {
+    MediaError::Unavailable(Box::new(error))
+}
+
+fn out_of_turn() -> MediaError {
+    unavailable(LinkError::Malformed)
+}
+
+fn refused(code: String, detail: String) -> MediaError {
+    match code.as_str() {
+        "no_footage" => MediaError::NoFootage,
+        _ => match serde_json::from_value::<link::Cause>(serde_json::Value::String(code.clone())) {
+            Ok(cause) => MediaError::NoPicture(convert::cause(cause)),
+            Err(_) => MediaError::Refused { code, detail },
+        },
+    }
+}
+
+/// Sorts a refusal out of an answer.
+fn granted(answer: Control) -> Result<Control, MediaError> {
+    if let Control::Refused { code, detail } = answer { Err(refused(code, detail)) } else { Ok(answer) }
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, LinkError>> + Send,
+) -> Result<T, MediaError> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(outcome) => outcome.map_err(unavailable),
+        Err(_) => Err(unavailable(LinkError::Closed)),
+    }
+}
+
+#[derive(Debug)]
+struct LinkControl {
+    sender: Mutex<Sender<UnixStream>>,
+}
+
+#[async_trait]
+impl LiveControl for LinkControl {
+    async fn renew(&self, capability: String) -> Result<(), MediaError> {
+        let mut sender = self.sender.lock().await;
+        within(ANSWER_MAX, sender.send(Control::Renew { capability })).await
+    }
+}
+
+/// The next thing that the console should hear of; `None` when the role is gone.
+async fn next_event(receiver: &mut Receiver<UnixStream>) -> Option<LiveEvent> {
+    loop {
+        let control = match receiver.recv().await.ok()? {
+            Message::Control(control) => *control,
+            Message::Fragment(fragment) => {
+                return Some(LiveEvent::Frame {
+                    is_key: fragment.is_key,
+                    discontinuity: fragment.discontinuity,
+                    init: fragment.init,
+                    seq: fragment.seq,
+                    captured_at: WallTime::from_micros(fragment.capture_us),
+                    bytes: fragment.boxes,
+                });
+            }
+            Message::Unit(..) | Message::Bytes(_) => continue,
+        };
+        if let Control::LiveInit { init, mime, width, height } = control {
+            let Message::Bytes(bytes) = receiver.recv().await.ok()? else { return None };
+            let init = u16::try_from(init).ok()?;
+            return Some(LiveEvent::Init { init, mime, width, height, bytes });
+        }
+        if let Some(event) = word(control) {
+            return Some(event);
+        }
+    }
+}
+
+/// What a control message of a live stream means for the console; `None` for what is not meant for it.
+fn word(control: Control) -> Option<LiveEvent> {
+    if let Control::LiveDrop { frames } = control {
+        return Some(LiveEvent::Drop { frames });
+    }
+    if let Control::LiveState { phase, cause } = control {
+        let cause = cause.map(convert::cause);
+        return Some(LiveEvent::State { phase: convert::phase(phase), cause });
+    }
+    if let Control::End { why, .. } = control {
+        return Some(LiveEvent::End { why: convert::end_why(&why) });
+    }
+    if let Control::Refused { code, .. } = control {
+        return Some(LiveEvent::End { why: convert::end_why(&code) });
+    }
+    tracing::debug!("a live stream said something unexpected");
+    None
+}
+
+#[derive(Debug)]
+struct LinkRange {
+    info: RangeInfo,
+    path: PathBuf,
+    stream: StreamId,
+    range: TimeRange,
+    connection: Mutex<Connection<UnixStream>>,
+}
+
+async fn ask_range(
+    connection: &mut Connection<UnixStream>,
+    capability: String,
+    stream: StreamId,
+    range: TimeRange,
+) -> Result<RangeInfo, MediaError> {
+    let request = Control::OpenRange {
+        capability,
+        stream: stream.to_string(),
+        from_us: range.from.micros,
+        to_us: range.to.micros,
+    };
+    let answer = granted(within(ANSWER_MAX, connection.ask(request)).await?)?;
+    let Control::RangeInfo { size, etag, mime, starts_us, ends_us, gaps } = answer else { return Err(out_of_turn()) };
+    let ends_at = WallTime::from_micros(ends_us);
+    let gaps = gaps.iter().map(|gap| convert::timeline_gap(gap, ends_at)).collect();
+    Ok(RangeInfo { size, etag, mime, starts_at: WallTime::from_micros(starts_us), ends_at, gaps })
+}
+
+/// Bytes of the open span. The recorder answers with runs of bytes and `Done`.
+async fn read_range(
+    connection: &mut Connection<UnixStream>,
+    capability: String,
+    start: u64,
+    end: u64,
+) -> Result<Bytes, MediaError> {
+    let work = async {
+        connection.sender.push(&Control::Renew { capability }.into());
+        connection.sender.push(&Control::ReadRange { start, end }.into());
+        connection.sender.flush().await?;
+        let mut out = BytesMut::new();
+        loop {
+            match connection.receiver.recv().await? {
+                Message::Bytes(run) => out.extend_from_slice(&run),
+                Message::Control(control) => {
+                    if let Control::End { why, .. } = *control {
+                        return Ok(Err(refused(why, "the span was closed".to_owned())));
+                    }
+                    return match granted(*control) {
+                        Ok(Control::Done) => Ok(Ok(out.freeze())),
+                        Ok(_) => Err(LinkError::Malformed),
+                        Err(refusal) => Ok(Err(refusal)),
+                    };
+                }
+                Message::Unit(..) | Message::Fragment(_) => return Err(LinkError::Malformed),
+            }
+        }
+    };
+    within(ANSWER_MAX, work).await?
+}
+
+#[async_trait]
+impl RangeHandle for LinkRange {
+    fn info(&self) -> &RangeInfo {
+        &self.info
+    }
+
+    async fn read(&self, capability: String, start: u64, end: u64) -> Result<Bytes, MediaError> {
+        let mut connection = self.connection.lock().await;
+        let again = match read_range(&mut connection, capability.clone(), start, end).await {
+            Err(MediaError::Unavailable(error)) => error,
+            outcome => return outcome,
+        };
+        // The recorder died meanwhile; the same span of closed footage is the same virtual file again.
+        tracing::debug!(error = %again, "the recorder was gone; opening the span again");
+        *connection = link::connect(&self.path, Role::Serve, 0, Role::Recorder).await.map_err(unavailable)?;
+        let info = ask_range(&mut connection, capability.clone(), self.stream, self.range).await?;
+        if info.etag != self.info.etag {
+            return Err(refused("range_changed".to_owned(), "the footage of the span changed".to_owned()));
+        }
+        read_range(&mut connection, capability, start, end).await
+    }
+}
+
+#[async_trait]
+impl MediaPort for LinkMedia {
+    async fn open_live(
+        &self,
+        source: MediaSource,
+        capability: String,
+        stream: StreamId,
+        rendition: Rendition,
+    ) -> Result<LiveFeed, MediaError> {
+        let mut connection = self.connect(source).await?;
+        let (stream, rendition) = (stream.to_string(), rendition.as_str().to_owned());
+        let request = Control::OpenLive { capability, stream, rendition, form: LiveForm::Fmp4 };
+        within(ANSWER_MAX, connection.sender.send(request)).await?;
+        let Connection { receiver, sender, .. } = connection;
+        let events = futures_util::stream::unfold(Some(receiver), |state| async move {
+            let mut receiver = state?;
+            let event = next_event(&mut receiver).await?;
+            let rest = if matches!(event, LiveEvent::End { .. }) { None } else { Some(receiver) };
+            Some((event, rest))
+        });
+        Ok(LiveFeed { events: events.boxed(), control: Box::new(LinkControl { sender: Mutex::new(sender) }) })
+    }
+
+    async fn open_range(
+        &self,
+        capability: String,
+        stream: StreamId,
+        range: TimeRange,
+    ) -> Result<Box<dyn RangeHandle>, MediaError> {
+        let mut connection = self.connect(MediaSource::Recorder).await?;
+        let info = ask_range(&mut connection, capability, stream, range).await?;
+        let (path, connection) = (self.sockets.recorder.clone(), Mutex::new(connection));
+        Ok(Box::new(LinkRange { info, path, stream, range, connection }))
+    }
+
+    async fn test_picture(&self, picture: String, source: String, stream: StreamId) -> Result<Bytes, MediaError> {
+        let mut connection = self.connect(MediaSource::Reader).await?;
+        let request = Control::Picture { capability: picture, source, stream: stream.to_string() };
+        within(ANSWER_MAX, connection.sender.send(request)).await?;
+        match within(CAMERA_MAX, connection.receiver.recv()).await? {
+            Message::Bytes(jpeg) => Ok(jpeg),
+            Message::Control(control) => Err(granted(*control).map_or_else(|refusal| refusal, |_| out_of_turn())),
+            Message::Unit(..) | Message::Fragment(_) => Err(out_of_turn()),
+        }
+    }
+
+    async fn probe(&self, spec: &StreamSpec) -> Result<ProbeReport, MediaError> {
+        let mut connection = self.connect(MediaSource::Recorder).await?;
+        let request = self.probes.fetch_add(1, Ordering::Relaxed);
+        let asked = Control::Probe { request, spec: convert::stream_spec(spec) };
+        let answer = granted(within(CAMERA_MAX, connection.ask(asked)).await?)?;
+        let Control::Probed { report, .. } = answer else { return Err(out_of_turn()) };
+        Ok(ProbeReport {
+            ok: report.ok,
+            cause: report.cause.map(convert::cause),
+            detail: report.detail,
+            codec: report.codec.and_then(|codec| codec.parse().ok()),
+            width: report.width,
+            height: report.height,
+            first_key_ms: report.first_key_ms,
+            offers_audio: report.offers_audio,
+        })
+    }
+
+    async fn seal_credentials(&self, source: MediaSource, user: &str, password: &str) -> Result<Vec<u8>, MediaError> {
+        let mut connection = self.connect(source).await?;
+        let answer = granted(within(ANSWER_MAX, connection.ask(Control::Info)).await?)?;
+        let Control::RecorderInfo { seal_key, .. } = answer else { return Err(out_of_turn()) };
+        let clear = format!("{user}:{password}");
+        recorder::sealbox::seal(&seal_key, clear.as_bytes())
+            .map(String::into_bytes)
+            .map_err(|error| MediaError::Unavailable(error.into()))
+    }
+
+    async fn revoke(&self, decision: DecisionId) {
+        for source in [MediaSource::Recorder, MediaSource::Gateway] {
+            let Ok(mut connection) = self.connect(source).await else { continue };
+            let revoke = Control::Revoke { decision: decision.to_string() };
+            if let Err(error) = within(ANSWER_MAX, connection.ask(revoke)).await {
+                tracing::debug!(error = %error, "a role did not hear of a revocation; its capability runs out by itself");
+            }
+        }
+    }
+}
+
+/// The port, shared.
+pub(crate) fn media_port(sockets: Sockets) -> Arc<dyn MediaPort> {
+    Arc::new(LinkMedia::new(sockets))
+}

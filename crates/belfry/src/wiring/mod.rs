@@ -1,0 +1,7 @@
+//! Where concrete types meet: ports of the use cases and engines on one side, `link`, stores and the real clock on the other.
+
+pub(crate) mod convert;
+pub(crate) mod copiers;
+pub(crate) mod media_port;
+pub(crate) mod reads;
+pub(crate) mod system;

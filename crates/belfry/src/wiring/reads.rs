@@ -1,0 +1,261 @@
+//! Plate reads: keeps the reader told, pulls its spool, runs the batches of the low-emission zone.
+//!
+//! Four reconcilers, so that a registry that hangs holds up no read and a reader that is away holds up no decision.
+
+mod registry_port;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use link::message::{ReadRow, ReaderCamera};
+use link::{Connection, Control, Message, Role};
+use tokio::net::UnixStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vms_app::UseCases;
+use vms_app::cases::Extensions;
+use vms_app::gate::Gate;
+use vms_app::lez::ReadService;
+use vms_app::lez::reads::ReadMarks;
+use vms_app::lez::service::{BatchSettings, ReaderGrant};
+use vms_app::lez_ports::{Direction, LezStore, NewRead, ReadFacts, VehicleRegistry};
+use vms_app::ports::Stores;
+use vms_core::{Confidence, Country, Plate, WallTime};
+use vms_store::{LezVault, Store};
+
+use self::registry_port::RegistryPort;
+use super::copiers::every;
+use super::system::SystemRandom;
+use crate::config::Config;
+use crate::keys::secret_32;
+
+/// Reads of one delivery: with two pictures of at most 512 KiB each they stay below 64 MiB in memory.
+const PAGE: u32 = 64;
+/// A reader that does not answer in this time is taken for dead.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+/// What the use cases get: the store of reads under the root secret in the state folder, and marks on timelines.
+pub(crate) fn extensions(
+    state: &Path,
+    store: &Store,
+    stores: Arc<dyn Stores>,
+    gate: Arc<Gate>,
+) -> anyhow::Result<Extensions> {
+    let root = secret_32(&state.join("keys").join("reads.key")).context("the root secret of reads")?;
+    let vault: Arc<dyn LezStore> = Arc::new(LezVault::new(store.clone(), root, Arc::new(SystemRandom)));
+    let marks = ReadMarks::new(stores, Arc::clone(&vault), gate);
+    Ok(Extensions { timeline_marks: Some(Arc::new(marks)), lez: Some(vault) })
+}
+
+/// Starts the reconcilers of reads.
+pub(crate) fn spawn(
+    config: &Config,
+    cases: &Arc<UseCases>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let registry: Option<Arc<dyn VehicleRegistry>> = match config.registry.url.as_str() {
+        "" => None,
+        url => Some(Arc::new(RegistryPort::new(url)?)),
+    };
+    let settings = BatchSettings {
+        wait: Duration::from_secs(u64::from(config.registry.batch_wait_s)),
+        retry: Duration::from_secs(15),
+        retry_max: Duration::from_secs(600),
+        later: Duration::from_secs(3_600),
+    };
+    let service = ReadService::new(Arc::clone(cases), registry, settings).context("the reading service")?;
+    let service = Arc::new(service);
+    let second = Duration::from_secs(1);
+    if config.reader.enabled {
+        let link = ReaderLink::new(Arc::clone(&service), config.socket("reader"), config.reader.rate_max);
+        let link = Arc::new(link);
+        tasks.spawn(every("reader", second, stop.clone(), move || {
+            let link = Arc::clone(&link);
+            async move { link.round().await }
+        }));
+    }
+    let batch = Arc::clone(&service);
+    tasks.spawn(every("lez batch", second, stop.clone(), move || {
+        let batch = Arc::clone(&batch);
+        async move {
+            let round = batch.decide_round().await?;
+            metrics::gauge!("belfry_lez_reads_waiting")
+                .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
+            for (outcome, count) in round.decided {
+                metrics::counter!("belfry_lez_reads_decided_total", "outcome" => outcome).increment(count);
+            }
+            Ok(())
+        }
+    }));
+    tasks.spawn(every("erasing of reads", second, stop.clone(), move || {
+        let service = Arc::clone(&service);
+        async move { Ok(service.sweep().await?) }
+    }));
+    Ok(())
+}
+
+struct Told {
+    connection: Connection<UnixStream>,
+    grants: Vec<ReaderGrant>,
+    problem: Option<String>,
+}
+
+/// Keeps one reader told and its spool emptied.
+pub(crate) struct ReaderLink {
+    service: Arc<ReadService>,
+    socket: PathBuf,
+    rate_max: u8,
+    told: tokio::sync::Mutex<Option<Told>>,
+}
+
+impl std::fmt::Debug for ReaderLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReaderLink").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+impl ReaderLink {
+    pub(crate) fn new(service: Arc<ReadService>, socket: PathBuf, rate_max: u8) -> Self {
+        Self { service, socket, rate_max, told: tokio::sync::Mutex::new(None) }
+    }
+
+    /// One round: assignment when it changed or the reader is new, then every read that waits in its spool.
+    pub(crate) async fn round(&self) -> anyhow::Result<()> {
+        let mut slot = self.told.lock().await;
+        let mut told = match slot.take() {
+            Some(told) => told,
+            None => {
+                let connection =
+                    link::connect(&self.socket, Role::Serve, 0, Role::Reader).await.context("connecting")?;
+                Told { connection, grants: Vec::new(), problem: None }
+            }
+        };
+        let work = async {
+            self.assign(&mut told).await?;
+            while self.pull(&mut told.connection).await? {}
+            health(&mut told).await
+        };
+        tokio::time::timeout(ANSWER_MAX, work).await.context("the reader does not answer")??;
+        *slot = Some(told);
+        Ok(())
+    }
+
+    async fn assign(&self, told: &mut Told) -> anyhow::Result<()> {
+        let grants = self.service.grants().await?;
+        if grants == told.grants {
+            return Ok(());
+        }
+        let cameras = grants.iter().map(|grant| ReaderCamera {
+            camera: grant.camera.to_string(),
+            stream: grant.stream.to_string(),
+            purposes: grant.purposes.iter().map(|purpose| purpose.as_str().to_owned()).collect(),
+            capability: grant.capability.clone(),
+            region: None,
+            rate_max: self.rate_max,
+        });
+        done(told.connection.ask(Control::ReaderAssign { cameras: cameras.collect() }).await?, "its assignment")?;
+        tracing::info!(cameras = grants.len(), "assignment handed over to the reader");
+        told.grants = grants;
+        Ok(())
+    }
+
+    /// One page: pull, keep durably, and only then acknowledge. Whether there may be more.
+    async fn pull(&self, connection: &mut Connection<UnixStream>) -> anyhow::Result<bool> {
+        // Acknowledged reads are gone from the spool, so from 0 on means: all that is not durable here.
+        connection.sender.send(Control::ReadsSince { after: 0, limit: PAGE }).await?;
+        let (mut reads, mut upto, mut count) = (Vec::new(), None, 0_u32);
+        loop {
+            let answer = connection.receiver.recv_control().await?;
+            let Control::Read(row) = answer else {
+                done(answer, "to give reads")?;
+                break;
+            };
+            let crop = picture(connection, row.crop_len).await?;
+            let overview = picture(connection, row.overview_len).await?;
+            (upto, count) = (upto.max(Some(row.spool)), count + 1);
+            match new_read(&row, crop, overview) {
+                Some(read) => reads.push(read),
+                // It will not read better next time: it is acknowledged with the others.
+                None => tracing::error!(read = row.read, "a read from the reader was malformed and is dropped"),
+            }
+        }
+        let Some(upto) = upto else { return Ok(false) };
+        let taken = self.service.take(reads).await?;
+        if taken.not_assigned + taken.too_late > 0 {
+            tracing::warn!(taken.not_assigned, taken.too_late, "reads were dropped");
+        }
+        done(connection.ask(Control::ReadsAck { upto }).await?, "an acknowledgement")?;
+        Ok(count >= PAGE)
+    }
+}
+
+/// What the reader says of itself: figures for a dashboard, and a line in the log when it cannot read plates.
+async fn health(told: &mut Told) -> anyhow::Result<()> {
+    let answer = told.connection.ask(Control::ReaderHealth).await?;
+    let Control::ReaderReport { cameras, spooled, problem } = answer else {
+        anyhow::bail!("the reader answered out of turn");
+    };
+    let figure = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let sum = |of: fn(&(String, u64, u64, u64, bool)) -> u64| figure(cameras.iter().map(of).sum());
+    metrics::gauge!("belfry_reads_spooled").set(figure(spooled));
+    metrics::gauge!("belfry_reader_frames_decoded").set(sum(|camera| camera.1));
+    metrics::gauge!("belfry_reader_frames_skipped").set(sum(|camera| camera.2));
+    metrics::gauge!("belfry_reader_reads").set(sum(|camera| camera.3));
+    metrics::gauge!("belfry_reader_cameras_decoding").set(sum(|camera| u64::from(camera.4)));
+    if problem != told.problem {
+        match &problem {
+            Some(problem) => tracing::warn!(problem, "the reader cannot read plates"),
+            None => tracing::info!("the reader reads plates again"),
+        }
+        told.problem = problem;
+    }
+    Ok(())
+}
+
+/// The end of an answer: done, or refused.
+fn done(answer: Control, what: &str) -> anyhow::Result<()> {
+    if let Control::Refused { code, detail } = &answer {
+        anyhow::bail!("the reader refused {what}: {code}: {detail}");
+    }
+    anyhow::ensure!(answer == Control::Done, "the reader answered out of turn");
+    Ok(())
+}
+
+/// The reader sends one `Bytes` message per picture, also for an empty one.
+async fn picture(connection: &mut Connection<UnixStream>, len: u32) -> anyhow::Result<Bytes> {
+    match connection.receiver.recv().await? {
+        Message::Bytes(bytes) if u32::try_from(bytes.len()) == Ok(len) => Ok(bytes),
+        Message::Bytes(_) => anyhow::bail!("a picture is not as long as announced"),
+        Message::Control(_) | Message::Unit(..) | Message::Fragment(_) => {
+            anyhow::bail!("the reader sent no picture where one was due")
+        }
+    }
+}
+
+/// The row as a read; `None` when an id or the plate is none.
+fn new_read(row: &ReadRow, crop: Bytes, overview: Bytes) -> Option<NewRead> {
+    let country = |(sign, odds): &(String, u32)| Some((Country::parse(sign)?, Confidence::from_millionths(*odds)));
+    Some(NewRead {
+        read: row.read.parse().ok()?,
+        camera: row.camera.parse().ok()?,
+        stream: row.stream.parse().ok()?,
+        at: WallTime::from_micros(row.at_us),
+        facts: ReadFacts {
+            plate: Plate::parse(&row.plate).ok()?,
+            countries: row.countries.iter().filter_map(country).collect(),
+            confidence: Confidence::from_millionths(row.confidence),
+            corrected: row.corrected,
+            direction: Direction::from_word(&row.direction),
+            looks: row.looks,
+            model: row.model.clone(),
+        },
+        crop,
+        overview,
+    })
+}

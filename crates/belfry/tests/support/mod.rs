@@ -1,0 +1,147 @@
+//! Shared by the system tests.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use policy::CapabilitySigner;
+use serde_json::{Value, json};
+use vms_testkit::rig::{Person, Rig, RigOptions};
+
+/// Where the built programs lie: beside this test's `belfry`, or where `make test` says.
+fn programs() -> PathBuf {
+    let own = std::env::var_os("BELFRY_PROGRAMS").map(PathBuf::from);
+    let folder = own.unwrap_or_else(|| Path::new(env!("CARGO_BIN_EXE_belfry")).parent().unwrap().to_owned());
+    let folder = std::path::absolute(folder).unwrap();
+    assert!(folder.join("belfry-media").exists(), "belfry-media is not in {}: run `make test`", folder.display());
+    folder
+}
+
+/// A rig with so many cameras, the first `anpr` of which read plates.
+pub fn options(cameras: u32, anpr: u32) -> RigOptions {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let film = |name: &str| {
+        let path = repository.join("target/films").join(name);
+        assert!(path.exists(), "{} is missing: run scripts/make-films.sh", path.display());
+        path
+    };
+    RigOptions {
+        programs: programs(),
+        cameras,
+        anpr,
+        film: film("main-1080p.mp4"),
+        sub: Some(film("sub-360p.mp4")),
+        database: None,
+        disk_cap_mib: 2_048,
+        reader: anpr > 0,
+        repository,
+    }
+}
+
+/// A text at a JSON pointer.
+pub fn text(value: &Value, path: &str) -> String {
+    value.pointer(path).and_then(Value::as_str).unwrap_or_else(|| panic!("no text at {path} in {value}")).to_owned()
+}
+
+/// Purpose and justification, as the console sends them.
+pub fn purpose() -> Value {
+    json!({ "code": "INTERVENTIE", "justification": "melding vechtpartij Beursplein", "case_ref": null })
+}
+
+/// The first camera that the person sees, once it is live.
+pub async fn first_camera(rig: &Rig, person: &Person) -> Value {
+    let look = async || {
+        let page = person.ask("GET", "/api/v1/cameras", None).await.ok()?;
+        let camera = page.pointer("/items/0")?.clone();
+        (camera.pointer("/health/phase")?.as_str()? == "live").then_some(camera)
+    };
+    rig.until("a camera is live", Duration::from_secs(30), async |_: &Rig| look().await.is_some()).await.unwrap();
+    look().await.unwrap()
+}
+
+/// The first camera, once so many seconds of it are in the catalogue.
+pub async fn until_durable(rig: &Rig, person: &Person, seconds: i64) -> Value {
+    let camera = first_camera(rig, person).await;
+    let (id, stream) = (text(&camera, "/id"), text(&camera, "/streams/0/id"));
+    let recorded = async |_: &Rig| {
+        let (from, to) = (rfc3339(now_us() - 600_000_000), rfc3339(now_us() + 1_000_000));
+        let path = format!("/api/v1/cameras/{id}/timeline?stream={stream}&from={from}&to={to}");
+        let Ok(line) = person.ask("GET", &path, None).await else { return false };
+        let segments = line.get("segments").and_then(Value::as_array).cloned().unwrap_or_default();
+        let length: i64 = segments.iter().map(|segment| micros(segment, "to") - micros(segment, "from")).sum();
+        length >= seconds * 1_000_000
+    };
+    rig.until("footage is in the catalogue", Duration::from_secs(60), recorded).await.unwrap();
+    camera
+}
+
+fn micros(value: &Value, key: &str) -> i64 {
+    let text = value.get(key).and_then(Value::as_str).unwrap_or("");
+    text.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_microsecond)
+}
+
+/// RFC 3339, UTC.
+pub fn rfc3339(us: i64) -> String {
+    jiff::Timestamp::from_microsecond(us).unwrap().to_string()
+}
+
+/// The real wall clock: this is a test of the real system.
+pub fn now_us() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
+/// Opens the last seconds of a stream.
+pub async fn playback(person: &Person, stream: &str, seconds: i64) -> Value {
+    let to = now_us() - 1_500_000;
+    let body = json!({
+        "stream_id": stream, "from": rfc3339(to - seconds * 1_000_000), "to": rfc3339(to), "purpose": purpose(),
+    });
+    person.ask("POST", "/api/v1/playback-tickets", Some(body)).await.unwrap()
+}
+
+/// What ffprobe says of a file; it must say nothing on stderr.
+pub fn ffprobe(rig: &Rig, bytes: &[u8]) -> Value {
+    let path = rig.path().join("played.mp4");
+    std::fs::write(&path, bytes).unwrap();
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-count_packets", "-show_streams", "-of", "json"])
+        .arg(&path)
+        .output()
+        .expect("ffprobe is needed: run `make test`");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "ffprobe complains");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The gate's own signer, from its key file.
+pub fn gate_signer(rig: &Rig) -> CapabilitySigner {
+    let text = std::fs::read_to_string(rig.path().join("state/keys/gate.key")).unwrap();
+    let seed: [u8; 32] = hex::decode(text.trim()).unwrap().try_into().unwrap();
+    CapabilitySigner::from_seed(&seed)
+}
+
+/// The highest frame number on disk of each camera.
+pub fn newest_frames(footage: &Path) -> BTreeMap<u32, u64> {
+    let found = vms_benches::frames::walk(footage).unwrap();
+    found.cameras.iter().filter_map(|(camera, footage)| Some((*camera, footage.frames.last()?.number))).collect()
+}
+
+/// One role on its own, as a systemd unit would start it.
+pub fn role(rig: &Rig, name: &str, instance: u32) -> Child {
+    Command::new(programs().join("belfry"))
+        .arg("--config")
+        .arg(rig.path().join("belfry.toml"))
+        .args(["role", name, "--instance", &instance.to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Ends processes.
+pub fn end(children: [Child; 2]) {
+    for mut child in children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,204 @@
+//! The whole system, as its users meet it: real programs, real RTSP, real files, a real browser's protocol.
+//!
+//! Needs `target/films` (scripts/make-films.sh) and ffprobe; both come with `make test`, which fails without them.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests say what they expect")]
+
+mod support;
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use link::{Connection, Control, LiveForm, Message, Role};
+use policy::{Audience, Capability, CapabilitySigner, Scope};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message as Ws;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use vms_core::{DecisionId, Rendition, StreamId, TimeRange, WallTime};
+use vms_testkit::rig::{Person, Rig};
+
+use support::{ffprobe, first_camera, now_us, options, playback, purpose, text, until_durable};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_camera_is_recorded_and_played_back_without_a_lost_frame() {
+    let mut rig = Rig::start(options(2, 0)).await.unwrap();
+    let operator = rig.log_in("operator").await.unwrap();
+    let camera = until_durable(&rig, &operator, 12).await;
+    let stream = text(&camera, "/streams/0/id");
+
+    let played = playback(&operator, &stream, 10).await;
+    let url = text(&played, "/url");
+    let whole = operator.bytes(&url, None).await.unwrap();
+    assert_eq!(Some(whole.len() as u64), played.get("size").and_then(Value::as_u64));
+    let part = operator.bytes(&url, Some("bytes=1000-4999")).await.unwrap();
+    assert_eq!(part, whole.slice(1000..5000));
+    let probe = ffprobe(&rig, &whole);
+    assert_eq!(text(&probe, "/streams/0/codec_name"), "h264");
+    let frames: u64 = text(&probe, "/streams/0/nb_read_packets").parse().unwrap();
+    assert!(frames >= 225, "about ten seconds at 25 frames/s: {frames}");
+    assert_eq!(probe.pointer("/streams/1"), None, "no sound, no second track");
+
+    rig.stop_belfry().await.unwrap();
+    let found = vms_benches::frames::walk(&rig.path().join("state/footage/media")).unwrap();
+    assert_eq!(found.cameras.len(), 2);
+    assert_eq!((found.damaged.len(), found.unmarked), (0, 0), "{:?}", found.damaged);
+    for (camera, footage) in &found.cameras {
+        assert_eq!(footage.holes(), [], "camera {camera}");
+        assert_eq!(footage.doubled, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn live_reaches_who_may_and_ends_when_the_right_ends() {
+    let rig = Rig::start(options(1, 0)).await.unwrap();
+    let operator = rig.log_in("operator").await.unwrap();
+    let camera = first_camera(&rig, &operator).await;
+    let stream = text(&camera, "/streams/0/id");
+    let mut socket = open_live(&rig, &operator, &stream).await;
+
+    let (mut inits, mut fragments) = (0, 0);
+    while fragments < 50 {
+        match tokio::time::timeout(Duration::from_secs(10), socket.next()).await.unwrap().unwrap().unwrap() {
+            Ws::Text(word) if word.contains("\"init\"") => {
+                assert!(word.contains("avc1"), "{word}");
+                let Ws::Binary(init) = socket.next().await.unwrap().unwrap() else { panic!("an init segment follows") };
+                assert_eq!(&init[4..8], b"ftyp");
+                inits += 1;
+            }
+            Ws::Binary(fragment) => {
+                assert_eq!(&fragment[36..40], b"moof");
+                if fragments == 0 {
+                    assert_eq!(fragment[0] & 1, 1, "the first frame is a key frame");
+                }
+                fragments += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(inits, 1);
+
+    operator.ask("POST", "/api/v1/logout", None).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(6), async {
+        loop {
+            match socket.next().await {
+                None | Some(Err(_) | Ok(Ws::Close(_))) => return,
+                Some(Ok(_)) => {}
+            }
+        }
+    });
+    ended.await.expect("a stream ends within 5 s of its right");
+}
+
+async fn open_live(
+    rig: &Rig,
+    person: &Person,
+    stream: &str,
+) -> tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>> {
+    let body = json!({ "stream_id": stream, "kind": "live", "rendition": "original", "purpose": purpose() });
+    let ticket = person.ask("POST", "/api/v1/stream-tickets", Some(body)).await.unwrap();
+    let address = rig.url(&format!("/api/v1/live?ticket={}", text(&ticket, "/ticket")));
+    let mut request = address.replace("http://", "ws://").into_client_request().unwrap();
+    request.headers_mut().insert("Cookie", person.cookie().parse().unwrap());
+    request.headers_mut().insert("Origin", rig.url("").parse().unwrap());
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "vms.fmp4.v1".parse().unwrap());
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    socket.flush().await.unwrap();
+    socket
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn internal_sockets_hand_out_nothing_without_a_capability() {
+    let rig = Rig::start(options(1, 0)).await.unwrap();
+    let operator = rig.log_in("operator").await.unwrap();
+    let camera = until_durable(&rig, &operator, 5).await;
+    let stream: StreamId = text(&camera, "/streams/0/id").parse().unwrap();
+    let ours = support::gate_signer(&rig);
+    let foreign = CapabilitySigner::from_seed(&[9; 32]);
+    let now = now_us();
+    let live = |audience, from_us: i64| Capability {
+        decision: DecisionId::from_bytes([1; 16]),
+        log_index: 0,
+        stream,
+        scope: Scope::Live,
+        rendition: Rendition::Original,
+        audience,
+        standing: false,
+        issued_at: WallTime::from_micros(from_us),
+        expires_at: WallTime::from_micros(from_us + 15_000_000),
+    };
+    let range = TimeRange::new(WallTime::from_micros(now - 4_000_000), WallTime::from_micros(now)).unwrap();
+    let past = Capability { scope: Scope::Range(range), ..live(Audience::Recorder, now) };
+    let standing = Capability { standing: true, ..live(Audience::Recorder, now) };
+    for (name, role) in [("recorder", Role::Recorder), ("gateway", Role::Gateway)] {
+        let audience = if role == Role::Gateway { Audience::Gateway } else { Audience::Recorder };
+        let texts = [
+            ("none", String::new()),
+            ("garbage", "x.y".to_owned()),
+            ("foreign", foreign.sign(&live(audience, now))),
+            ("expired", ours.sign(&live(audience, now - 60_000_000))),
+            ("of another role", ours.sign(&live(Audience::Reader, now))),
+            ("for the past", ours.sign(&past)),
+            ("standing, but not the reader", ours.sign(&standing)),
+        ];
+        for (what, capability) in texts {
+            let open = Control::OpenLive {
+                capability,
+                stream: stream.to_string(),
+                rendition: "original".to_owned(),
+                form: LiveForm::Units,
+            };
+            assert_nothing(&rig, name, role, open, what).await;
+        }
+    }
+    let open = |capability| Control::OpenRange {
+        capability,
+        stream: stream.to_string(),
+        from_us: range.from.micros,
+        to_us: range.to.micros,
+    };
+    for (what, capability) in [("live for a range", ours.sign(&live(Audience::Recorder, now))), ("none", String::new())] {
+        assert_nothing(&rig, "recorder", Role::Recorder, open(capability), what).await;
+    }
+    // The same request with the right capability does give footage: the refusals above are not for another reason.
+    let mut connection = connect(&rig, "recorder", Role::Recorder).await;
+    let answer = connection.ask(open(ours.sign(&past))).await.unwrap();
+    assert!(matches!(answer, Control::RangeInfo { size, .. } if size > 0), "{answer:?}");
+}
+
+async fn connect(rig: &Rig, name: &str, role: Role) -> Connection<tokio::net::UnixStream> {
+    link::connect(&rig.path().join(format!("run/{name}.sock")), Role::Serve, 0, role).await.unwrap()
+}
+
+async fn assert_nothing(rig: &Rig, name: &str, role: Role, open: Control, what: &str) {
+    let mut connection = connect(rig, name, role).await;
+    connection.sender.send(open).await.unwrap();
+    let mut refused = false;
+    while let Ok(Ok(message)) = tokio::time::timeout(Duration::from_millis(700), connection.receiver.recv()).await {
+        match message {
+            Message::Control(control) => refused |= matches!(*control, Control::Refused { .. } | Control::End { .. }),
+            Message::Unit(..) | Message::Bytes(_) | Message::Fragment(_) => panic!("{name}, {what}: media came out"),
+        }
+    }
+    assert!(refused, "{name}, {what}: must be refused in words");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cameras_record_again_with_nothing_else_running() {
+    let mut rig = Rig::start(options(2, 0)).await.unwrap();
+    let operator = rig.log_in("operator").await.unwrap();
+    until_durable(&rig, &operator, 4).await;
+    rig.stop_belfry().await.unwrap();
+    let footage = rig.path().join("state/footage/media");
+    let before = support::newest_frames(&footage);
+
+    let recorder = support::role(&rig, "recorder", 0);
+    let ingest = support::role(&rig, "ingest", 0);
+    let waited = rig
+        .until("both cameras record with serve and database off", Duration::from_secs(10), async |_: &Rig| {
+            let now = support::newest_frames(&footage);
+            now.len() == 2 && now.iter().all(|(camera, frame)| before.get(camera).is_some_and(|old| frame > old))
+        })
+        .await;
+    support::end([ingest, recorder]);
+    waited.unwrap();
+}

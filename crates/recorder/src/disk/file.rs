@@ -1,0 +1,194 @@
+//! One growing segment file, and the crash-safe steps around it (reliability 4.1.3).
+//!
+//! What a crash leaves: before the rename, a file whose name starts with a dot and that holds no footage (recovery removes
+//! it); after it, a segment without a closing record (recovery closes it). A plain `write` hands a fragment to the kernel, so
+//! that a kill loses nothing of it; `fdatasync` comes in groups, for power cuts.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use media::{Fragment, ParamSetId, ParameterSets};
+use sha2::{Digest as _, Sha256};
+use vms_core::{MonoTime, WallTime};
+
+use crate::format::{Closing, FragmentEntry, SegmentHeader, write};
+use crate::plan::Hole;
+
+/// Where the file protocol can be made to fail in tests: asked before every write.
+pub(crate) trait Fault: Send {
+    /// An error instead of the write of `bytes` bytes; `Some(n)` of the error pair writes `n` bytes first.
+    fn write(&mut self, bytes: usize) -> Option<(usize, std::io::Error)>;
+}
+
+/// Never fails.
+#[derive(Debug)]
+pub(crate) struct NoFault;
+
+impl Fault for NoFault {
+    fn write(&mut self, _bytes: usize) -> Option<(usize, std::io::Error)> {
+        None
+    }
+}
+
+/// The growing file.
+pub(crate) struct SegmentFile {
+    file: Arc<File>,
+    pub(crate) header: SegmentHeader,
+    /// Bytes of whole records.
+    pub(crate) len: u64,
+    number: u32,
+    hash: Sha256,
+    pub(crate) entries: Vec<FragmentEntry>,
+    pub(crate) sets: Vec<Arc<ParameterSets>>,
+    pub(crate) units: u32,
+    pub(crate) payload: u64,
+    pub(crate) param_set: ParamSetId,
+}
+
+/// End of the last unit of a fragment: sequence, monotonic and wall time.
+pub(crate) fn fragment_end(fragment: &Fragment) -> (u64, MonoTime, WallTime) {
+    let last = fragment.last();
+    let length_us = fragment.samples().last().map_or(0, |sample| u64::from(sample.duration) * 100 / 9);
+    let mono = MonoTime { micros: last.clocks.mono.micros.saturating_add(length_us) };
+    (last.seq, mono, last.clocks.wall.plus(std::time::Duration::from_micros(length_us)))
+}
+
+/// Makes the folders of `relative` below `root`, each made durable in its parent.
+fn make_folders(root: &Path, relative: &Path) -> std::io::Result<PathBuf> {
+    let mut at = root.to_owned();
+    for part in relative.parent().into_iter().flat_map(Path::components) {
+        let parent = at.clone();
+        at.push(part);
+        match std::fs::create_dir(&at) {
+            Ok(()) => File::open(parent)?.sync_all()?,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(at)
+}
+
+impl SegmentFile {
+    /// Makes the file: exclusive under a temporary name, header, fdatasync, rename, fsync of the folder.
+    pub(crate) fn create(
+        root: &Path,
+        relative: &Path,
+        header: SegmentHeader,
+        fault: &mut dyn Fault,
+    ) -> std::io::Result<Self> {
+        let folder = make_folders(root, relative)?;
+        let path = root.join(relative);
+        let temporary = folder.join(format!(".{}.tmp", header.segment));
+        let bytes = write::header(&header);
+        let made = Self::create_named(&temporary, &path, &folder, &bytes, fault);
+        if made.is_err() {
+            // A file that cannot even hold its header must not stay and fill the folder; it holds no footage.
+            std::fs::remove_file(&temporary).ok();
+        }
+        let file = made?;
+        let mut hash = Sha256::new();
+        hash.update(&bytes);
+        Ok(Self {
+            file: Arc::new(file),
+            header,
+            len: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            number: 0,
+            hash,
+            entries: Vec::new(),
+            sets: Vec::new(),
+            units: 0,
+            payload: 0,
+            param_set: ParamSetId(0),
+        })
+    }
+
+    fn create_named(
+        temporary: &Path,
+        path: &Path,
+        folder: &Path,
+        bytes: &[u8],
+        fault: &mut dyn Fault,
+    ) -> std::io::Result<File> {
+        let file = OpenOptions::new().read(true).append(true).create_new(true).open(temporary)?;
+        write_whole(&file, bytes, fault)?;
+        file.sync_data()?;
+        std::fs::rename(temporary, path)?;
+        File::open(folder)?.sync_all()?;
+        Ok(file)
+    }
+
+    /// A handle for the group sync.
+    pub(crate) fn handle(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    fn append(&mut self, record: &[u8], fault: &mut dyn Fault) -> std::io::Result<()> {
+        if let Err(error) = write_whole(&self.file, record, fault) {
+            // Half a record is cut off again, so that the file stays whole if space returns.
+            self.file.set_len(self.len)?;
+            return Err(error);
+        }
+        self.hash.update(record);
+        self.len = self.len.saturating_add(u64::try_from(record.len()).unwrap_or(u64::MAX));
+        self.number = self.number.saturating_add(1);
+        Ok(())
+    }
+
+    /// Appends a gap record.
+    pub(crate) fn gap(&mut self, hole: &Hole, fault: &mut dyn Fault) -> std::io::Result<()> {
+        let record = write::gap(self.header.segment, self.number, hole);
+        self.append(&record, fault)
+    }
+
+    /// Appends a fragment, and its parameter sets before it when the file does not have them.
+    pub(crate) fn fragment(
+        &mut self,
+        fragment: &Fragment,
+        sets: &Arc<ParameterSets>,
+        fault: &mut dyn Fault,
+    ) -> std::io::Result<FragmentEntry> {
+        if !self.sets.iter().any(|known| known.id == sets.id) {
+            let record = write::parameters(self.header.segment, self.number, sets);
+            self.append(&record, fault)?;
+            self.sets.push(Arc::clone(sets));
+        }
+        let (record, entry) = write::fragment(self.header.segment, self.number, self.len, fragment);
+        self.append(&record, fault)?;
+        self.param_set = fragment.first().param_set;
+        self.units = self.units.saturating_add(entry.units);
+        self.payload = self.payload.saturating_add(u64::from(entry.payload));
+        self.entries.push(entry);
+        Ok(entry)
+    }
+
+    /// Appends the closing record; gives its offset and the SHA-256 of the whole file.
+    pub(crate) fn close(
+        &mut self,
+        flags: u8,
+        end: WallTime,
+        fault: &mut dyn Fault,
+    ) -> std::io::Result<(u64, [u8; 32])> {
+        let closing = Closing {
+            flags,
+            end,
+            units: self.units,
+            payload: self.payload,
+            entries: self.entries.clone(),
+            digest: self.hash.clone().finalize().into(),
+        };
+        let at = self.len;
+        let record = write::closing(self.header.segment, self.number, &closing);
+        self.append(&record, fault)?;
+        Ok((at, self.hash.clone().finalize().into()))
+    }
+}
+
+fn write_whole(mut file: &File, bytes: &[u8], fault: &mut dyn Fault) -> std::io::Result<()> {
+    if let Some((part, error)) = fault.write(bytes.len()) {
+        file.write_all(bytes.get(..part).unwrap_or_default())?;
+        return Err(error);
+    }
+    file.write_all(bytes)
+}

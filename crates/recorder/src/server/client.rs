@@ -1,0 +1,222 @@
+//! One connection: greeting, then what its role may ask.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use link::{Assignment, Cause, Connection, Control, LinkError, Message, ProbeReport, Role, StreamSpec};
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+
+use super::admit::Refusal;
+use super::range::OpenRange;
+use super::{Shared, ingest, keeper, live, lock};
+use crate::assignment;
+
+/// Most rows of each kind in one page.
+const PAGE_MAX: u32 = 1_000;
+
+/// A probe that ingest does not answer in this time has failed.
+const PROBE_MAX: Duration = Duration::from_secs(20);
+
+/// Serves an accepted connection to its end.
+pub(super) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
+    let greeted = tokio::select! {
+        greeted = link::socket::greet(stream, shared.config.origin.role(), 0) => greeted,
+        () = shared.shutdown.cancelled() => return,
+    };
+    let connection = match greeted {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::debug!(%error, "a peer did not greet");
+            return;
+        }
+    };
+    let role = connection.peer;
+    let outcome = match role {
+        Role::Ingest => ingest::serve(&shared, connection).await,
+        Role::Serve | Role::Reader | Role::Gateway => answer(&shared, connection).await,
+        Role::Recorder => Err(LinkError::NotAllowed),
+    };
+    match outcome {
+        Ok(()) | Err(LinkError::Closed) => {}
+        Err(error) => tracing::info!(?role, %error, "a connection ended"),
+    }
+}
+
+/// The loop of questions and answers of serve, reader and gateway.
+async fn answer(shared: &Arc<Shared>, mut connection: Connection<UnixStream>) -> Result<(), LinkError> {
+    let role = connection.peer;
+    let mut range: Option<OpenRange> = None;
+    loop {
+        let asked = tokio::select! {
+            asked = connection.receiver.recv() => asked?,
+            () = shared.shutdown.cancelled() => return Ok(()),
+        };
+        let Message::Control(asked) = asked else { return Err(LinkError::Malformed) };
+        let reply = if let Control::OpenLive { capability, stream, rendition, form } = *asked {
+            range = None;
+            let wanted = live::Wanted { capability, stream, rendition, form };
+            live::serve(shared, &mut connection, wanted).await?;
+            continue;
+        } else if let Control::ReadRange { start, end } = *asked {
+            match &mut range {
+                Some(open) => {
+                    open.send(&mut connection.sender, start, end).await?;
+                    continue;
+                }
+                None => Refusal::new("not_open", "no range is open on this connection").control(),
+            }
+        } else if let Control::OpenRange { capability, stream, from_us, to_us } = *asked {
+            let opened = OpenRange::open(shared, role, &capability, &stream, (from_us, to_us)).await;
+            let (open, reply) = match opened {
+                Ok(open) => {
+                    let info = open.info();
+                    (Some(open), info)
+                }
+                Err(refusal) => (None, refusal.control()),
+            };
+            range = open;
+            reply
+        } else if let Control::Renew { capability } = *asked {
+            match &mut range {
+                Some(open) => open.renew(&capability).map_or_else(Refusal::control, |()| Control::Done),
+                None => Refusal::new("not_open", "nothing is open on this connection").control(),
+            }
+        } else if role == Role::Serve {
+            manage(shared, *asked).await
+        } else {
+            Refusal::new("not_allowed", "this role may not ask that").control()
+        };
+        connection.sender.send(reply).await?;
+    }
+}
+
+/// Questions that only `serve` may ask.
+async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
+    match asked {
+        Control::Assign(assignment) | Control::GatewayAssign(assignment) => {
+            assign(shared, assignment).await.map_or_else(Refusal::control, |()| Control::Done)
+        }
+        Control::Info => {
+            let assignment = lock(&shared.kept).assignment.version;
+            Control::RecorderInfo { seal_key: shared.seal.public_hex(), assignment }
+        }
+        Control::IndexSince { after, limit } => {
+            // What is known now shall be in the answer.
+            keeper::flush_index(shared).await;
+            match shared.index.since(after, limit.clamp(1, PAGE_MAX)).await {
+                Ok((segments, gaps, cursor)) => Control::IndexPage { segments, gaps, cursor },
+                Err(error) => Refusal::new("unavailable", &error.to_string()).control(),
+            }
+        }
+        Control::Health => health(shared).await,
+        Control::Revoke { decision } => match decision.parse() {
+            Ok(decision) => {
+                shared.admissions.revoke(decision);
+                Control::Done
+            }
+            Err(_) => Refusal::new("bad_request", "not a decision id").control(),
+        },
+        Control::Probe { request, spec } => {
+            let report = probe(shared, spec).await;
+            Control::Probed { request, report }
+        }
+        Control::Hello { .. }
+        | Control::Refused { .. }
+        | Control::Done
+        | Control::RecorderInfo { .. }
+        | Control::IndexPage { .. }
+        | Control::HealthReport { .. }
+        | Control::Probed { .. }
+        | Control::IngestAssign { .. }
+        | Control::Demand { .. }
+        | Control::Ack { .. }
+        | Control::ParameterSets { .. }
+        | Control::StreamState { .. }
+        | Control::Hole { .. }
+        | Control::OpenLive { .. }
+        | Control::Renew { .. }
+        | Control::LiveInit { .. }
+        | Control::LiveDrop { .. }
+        | Control::LiveState { .. }
+        | Control::End { .. }
+        | Control::OpenRange { .. }
+        | Control::RangeInfo { .. }
+        | Control::ReadRange { .. }
+        | Control::ReaderAssign { .. }
+        | Control::ReadsSince { .. }
+        | Control::Read(_)
+        | Control::ReadsAck { .. }
+        | Control::Picture { .. }
+        | Control::ReaderHealth
+        | Control::ReaderReport { .. } => Refusal::new("bad_request", "a recorder does not answer this").control(),
+    }
+}
+
+async fn assign(shared: &Arc<Shared>, assignment: Assignment) -> Result<(), Refusal> {
+    let next = {
+        let kept = lock(&shared.kept);
+        if assignment.version < kept.assignment.version {
+            return Err(Refusal::new("stale", "a newer assignment is in force"));
+        }
+        let shards = assignment::split(&assignment.streams, &kept.shards);
+        assignment::Kept { assignment, shards }
+    };
+    let path = shared.config.dir.join("assignment.json");
+    let to_save = next.clone();
+    let saved = tokio::task::spawn_blocking(move || to_save.save(&path)).await;
+    match saved {
+        Ok(Ok(())) => {
+            *lock(&shared.kept) = next;
+            shared.apply();
+            Ok(())
+        }
+        Ok(Err(error)) => Err(Refusal::new("disk", &error.to_string())),
+        Err(error) => Err(Refusal::new("disk", &error.to_string())),
+    }
+}
+
+async fn health(shared: &Arc<Shared>) -> Control {
+    let mut streams: Vec<_> = shared.all_hubs().iter().map(|hub| hub.health()).collect();
+    streams.sort_by(|one, other| one.stream.cmp(&other.stream));
+    let disk_used = shared.index.bytes().await.unwrap_or(0).saturating_add(shared.catalogue.unflushed_bytes());
+    let media = shared.config.media();
+    let free = tokio::task::spawn_blocking(move || crate::disk::writer::free_bytes(&media)).await;
+    let disk_free = free.ok().flatten().unwrap_or(0);
+    let disk_cap = shared.config.disk_cap_bytes.unwrap_or_else(|| disk_used.saturating_add(disk_free));
+    Control::HealthReport { streams, disk_free, disk_used, disk_cap }
+}
+
+/// Hands a probe to an ingest process of the right kind; the credentials travel opened, in the field of the sealed ones.
+async fn probe(shared: &Arc<Shared>, mut spec: StreamSpec) -> ProbeReport {
+    let failed = |detail: &str| ProbeReport {
+        ok: false,
+        cause: Some(Cause::Unsupported),
+        detail: detail.to_owned(),
+        codec: None,
+        width: None,
+        height: None,
+        first_key_ms: None,
+        offers_audio: false,
+    };
+    if let Some(sealed) = &spec.sealed_credentials {
+        match shared.seal.open_credentials(sealed) {
+            Ok((user, password)) => spec.sealed_credentials = Some(format!("{user}:{password}")),
+            Err(_) => return failed("the credentials are not sealed to this recorder"),
+        }
+    }
+    let gst = spec.transport != link::TransportKind::Retina;
+    let link = {
+        let shards = lock(&shared.shards);
+        let fits = shards.iter().find(|(shard, _)| (**shard >= assignment::GST_SHARD_FIRST) == gst);
+        fits.map(|(_, link)| link.clone())
+    };
+    let Some(link) = link else { return failed("no ingest process of this kind is connected") };
+    let request = shared.number();
+    let (to, answer) = oneshot::channel();
+    lock(&shared.probes).insert(request, to);
+    let sent = link.to.send(Control::Probe { request, spec }).await.is_ok();
+    let report = if sent { tokio::time::timeout(PROBE_MAX, answer).await.ok().and_then(Result::ok) } else { None };
+    lock(&shared.probes).remove(&request);
+    report.unwrap_or_else(|| failed("the ingest process did not answer"))
+}

@@ -1,0 +1,8 @@
+//! JSON in and out. Every type converts at this edge; unknown fields of requests are refused.
+
+pub mod camera;
+pub mod common;
+pub mod finding;
+pub mod media;
+pub mod people;
+pub mod read;

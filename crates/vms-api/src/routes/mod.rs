@@ -1,0 +1,33 @@
+//! Handlers, one file per subject; each file's `routes()` is merged here.
+
+pub mod audit;
+pub mod cameras;
+pub mod events;
+pub mod findings;
+pub mod health;
+pub mod live;
+pub mod login;
+pub mod partners;
+pub mod playback;
+pub mod reads;
+pub mod users;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::shell::Api;
+
+/// Every route.
+pub fn all() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .merge(login::routes())
+        .merge(cameras::routes())
+        .merge(live::routes())
+        .merge(playback::routes())
+        .merge(reads::routes())
+        .merge(findings::routes())
+        .merge(partners::routes())
+        .merge(users::routes())
+        .merge(audit::routes())
+        .merge(health::routes())
+        .merge(events::routes())
+}

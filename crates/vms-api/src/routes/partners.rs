@@ -1,0 +1,158 @@
+//! Partners behind gateways.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use vms_app::model::{LegalBasis, Partner};
+
+use crate::dto::camera::LegalBasisDto;
+use crate::dto::common::{Page, parse_word, path_id};
+use crate::problem::Problem;
+use crate::session::{Body, Session};
+use crate::shell::Api;
+
+/// Routes of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(partner_list, partner_create))
+        .routes(routes!(partner_switch))
+        .routes(routes!(partner_catalogue))
+}
+
+/// A partner.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct PartnerView {
+    /// `org_…` of its organisation.
+    id: String,
+    /// Name shown.
+    name: String,
+    /// Where its catalogue is.
+    catalogue_url: String,
+    /// The agreement with it.
+    agreement: LegalBasisDto,
+    /// Switched on.
+    enabled: bool,
+}
+
+impl From<&Partner> for PartnerView {
+    fn from(partner: &Partner) -> Self {
+        Self {
+            id: partner.org.to_string(),
+            name: partner.name.clone(),
+            catalogue_url: partner.catalogue_url.clone(),
+            agreement: LegalBasisDto::from(&partner.agreement),
+            enabled: partner.enabled,
+        }
+    }
+}
+
+/// A new partner.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PartnerDto {
+    /// `org_…` of its organisation.
+    org_id: String,
+    /// Name shown.
+    name: String,
+    /// Where its catalogue is.
+    catalogue_url: String,
+    /// The agreement with it.
+    agreement: LegalBasisDto,
+}
+
+/// The switch.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PartnerPatchDto {
+    /// On or off.
+    enabled: bool,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct CatalogueView {
+    /// New cameras.
+    added: u32,
+    /// Changed cameras.
+    changed: u32,
+    /// No longer in the catalogue.
+    retired: u32,
+    /// Entries refused.
+    refused: Vec<RefusedView>,
+}
+
+/// One entry that was refused.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct RefusedView {
+    /// The partner's code.
+    code: String,
+    /// Field.
+    field: String,
+    /// Stable word.
+    problem: String,
+}
+
+/// All partners.
+#[utoipa::path(get, path = "/api/v1/partners", tag = "partners", responses(
+    (status = 200, description = "By name", body = Page<PartnerView>),
+    (status = 403, description = "Not allowed", body = Problem)))]
+async fn partner_list(State(api): State<Api>, session: Session) -> Result<Json<Page<PartnerView>>, Problem> {
+    let partners = api.cases.partner_list(session.actor()).await?;
+    Ok(Json(Page { items: partners.iter().map(PartnerView::from).collect(), next_cursor: None }))
+}
+
+/// Connects a partner, switched off.
+#[utoipa::path(post, path = "/api/v1/partners", tag = "partners", request_body = PartnerDto, responses(
+    (status = 201, description = "The partner", body = PartnerView),
+    (status = 403, description = "Not allowed", body = Problem),
+    (status = 409, description = "`taken`", body = Problem)))]
+async fn partner_create(
+    State(api): State<Api>,
+    session: Session,
+    Body(dto): Body<PartnerDto>,
+) -> Result<(StatusCode, Json<PartnerView>), Problem> {
+    let org = parse_word("org_id", &dto.org_id)?;
+    let agreement = LegalBasis::from(dto.agreement);
+    let partner = api.cases.partner_create(session.actor(), org, dto.name, dto.catalogue_url, agreement).await?;
+    Ok((StatusCode::CREATED, Json(PartnerView::from(&partner))))
+}
+
+/// Switches a partner on or off.
+#[utoipa::path(patch, path = "/api/v1/partners/{id}", tag = "partners", params(("id" = String, Path)),
+    request_body = PartnerPatchDto, responses(
+    (status = 200, description = "The partner", body = PartnerView),
+    (status = 404, description = "None", body = Problem)))]
+async fn partner_switch(
+    State(api): State<Api>,
+    session: Session,
+    Path(id): Path<String>,
+    Body(dto): Body<PartnerPatchDto>,
+) -> Result<Json<PartnerView>, Problem> {
+    let partner = api.cases.partner_switch(session.actor(), path_id(&id)?, dto.enabled).await?;
+    Ok(Json(PartnerView::from(&partner)))
+}
+
+/// Imports the partner's camera list.
+#[utoipa::path(post, path = "/api/v1/partners/{id}/catalogue", tag = "partners", params(("id" = String, Path)),
+    responses(
+    (status = 200, description = "What was done", body = CatalogueView),
+    (status = 404, description = "None", body = Problem),
+    (status = 503, description = "The partner can't be reached", body = Problem)))]
+async fn partner_catalogue(
+    State(api): State<Api>,
+    session: Session,
+    Path(id): Path<String>,
+) -> Result<Json<CatalogueView>, Problem> {
+    let outcome = api.cases.partner_catalogue(session.actor(), path_id(&id)?).await?;
+    let refused = |(code, field, problem): (String, String, String)| RefusedView { code, field, problem };
+    Ok(Json(CatalogueView {
+        added: outcome.added,
+        changed: outcome.changed,
+        retired: outcome.retired,
+        refused: outcome.refused.into_iter().map(refused).collect(),
+    }))
+}

@@ -1,0 +1,41 @@
+//! Settings of the HTTP side.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Wiring makes them from the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Folder of the built console; without one only the API answers.
+    pub console_dir: Option<PathBuf>,
+    /// Public folder of the log (`checkpoint`, `tile/…`), served under `/log`.
+    pub log_dir: Option<PathBuf>,
+    /// Origins besides the request's own host that may open WebSockets and send forms, such as `https://belfry.brussels`.
+    pub origins: Vec<String>,
+    /// Behind TLS: the cookie gets `Secure` and the `__Host-` prefix, and HSTS is sent.
+    pub tls: bool,
+    /// Largest request body, bytes.
+    pub body_max: usize,
+    /// Longest wait for the head of an answer.
+    pub answer_max: Duration,
+}
+
+impl Settings {
+    /// Name of the session cookie.
+    pub const fn cookie_name(&self) -> &'static str {
+        if self.tls { "__Host-belfry_session" } else { "belfry_session" }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            console_dir: None,
+            log_dir: None,
+            origins: Vec::new(),
+            tls: false,
+            body_max: 256 * 1024,
+            answer_max: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The router: routes, limits, headers, the console's files.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, StatusCode, header};
+use tower_http::services::{ServeDir, ServeFile};
+use tracing::Instrument as _;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use vms_app::UseCases;
+
+use crate::problem::Problem;
+use crate::routes;
+use crate::session::is_own_origin;
+use crate::settings::Settings;
+
+/// State of every handler.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Use cases.
+    pub cases: Arc<UseCases>,
+    /// Settings.
+    pub settings: Arc<Settings>,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Belfry",
+    description = "Shared video surveillance with number-plate recognition. Rules: docs/API-DESIGN.md.",
+    license(name = "EUPL-1.2", identifier = "EUPL-1.2")
+))]
+struct Document;
+
+fn api_router() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Document::openapi()).merge(routes::all())
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api_router().into_openapi()
+}
+
+/// The whole HTTP side. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that log-ins can be
+/// limited by source.
+pub fn router(cases: Arc<UseCases>, settings: Settings) -> Router {
+    let settings = Arc::new(settings);
+    let api = Api { cases, settings: Arc::clone(&settings) };
+    let (router, _) = api_router().split_for_parts();
+    let mut router = router
+        .route("/api/v1/openapi.json", axum::routing::get(openapi_json))
+        .route("/api/{*rest}", axum::routing::any(async || Problem::not_found()))
+        .with_state(api.clone());
+    if let Some(dir) = &settings.log_dir {
+        router = router.nest_service("/log", ServeDir::new(dir));
+    }
+    if let Some(dir) = &settings.console_dir {
+        // The console routes in the browser: an address that is no file is its start page.
+        let files = ServeDir::new(dir).fallback(ServeFile::new(dir.join("index.html")));
+        router = router.fallback_service(files);
+    } else {
+        router = router.fallback(async || Problem::not_found());
+    }
+    router.layer(DefaultBodyLimit::max(settings.body_max)).layer(from_fn_with_state(api, around))
+}
+
+async fn openapi_json() -> Response {
+    let mut response = axum::Json(openapi()).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// Around every request: the origin of changes, the time-out, the span, the headers.
+async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
+    let is_api = request.uri().path().starts_with("/api/");
+    let span = tracing::info_span!("request", http.method = %method, http.route = %route);
+    let has_origin = request.headers().contains_key(header::ORIGIN);
+    let changes = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let mut response = if changes && has_origin && !is_own_origin(request.headers(), &api.settings) {
+        match api.cases.refuse_stranger(&format!("{method} {route}"), "origin").await {
+            Ok(()) => Problem::new(StatusCode::FORBIDDEN, "foreign_origin", "Not from another site").into_response(),
+            Err(error) => Problem::from(error).into_response(),
+        }
+    } else {
+        match tokio::time::timeout(api.settings.answer_max, next.run(request).instrument(span)).await {
+            Ok(response) => response,
+            Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "Took too long").into_response(),
+        }
+    };
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("belfry_http_requests_total", "route" => route, "status" => status).increment(1);
+    secure(&mut response, &api.settings, is_api);
+    response
+}
+
+/// `console.md` 3.4. Styles may stand inline (the map library sets them); scripts never.
+const CSP: &str = "default-src 'self'; script-src 'self'; worker-src 'self' blob:; img-src 'self' data: blob:; \
+    media-src 'self' blob:; style-src 'self' 'unsafe-inline'; connect-src 'self'; object-src 'none'; base-uri 'none'; \
+    form-action 'self'; frame-ancestors 'none'";
+
+fn secure(response: &mut Response, settings: &Settings, is_api: bool) {
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, CSP),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let policy = "camera=(), microphone=(), geolocation=(), window-management=(self), gamepad=(self)";
+    headers.insert("permissions-policy", HeaderValue::from_static(policy));
+    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    if settings.tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
+    }
+    // Nothing of the API is kept by the browser unless a route says so itself.
+    if is_api {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+}

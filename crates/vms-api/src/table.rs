@@ -1,0 +1,74 @@
+//! Every route with what it demands. A test compares this table with the OpenAPI document and walks each line.
+
+use vms_core::Right;
+
+/// What a route demands before anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Public,
+    /// A session, of any profile.
+    Session,
+    /// A session whose profile has the right towards something; towards what is asked for, the gate decides.
+    Right(Right),
+}
+
+/// One route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// `GET`, `POST`, …
+    pub method: &'static str,
+    /// As the OpenAPI document writes it.
+    pub path: &'static str,
+    /// What it demands.
+    pub access: Access,
+}
+
+const fn line(method: &'static str, path: &'static str, access: Access) -> Line {
+    Line { method, path, access }
+}
+
+/// All routes under `/api/v1`, and `/health`.
+pub const ROUTES: &[Line] = &[
+    line("POST", "/api/v1/login", Access::Public),
+    line("POST", "/api/v1/logout", Access::Session),
+    line("GET", "/api/v1/session", Access::Session),
+    line("PATCH", "/api/v1/session", Access::Session),
+    line("GET", "/api/v1/orgs", Access::Session),
+    line("GET", "/api/v1/cameras", Access::Right(Right::CameraList)),
+    line("POST", "/api/v1/cameras", Access::Right(Right::CameraEdit)),
+    line("GET", "/api/v1/cameras/{id}", Access::Right(Right::CameraList)),
+    line("PATCH", "/api/v1/cameras/{id}", Access::Right(Right::CameraEdit)),
+    line("POST", "/api/v1/cameras/{id}/approve", Access::Right(Right::CameraApprove)),
+    line("POST", "/api/v1/cameras/{id}/retire", Access::Right(Right::CameraRetire)),
+    line("POST", "/api/v1/cameras/{id}/probe", Access::Right(Right::CameraEdit)),
+    line("POST", "/api/v1/cameras/{id}/test-picture", Access::Right(Right::CameraTestPicture)),
+    line("GET", "/api/v1/cameras/{id}/timeline", Access::Right(Right::Playback)),
+    line("POST", "/api/v1/stream-tickets", Access::Right(Right::Live)),
+    line("GET", "/api/v1/live", Access::Session),
+    line("POST", "/api/v1/playback-tickets", Access::Right(Right::Playback)),
+    line("GET", "/api/v1/playback/{file}", Access::Session),
+    line("DELETE", "/api/v1/playback/{file}", Access::Session),
+    line("GET", "/api/v1/reads", Access::Right(Right::ReadsLive)),
+    line("POST", "/api/v1/reads/search", Access::Right(Right::ReadsSearch)),
+    // A picture is part of the list or search that showed it: its decision is asked for, and belongs to one session.
+    line("GET", "/api/v1/reads/{id}/crop.jpg", Access::Session),
+    line("GET", "/api/v1/reads/{id}/overview.jpg", Access::Session),
+    line("GET", "/api/v1/findings", Access::Right(Right::FindingReview)),
+    line("GET", "/api/v1/findings/{id}", Access::Right(Right::FindingReview)),
+    line("POST", "/api/v1/findings/{id}/decide", Access::Right(Right::FindingReview)),
+    line("GET", "/api/v1/findings/{id}/crop.jpg", Access::Right(Right::FindingReview)),
+    line("GET", "/api/v1/findings/{id}/overview.jpg", Access::Right(Right::FindingReview)),
+    line("GET", "/api/v1/partners", Access::Right(Right::PartnerAdmin)),
+    line("POST", "/api/v1/partners", Access::Right(Right::PartnerAdmin)),
+    line("PATCH", "/api/v1/partners/{id}", Access::Right(Right::PartnerAdmin)),
+    line("POST", "/api/v1/partners/{id}/catalogue", Access::Right(Right::PartnerAdmin)),
+    line("GET", "/api/v1/users", Access::Right(Right::UserAdmin)),
+    line("POST", "/api/v1/users", Access::Right(Right::UserAdmin)),
+    line("PATCH", "/api/v1/users/{id}", Access::Right(Right::UserAdmin)),
+    line("GET", "/api/v1/audit", Access::Right(Right::AuditView)),
+    line("GET", "/api/v1/health/cameras", Access::Right(Right::HealthView)),
+    line("GET", "/api/v1/events", Access::Session),
+    line("GET", "/api/v1/openapi.json", Access::Public),
+    line("GET", "/health", Access::Public),
+];

@@ -1,0 +1,18 @@
+//! The HTTP side on the real router and a real SQLite database; only the clock, the log and the media side are fakes.
+
+#[cfg(test)]
+mod cameras;
+#[cfg(test)]
+mod live;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
+mod partners;
+#[cfg(test)]
+mod playback;
+#[cfg(test)]
+mod reads;
+#[cfg(test)]
+mod town;
+#[cfg(test)]
+mod walk;

@@ -1,0 +1,226 @@
+//! A small town: organisations, people, a router.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use policy::{CapabilitySigner, RoleTable};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use vms_app::accounts::AccountWish;
+use vms_app::cases::Extensions;
+use vms_app::fakes::{FakeMedia, FixedIds, ManualClock, MemoryLog};
+use vms_app::gate::Gate;
+use vms_app::model::{Partner, PartnerCamera};
+use vms_app::passwords::PasswordCost;
+use vms_app::ports::{MediaError, PartnerCatalogue};
+use vms_app::words::Language;
+use vms_app::{Parts, Settings, UseCases};
+use vms_core::{Profile, StreamId, WallTime};
+use vms_store::{LezVault, Store, StoreSettings};
+use zeroize::Zeroizing;
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+pub(crate) fn instant(text: &str) -> WallTime {
+    WallTime::from_micros(text.parse::<jiff::Timestamp>().unwrap().as_microsecond())
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct FakeCatalogue(pub std::sync::Mutex<Vec<PartnerCamera>>);
+
+#[async_trait::async_trait]
+impl PartnerCatalogue for FakeCatalogue {
+    async fn fetch(&self, _partner: &Partner) -> Result<Vec<PartnerCamera>, MediaError> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+}
+
+pub(crate) struct Town {
+    pub cases: Arc<UseCases>,
+    pub clock: Arc<ManualClock>,
+    pub log: Arc<MemoryLog>,
+    pub media: Arc<FakeMedia>,
+    pub catalogue: Arc<FakeCatalogue>,
+    pub router: Router,
+    _dir: tempfile::TempDir,
+}
+
+/// Somebody with a browser.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub cookie: String,
+    pub csrf: String,
+}
+
+impl Town {
+    pub(crate) async fn empty() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("central.db").display());
+        let store = Store::open(&StoreSettings { url, connections_max: 4 }).unwrap();
+        let clock = Arc::new(ManualClock::at(instant("2026-11-22T12:00:00Z")));
+        let (log, ids) = (Arc::new(MemoryLog::default()), Arc::new(FixedIds::default()));
+        let film: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_be_bytes()[3]).collect();
+        let media = Arc::new(FakeMedia::with_film(Bytes::from(film)));
+        let catalogue = Arc::new(FakeCatalogue::default());
+        store.migrate(instant("2026-11-22T12:00:00Z")).await.unwrap();
+        let gate = Gate::new(
+            RoleTable::embedded().unwrap(),
+            log.clone(),
+            clock.clone(),
+            ids.clone(),
+            CapabilitySigner::from_seed(&[3; 32]),
+        );
+        let vault = Arc::new(LezVault::new(store.clone(), [5; 32], ids.clone()));
+        let parts = Parts {
+            stores: Arc::new(store),
+            gate: Arc::new(gate),
+            media: media.clone(),
+            catalogue: Some(catalogue.clone()),
+            clock: clock.clone(),
+            ids,
+            settings: Settings {
+                password_cost: PasswordCost { memory_kib: 0, passes: 0 },
+                allowed_networks: vec!["10.0.0.0/8".parse().unwrap()],
+                allowed_ports: vec![(554, 554)],
+                health_lag_max: std::time::Duration::from_secs(10),
+            },
+            extensions: Extensions { lez: Some(vault), ..Extensions::default() },
+        };
+        let cases = Arc::new(UseCases::new(parts).unwrap());
+        let router = vms_api::router(Arc::clone(&cases), vms_api::Settings::default());
+        Self { cases, clock, log, media, catalogue, router, _dir: dir }
+    }
+
+    /// With organisations and one person per role; everybody's password is [`PASSWORD`].
+    pub(crate) async fn settled() -> Self {
+        let town = Self::empty().await;
+        town.cases.seed_organisations().await.unwrap();
+        for (user, org, profile) in [
+            ("operator", "5340", Profile::P01),
+            ("supervisor", "5340", Profile::P02),
+            ("chief", "5340", Profile::P03),
+            ("stranger", "5339", Profile::P01),
+            ("foreignchief", "5339", Profile::P03),
+            ("technician", "IRISNET", Profile::P17),
+            ("administrator", "PARADIGM", Profile::P18),
+            ("lezagent", "FISC", Profile::P07),
+            ("overseer", "CC", Profile::P21),
+        ] {
+            let wish = AccountWish {
+                user_name: user.to_owned(),
+                name: format!("The {user}"),
+                org: town.org(org).await,
+                profile,
+                language: Language::En,
+            };
+            town.cases.account_by_command_line(wish, Some(Zeroizing::new(PASSWORD.to_owned()))).await.unwrap();
+        }
+        town
+    }
+
+    pub(crate) async fn org(&self, code: &str) -> vms_core::OrgId {
+        self.cases.org_list().await.unwrap().iter().find(|org| org.code == code).unwrap().id
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn log_in(&self, user: &str, password: &str) -> Response {
+        let body = json!({ "user_name": user, "password": password }).to_string();
+        let request = Request::post("/api/v1/login").header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    pub(crate) async fn person(&self, user: &str) -> Person {
+        let response = self.log_in(user, PASSWORD).await;
+        assert_eq!(response.status(), StatusCode::OK, "{user}");
+        let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let csrf = json_of(response).await["csrf_token"].as_str().unwrap().to_owned();
+        Person { cookie, csrf }
+    }
+
+    /// A request of a person; the form token goes along.
+    pub(crate) fn request(person: &Person, method: Method, path: &str, body: Option<Value>) -> Request<Body> {
+        let request = Request::builder().method(method).uri(path).header(header::COOKIE, &person.cookie);
+        let request = request.header("x-csrf-token", &person.csrf);
+        match body {
+            None => request.body(Body::empty()).unwrap(),
+            Some(value) => {
+                let request = request.header(header::CONTENT_TYPE, "application/json");
+                request.body(Body::from(value.to_string())).unwrap()
+            }
+        }
+    }
+
+    pub(crate) async fn get(&self, person: &Person, path: &str) -> (StatusCode, Value) {
+        answer(self.send(Self::request(person, Method::GET, path, None)).await).await
+    }
+
+    pub(crate) async fn post(&self, person: &Person, path: &str, body: Value) -> (StatusCode, Value) {
+        answer(self.send(Self::request(person, Method::POST, path, Some(body))).await).await
+    }
+
+    pub(crate) async fn patch(&self, person: &Person, path: &str, etag: &str, body: Value) -> (StatusCode, Value) {
+        let mut request = Self::request(person, Method::PATCH, path, Some(body));
+        request.headers_mut().insert(header::IF_MATCH, etag.parse().unwrap());
+        answer(self.send(request).await).await
+    }
+
+    /// A camera of zone 5340 in service; its view.
+    pub(crate) async fn camera(&self, code: &str) -> Value {
+        let (technician, chief) = (self.person("technician").await, self.person("chief").await);
+        let owner = self.org("5340").await.to_string();
+        let (status, camera) = self.post(&technician, "/api/v1/cameras", draft(code, &owner)).await;
+        assert_eq!(status, StatusCode::CREATED, "{camera}");
+        let id = camera["id"].as_str().unwrap();
+        let (status, camera) = self.post(&chief, &format!("/api/v1/cameras/{id}/approve"), json!({})).await;
+        assert_eq!((status, camera["state"].as_str()), (StatusCode::OK, Some("live")), "{camera}");
+        camera
+    }
+
+    /// Words for what is in the log, oldest first.
+    pub(crate) fn leaves(&self) -> Vec<String> {
+        let word = |entry: &vms_app::gate::LogEntry| {
+            let text = |key: &str| entry.details.get(key).and_then(Value::as_str);
+            let what = text("operation").or_else(|| text("right")).unwrap_or("?");
+            format!("{} {what}", entry.kind.as_str())
+        };
+        self.log.entries().iter().map(word).collect()
+    }
+}
+
+pub(crate) fn draft(code: &str, owner: &str) -> Value {
+    json!({
+        "code": code, "name_nl": "Grote Markt", "name_fr": "Grand-Place", "owner_id": owner, "kind": "overview",
+        "lat": 50.8467, "lon": 4.3525, "retention_class": "RC-VID-OPEN", "pictogram_on": "2026-02-01",
+        "legal_basis": { "document": "Besluit 7", "date": "2026-01-01", "advice": "gunstig" },
+        "streams": [
+            { "use": "main", "url": "rtsp://10.0.0.7/main", "user": "cam", "password": "planted-secret" },
+            { "use": "sub", "url": "rtsp://10.0.0.7/sub", "user": "cam", "password": "planted-secret" },
+        ],
+    })
+}
+
+pub(crate) fn stream_of(camera: &Value, use_: &str) -> StreamId {
+    let streams = camera["streams"].as_array().unwrap();
+    streams.iter().find(|stream| stream["use"] == use_).unwrap()["id"].as_str().unwrap().parse().unwrap()
+}
+
+pub(crate) async fn bytes_of(response: Response) -> Bytes {
+    axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap()
+}
+
+pub(crate) async fn json_of(response: Response) -> Value {
+    let bytes = bytes_of(response).await;
+    if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() }
+}
+
+pub(crate) async fn answer(response: Response) -> (StatusCode, Value) {
+    let status = response.status();
+    (status, json_of(response).await)
+}

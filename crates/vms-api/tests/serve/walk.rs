@@ -1,0 +1,141 @@
+//! Walks every route: as nobody, and as somebody of another organisation. A route without a line in the table fails.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use http::{Method, Request, StatusCode, header};
+use serde_json::{Value, json};
+use vms_api::table::{Access, Line, ROUTES};
+
+use crate::town::{Town, answer, stream_of};
+
+#[test]
+fn every_route_of_the_document_has_its_line_and_every_answer_its_words() {
+    let document: Value = serde_json::to_value(vms_api::openapi()).unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut described = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            described.insert(format!("{} {path}", method.to_uppercase()));
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let words = response["description"].as_str().unwrap_or("");
+                assert!(!words.is_empty(), "{method} {path} {status} has no description");
+            }
+        }
+    }
+    let lines: BTreeSet<String> = ROUTES
+        .iter()
+        .filter(|line| line.path != "/api/v1/openapi.json")
+        .map(|line| format!("{} {}", line.method, line.path))
+        .collect();
+    assert_eq!(described, lines);
+}
+
+/// The line's path with ids of things that exist, and a body that would be taken.
+fn concrete(line: &Line, camera: &Value, playback: &str, org: &str, user: &str) -> (String, Option<Value>) {
+    let camera_id = camera["id"].as_str().unwrap();
+    let stream = stream_of(camera, "main").to_string();
+    let span = "from=2026-11-22T11:00:00Z&to=2026-11-22T11:05:00Z";
+    let path = match line.path {
+        path if path.starts_with("/api/v1/cameras/{id}") => path.replace("{id}", camera_id),
+        path if path.starts_with("/api/v1/partners/{id}") => path.replace("{id}", org),
+        path if path.starts_with("/api/v1/users/{id}") => path.replace("{id}", user),
+        path => path.replace("{file}", playback).replace("{id}", "none"),
+    };
+    let purpose = json!({ "code": "INTERVENTIE", "justification": "melding van een buurtbewoner", "case_ref": "BR-1" });
+    let body = match (line.method, line.path) {
+        ("POST", "/api/v1/login") => Some(json!({ "user_name": "nobody", "password": "x" })),
+        ("POST", "/api/v1/cameras") => Some(crate::town::draft("W1", org)),
+        ("POST", "/api/v1/stream-tickets") => Some(json!({ "stream_id": stream, "kind": "live", "purpose": purpose })),
+        ("POST", "/api/v1/playback-tickets") => Some(json!({
+            "stream_id": stream, "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T11:05:00Z", "purpose": purpose })),
+        ("POST", "/api/v1/reads/search") => Some(json!({ "plate": "1ABC234", "from": "2026-11-22T11:00:00Z",
+            "to": "2026-11-22T11:05:00Z", "purpose": purpose })),
+        ("POST", "/api/v1/partners") => Some(json!({ "org_id": org, "name": "P", "catalogue_url": "https://p.example",
+            "agreement": { "document": "P", "date": "2026-01-01" } })),
+        ("POST", "/api/v1/users") => Some(json!({ "user_name": "w", "name": "W", "org_id": org, "profile": "P01" })),
+        ("POST", path) if path.ends_with("/decide") => Some(json!({ "verdict": "approve", "seen_etag": "1" })),
+        ("PATCH", path) if path.starts_with("/api/v1/partners") => Some(json!({ "enabled": true })),
+        ("POST" | "PATCH", _) => Some(json!({})),
+        _ => None,
+    };
+    let takes_span = line.path.ends_with("/timeline") || line.path == "/api/v1/audit" || line.path == "/api/v1/reads";
+    (if takes_span { format!("{path}?{span}") } else { path }, body)
+}
+
+struct Stage {
+    town: Town,
+    camera: Value,
+    playback: String,
+    org: String,
+    user: String,
+}
+
+async fn stage() -> Stage {
+    let town = Town::settled().await;
+    let camera = town.camera("C1").await;
+    let supervisor = town.person("supervisor").await;
+    let span = json!({ "stream_id": stream_of(&camera, "main").to_string(), "from": "2026-11-22T11:00:00Z",
+        "to": "2026-11-22T11:05:00Z", "purpose": { "code": "INTERVENTIE", "justification": "overval op de markt" } });
+    let (_, ticket) = town.post(&supervisor, "/api/v1/playback-tickets", span).await;
+    let playback = ticket["url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let (_, session) = town.get(&supervisor, "/api/v1/session").await;
+    let user = session["user"]["id"].as_str().unwrap().to_owned();
+    let org = town.org("5340").await.to_string();
+    Stage { town, camera, playback, org, user }
+}
+
+#[tokio::test]
+async fn nobody_gets_nothing_and_it_is_logged() {
+    let Stage { town, camera, playback, org, user } = stage().await;
+    for line in ROUTES {
+        let (path, body) = concrete(line, &camera, &playback, &org, &user);
+        let before = town.log.entries().len();
+        town.clock.pass_s(1);
+        let request =
+            Request::builder().method(line.method).uri(&path).header(header::CONTENT_TYPE, "application/json");
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let (status, problem) = answer(town.send(request.body(body).unwrap()).await).await;
+        if line.access == Access::Public {
+            assert!(status != StatusCode::INTERNAL_SERVER_ERROR, "{line:?}");
+            continue;
+        }
+        assert_eq!((status, problem["code"].as_str()), (StatusCode::UNAUTHORIZED, Some("unauthenticated")), "{line:?}");
+        let entries = town.log.entries();
+        assert_eq!(entries.len(), before + 1, "{line:?} writes one leaf");
+        let route = format!("{} {}", line.method, line.path);
+        assert_eq!(entries.last().unwrap().details["details"]["route"], route, "{line:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_gets_nothing_of_another_organisation_and_it_is_logged() {
+    let Stage { town, camera, playback, org, user } = stage().await;
+    let stranger = town.person("stranger").await;
+    let calls = town.media.calls().len();
+    for line in ROUTES {
+        let (path, body) = concrete(line, &camera, &playback, &org, &user);
+        let is_list = matches!((line.method, line.path), ("GET", "/api/v1/cameras" | "/api/v1/reads"));
+        let is_own = !line.path.contains('{') && matches!(line.access, Access::Session | Access::Public);
+        if is_own && line.path != "/api/v1/live" {
+            continue;
+        }
+        town.clock.pass_s(1);
+        let before = town.log.entries().len();
+        let mut request = Town::request(&stranger, Method::from_bytes(line.method.as_bytes()).unwrap(), &path, body);
+        request.headers_mut().insert(header::IF_MATCH, "\"1\"".parse().unwrap());
+        let (status, answer) = answer(town.send(request).await).await;
+        if is_list {
+            assert_eq!((status, &answer["items"]), (StatusCode::OK, &json!([])), "{line:?}");
+            continue;
+        }
+        let refused = [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
+        assert!(refused.contains(&status), "{line:?} answered {status} {answer}");
+        let fresh: Vec<String> =
+            town.log.entries().iter().skip(before).map(|entry| entry.kind.as_str().to_owned()).collect();
+        // An id that is no id of ours names nothing: there is nothing to log.
+        let is_real = !path.contains("/none");
+        assert!(!is_real || fresh.iter().any(|kind| kind == "refuse"), "{line:?} was not logged: {fresh:?}");
+    }
+    assert_eq!(town.media.calls().len(), calls, "the media side was never asked");
+}

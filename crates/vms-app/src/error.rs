@@ -1,0 +1,195 @@
+//! Why a use case did not happen. Knows nothing of HTTP; `vms-api` has the one exhaustive match.
+
+use std::time::Duration;
+
+use policy::{DenyReason, Requirement};
+use vms_core::DecisionId;
+
+use crate::gate::GateError;
+use crate::ports::{MediaError, StoreError};
+use crate::words::Cause;
+
+/// Any error, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Kinds of thing that can be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entity {
+    /// A camera.
+    Camera,
+    /// A stream of a camera.
+    Stream,
+    /// An account.
+    User,
+    /// An organisation.
+    Org,
+    /// A partner.
+    Partner,
+    /// A one-use ticket.
+    Ticket,
+    /// An open playback.
+    Playback,
+    /// Footage of the span that was asked for.
+    Footage,
+    /// A plate read.
+    Read,
+    /// A finding.
+    Finding,
+    /// A picture of a read.
+    Picture,
+    /// A grant of a right.
+    Grant,
+    /// A decision of this session that is still open.
+    Decision,
+}
+
+impl Entity {
+    /// Plain word for messages.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Camera => "camera",
+            Self::Stream => "stream",
+            Self::User => "user",
+            Self::Org => "organisation",
+            Self::Partner => "partner",
+            Self::Ticket => "ticket",
+            Self::Playback => "playback",
+            Self::Footage => "footage",
+            Self::Read => "read",
+            Self::Finding => "finding",
+            Self::Picture => "picture",
+            Self::Grant => "grant",
+            Self::Decision => "open decision",
+        }
+    }
+}
+
+/// States of the world that stand in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// No legal basis is recorded (blueprint 4.1: it can neither record nor show).
+    LegalBasisMissing,
+    /// No pictogram date is recorded, or it lies in the future.
+    PictogramMissing,
+    /// A unique value is taken by another row.
+    Taken(&'static str),
+    /// The thing is not in a state in which this can be done.
+    WrongState(&'static str),
+    /// The partner's data flow is switched off.
+    PartnerOff,
+    /// The camera has no picture now.
+    NoPicture(Cause),
+    /// The part of the system that would do it is not there.
+    NoSuchService(&'static str),
+}
+
+/// One thing wrong with one field of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldProblem {
+    /// Name of the field as the client wrote it.
+    pub field: String,
+    /// Stable word, such as `empty`, `not_a_url`, `too_long`.
+    pub problem: String,
+}
+
+/// Why a use case did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum UseCaseError {
+    /// No session, or one that has ended.
+    #[error("not signed in")]
+    Unauthenticated,
+    /// User name and password do not fit together; says no more on purpose.
+    #[error("user name or password is wrong")]
+    LoginFailed,
+    /// Too many tries from this source or for this account.
+    #[error("too many tries")]
+    TooManyTries {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// The one-time password has been used; a new one must be set before anything else.
+    #[error("a new password must be set first")]
+    PasswordChangeRequired,
+    /// The role table says no.
+    #[error("not allowed: {}", .reason.code())]
+    Denied {
+        /// Why.
+        reason: DenyReason,
+        /// The refusal in the log.
+        decision: DecisionId,
+    },
+    /// The role table wants more.
+    #[error("something is missing: {0:?}")]
+    Missing(Requirement),
+    /// The log can't be written: nothing is shown.
+    #[error("the log of uses can't be written")]
+    LogUnavailable(#[source] BoxError),
+    /// Also returned when the actor may not know that the thing exists.
+    #[error("no such {}", .0.word())]
+    NotFound(Entity),
+    /// The request breaks rules of its fields.
+    #[error("invalid: {}", named(.0))]
+    Invalid(Vec<FieldProblem>),
+    /// The state of the world stands in the way.
+    #[error("conflict: {0:?}")]
+    Conflict(Conflict),
+    /// A change without saying which version was seen.
+    #[error("the seen version must be named")]
+    VersionRequired,
+    /// Somebody else changed it meanwhile.
+    #[error("it was changed by somebody else")]
+    VersionStale,
+    /// A part that is needed can't be reached now.
+    #[error("a dependency is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// A bug or a broken invariant.
+    #[error("a bug or a broken invariant")]
+    Internal(#[source] BoxError),
+}
+
+impl UseCaseError {
+    /// One invalid field.
+    pub fn invalid(field: &str, problem: &str) -> Self {
+        Self::Invalid(vec![FieldProblem { field: field.to_owned(), problem: problem.to_owned() }])
+    }
+}
+
+impl From<StoreError> for UseCaseError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(source) => Self::Unavailable(source),
+            StoreError::Taken(what) => Self::Conflict(Conflict::Taken(what)),
+            StoreError::Stale => Self::VersionStale,
+            StoreError::Internal(source) => Self::Internal(source),
+        }
+    }
+}
+
+impl From<GateError> for UseCaseError {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Denied { reason, decision } => Self::Denied { reason, decision },
+            GateError::Missing(requirement) => Self::Missing(requirement),
+            GateError::Unknown => Self::NotFound(Entity::Decision),
+            GateError::LogUnavailable(source) => Self::LogUnavailable(source),
+        }
+    }
+}
+
+impl From<MediaError> for UseCaseError {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::NoFootage => Self::NotFound(Entity::Footage),
+            MediaError::NoPicture(cause) => Self::Conflict(Conflict::NoPicture(cause)),
+            MediaError::Refused { code, detail } => Self::Internal(format!("refused: {code}: {detail}").into()),
+            MediaError::Unavailable(source) => Self::Unavailable(source),
+        }
+    }
+}
+
+/// Every field with its problem, for people at a command line and for the log. Values are never in it.
+fn named(problems: &[FieldProblem]) -> String {
+    let one = |problem: &FieldProblem| format!("`{}` {}", problem.field, problem.problem);
+    problems.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+

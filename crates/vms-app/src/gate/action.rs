@@ -1,0 +1,59 @@
+//! The actions that a permit can be for: one marker type each, so that a query that needs one cannot be reached with another.
+
+use audit::LeafKind;
+use vms_core::Right;
+
+/// Something that needs a permit.
+pub trait Action: Send + Sync + 'static {
+    /// The right that the role table is asked for.
+    const RIGHT: Right;
+    /// The leaf that a yes writes.
+    const GRAIN: LeafKind;
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $right:ident, $grain:ident;)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub enum $name {}
+            impl Action for $name {
+                const RIGHT: Right = Right::$right;
+                const GRAIN: LeafKind = LeafKind::$grain;
+            }
+        )+
+    };
+}
+
+actions! {
+    /// See a stream as it happens.
+    ViewLive = Live, Open;
+    /// See a span of a stream's past.
+    ViewPlayback = Playback, Open;
+    /// See cameras and their state.
+    ListCameras = CameraList, Use;
+    /// Create or change a camera.
+    EditCamera = CameraEdit, Change;
+    /// Approve a draft camera.
+    ApproveCamera = CameraApprove, Change;
+    /// Retire a camera.
+    RetireCamera = CameraRetire, Change;
+    /// Take a masked test picture.
+    TakeTestPicture = CameraTestPicture, Open;
+    /// See reads as they come.
+    ListReads = ReadsLive, Use;
+    /// Search reads by plate.
+    SearchReads = ReadsSearch, Use;
+    /// Work the queue of findings.
+    ReviewFindings = FindingReview, Use;
+    /// See the log.
+    ViewAudit = AuditView, Use;
+    /// See system health.
+    ViewHealth = HealthView, Use;
+    /// Create and change accounts.
+    AdminUsers = UserAdmin, Change;
+    /// Connect and switch partners.
+    AdminPartners = PartnerAdmin, Change;
+    /// Machine: decode a stream for plate reading.
+    DecodeAnpr = AnprDecode, Batch;
+}

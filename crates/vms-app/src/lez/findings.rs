@@ -1,0 +1,249 @@
+//! Findings for the tax administration: the queue, the file, the decision. A finding is never a fine: nothing here sends
+//! anything to anybody.
+
+use bytes::Bytes;
+use serde_json::json;
+use traffic_rules::lez::{LezInput, LezOutcome, LezVerdict, RuleSet, decide};
+use vms_core::{DecisionId, FindingId, OrgId, Relation, WallTime};
+
+use super::batch::{file_of, history_of, measure_of};
+use super::class;
+use crate::cases::UseCases;
+use crate::error::{Conflict, Entity, UseCaseError};
+use crate::gate::action::ReviewFindings;
+use crate::gate::{Actor, Permit, Target, Why};
+use crate::lez_ports::{
+    Finding, FindingDecision, FindingFile, FindingMeasure, FindingState, FindingVerdict, PictureKind,
+};
+use crate::model::Camera;
+
+/// The institution whose findings these are (`seed/organisations.toml`; the institution of the flows in `seed/flows.toml`).
+const LEZ_AUTHORITY: &str = "FISC";
+/// Longest reason, bytes.
+const REASON_LEN_MAX: usize = 2_000;
+
+/// A verdict that a person must see; `None` for the others.
+pub(super) const fn verdict_of(verdict: &LezVerdict) -> Option<FindingVerdict> {
+    match verdict {
+        LezVerdict::Infraction { .. } => Some(FindingVerdict::Infraction),
+        LezVerdict::Warning { .. } => Some(FindingVerdict::Warning),
+        LezVerdict::Undetermined => Some(FindingVerdict::Undetermined),
+        LezVerdict::Allowed
+        | LezVerdict::Exempt { .. }
+        | LezVerdict::Pass
+        | LezVerdict::NoFineInWindow { .. }
+        | LezVerdict::OutOfScope => None,
+    }
+}
+
+/// Retention class of a finding. A question to a person is kept like a warning: `domain.md` D6 has no class of its own for
+/// it, and the 48 hours of a raw read are shorter than a week-end.
+pub(super) const fn class_of(verdict: FindingVerdict) -> &'static str {
+    match verdict {
+        FindingVerdict::Infraction => "RC-LEZ-FINE",
+        FindingVerdict::Warning | FindingVerdict::Undetermined => "RC-LEZ-WARN",
+    }
+}
+
+/// What a person decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is so; plate and picture agree.
+    Approve,
+    /// It is not so.
+    Reject(String),
+    /// It cannot be told.
+    Unclear(Option<String>),
+}
+
+/// A finding as a person sees it.
+#[derive(Clone, Debug)]
+pub struct FindingSight {
+    /// The finding.
+    pub finding: Finding,
+    /// What the decision looked at.
+    pub input: LezInput,
+    /// What it said.
+    pub outcome: LezOutcome,
+    /// The camera, when it is still known.
+    pub camera: Option<Camera>,
+    /// The logged decision under which it is shown.
+    pub decision: DecisionId,
+}
+
+impl UseCases {
+    pub(super) async fn lez_authority(&self) -> Result<OrgId, UseCaseError> {
+        let orgs = self.org_list().await?;
+        let org = orgs.iter().find(|org| org.code == LEZ_AUTHORITY);
+        Ok(org.ok_or_else(|| UseCaseError::Internal(format!("there is no organisation {LEZ_AUTHORITY}").into()))?.id)
+    }
+
+    async fn review(&self, actor: &Actor, id: Option<FindingId>) -> Result<Permit<ReviewFindings>, UseCaseError> {
+        let owner = self.lez_authority().await?;
+        let relation = if actor.org == owner { Relation::Own } else { Relation::Other };
+        let target = Target { owner: Some(owner), relation, object: id.map(|id| id.to_string()), ..Target::none() };
+        Ok(self.gate.permit::<ReviewFindings>(actor, target, &Why::default()).await?)
+    }
+
+    async fn finding_sight(&self, finding: Finding, decision: DecisionId) -> Result<FindingSight, UseCaseError> {
+        let broken = |error: serde_json::Error| UseCaseError::Internal(error.into());
+        let input = serde_json::from_str(&finding.file.input).map_err(broken)?;
+        let outcome = serde_json::from_str(&finding.file.outcome).map_err(broken)?;
+        let camera = self.camera_known(finding.camera).await?;
+        Ok(FindingSight { finding, input, outcome, camera, decision })
+    }
+
+    /// The queue: findings in a state (or all), oldest first.
+    ///
+    /// # Errors
+    /// `Denied`, `LogUnavailable`, `Unavailable`.
+    pub async fn finding_list(
+        &self,
+        actor: &Actor,
+        state: Option<FindingState>,
+        after: Option<FindingId>,
+        limit: u32,
+    ) -> Result<Vec<FindingSight>, UseCaseError> {
+        let store = self.lez_store()?;
+        let permit = self.review(actor, None).await?;
+        let mut sights = Vec::new();
+        for finding in store.finding_list(&permit, state, after, limit).await? {
+            sights.push(self.finding_sight(finding, permit.decision()).await?);
+        }
+        Ok(sights)
+    }
+
+    /// One finding.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`, `LogUnavailable`, `Unavailable`.
+    pub async fn finding_fetch(&self, actor: &Actor, id: FindingId) -> Result<FindingSight, UseCaseError> {
+        let store = self.lez_store()?;
+        let permit = self.review(actor, Some(id)).await?;
+        let found = store.finding_fetch(&permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
+        self.finding_sight(found, permit.decision()).await
+    }
+
+    /// A picture of a finding, under the decision that showed it, or under one of its own.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`, `LogUnavailable`, `Unavailable`.
+    pub async fn finding_picture(
+        &self,
+        actor: &Actor,
+        id: FindingId,
+        kind: PictureKind,
+        decision: Option<DecisionId>,
+    ) -> Result<Bytes, UseCaseError> {
+        let store = self.lez_store()?;
+        let permit = match decision {
+            Some(decision) => {
+                let permit = self.gate.recall::<ReviewFindings>(actor, decision)?;
+                // The decision of one finding covers that one; the decision of a list covers what is in it.
+                if permit.target().object.as_ref().is_some_and(|object| *object != id.to_string()) {
+                    return Err(UseCaseError::NotFound(Entity::Finding));
+                }
+                permit
+            }
+            None => self.review(actor, Some(id)).await?,
+        };
+        store.finding_picture(&permit, id, kind).await?.ok_or(UseCaseError::NotFound(Entity::Picture))
+    }
+
+    /// Decides a finding that is open or unclear.
+    ///
+    /// Approving says that plate and picture agree: the verdict is made again with that and with what happened to the
+    /// vehicle since, and only an infraction or a warning can be approved.
+    ///
+    /// # Errors
+    /// `NotFound`, `Denied`, `Invalid`, `VersionStale`, `Conflict`, `LogUnavailable`, `Unavailable`.
+    pub async fn finding_decide(
+        &self,
+        actor: &Actor,
+        id: FindingId,
+        seen: u64,
+        verdict: Verdict,
+    ) -> Result<FindingSight, UseCaseError> {
+        let store = self.lez_store()?;
+        let permit = self.review(actor, Some(id)).await?;
+        let found = store.finding_fetch(&permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
+        let (state, reason) = checked(verdict)?;
+        if found.version != seen {
+            return Err(UseCaseError::VersionStale);
+        }
+        match found.state {
+            FindingState::Open | FindingState::Unclear => {}
+            FindingState::Approved | FindingState::Rejected => {
+                return Err(UseCaseError::Conflict(Conflict::WrongState(found.state.as_str())));
+            }
+        }
+        let now = self.now();
+        let (renewed, expires_at) = match state {
+            FindingState::Approved => {
+                let renewed = self.confirmed(&found).await?;
+                let class = class(class_of(renewed.0.verdict))?;
+                let end = found.at.micros.saturating_add(self.term_us(&class, now)?);
+                (Some(renewed), Some(WallTime::from_micros(end)))
+            }
+            // A mistake can still be seen for the term of a raw read; then nothing is left of it.
+            FindingState::Rejected => {
+                let end = now.micros.saturating_add(self.term_us(&class("RC-LEZ-RAW")?, now)?);
+                (None, Some(WallTime::from_micros(end)))
+            }
+            FindingState::Open | FindingState::Unclear => (None, None),
+        };
+        let decision = FindingDecision {
+            id,
+            seen,
+            state,
+            reason,
+            user: actor.user,
+            at: now,
+            decision: permit.decision(),
+            renewed,
+            expires_at,
+        };
+        // First the log: a decision that nobody can prove was not made.
+        let details =
+            json!({ "finding": id.to_string(), "state": state.as_str(), "decision": permit.decision().to_string() });
+        self.record("finding_decided", audit::LeafKind::Change, Some(actor.clone()), details).await?;
+        store.finding_decide(&permit, &decision).await?;
+        self.finding_event(id, state.as_str()).await?;
+        let found = store.finding_fetch(&permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
+        self.finding_sight(found, permit.decision()).await
+    }
+
+    /// The verdict made again, now that a person has compared plate and picture.
+    async fn confirmed(&self, found: &Finding) -> Result<(FindingMeasure, FindingFile), UseCaseError> {
+        let broken = |error: serde_json::Error| UseCaseError::Internal(error.into());
+        let mut input: LezInput = serde_json::from_str(&found.file.input).map_err(broken)?;
+        input.reading.confirmed = true;
+        input.history = history_of(&self.lez_store()?.vehicle_history(&found.vehicle, Some(found.id)).await?);
+        let outcome = decide(RuleSet::embedded_once(), &input);
+        let verdict = match verdict_of(&outcome.verdict) {
+            Some(verdict @ (FindingVerdict::Infraction | FindingVerdict::Warning)) => verdict,
+            Some(FindingVerdict::Undetermined) => {
+                return Err(UseCaseError::Conflict(Conflict::WrongState("undetermined")));
+            }
+            None => return Err(UseCaseError::Conflict(Conflict::WrongState("no_longer_a_finding"))),
+        };
+        let file = file_of(found.file.plate.clone(), found.file.country, &input, &outcome)?;
+        Ok((measure_of(verdict, &outcome), file))
+    }
+}
+
+fn checked(verdict: Verdict) -> Result<(FindingState, Option<String>), UseCaseError> {
+    let (state, reason) = match verdict {
+        Verdict::Approve => (FindingState::Approved, None),
+        Verdict::Reject(reason) => (FindingState::Rejected, Some(reason)),
+        Verdict::Unclear(reason) => (FindingState::Unclear, reason),
+    };
+    let reason = reason.map(|text| text.trim().to_owned());
+    if state == FindingState::Rejected && reason.as_ref().is_none_or(String::is_empty) {
+        return Err(UseCaseError::invalid("reason", "empty"));
+    }
+    if reason.as_ref().is_some_and(|text| text.len() > REASON_LEN_MAX) {
+        return Err(UseCaseError::invalid("reason", "too_long"));
+    }
+    Ok((state, reason.filter(|text| !text.is_empty())))
+}

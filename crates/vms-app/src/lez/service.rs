@@ -1,0 +1,201 @@
+//! The reading service: who the machine is when it reads plates, and its logged standing grants.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use vms_core::{CameraId, OrgId, Profile, Purpose, SessionId, StreamId, UserId, WallTime};
+
+use crate::assignment::AnprCamera;
+use crate::cases::UseCases;
+use crate::error::UseCaseError;
+use crate::gate::action::DecodeAnpr;
+use crate::gate::{Actor, Permit, Target, Why};
+use crate::lez_ports::{LezStore, VehicleRegistry};
+
+/// A standing grant is decided and logged anew after this.
+const GRANT_US: i64 = 3_600_000_000;
+/// Organisation of the service: the platform's operator (`seed/organisations.toml`).
+const SERVICE_ORG: &str = "SAFE";
+/// The service has no account; this id names it in the log.
+const SERVICE_USER: UserId = UserId::from_bytes(*b"belfry-reads-svc");
+
+/// How the batch runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSettings {
+    /// Longest wait of the first read of a batch before the registry is asked.
+    pub wait: Duration,
+    /// Wait after the registry was away; doubles up to [`BatchSettings::retry_max`].
+    pub retry: Duration,
+    /// Longest such wait.
+    pub retry_max: Duration,
+    /// Wait for an answer that the source promised for a later batch.
+    pub later: Duration,
+}
+
+/// One camera for the reader.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReaderGrant {
+    /// The camera.
+    pub camera: CameraId,
+    /// The stream to decode.
+    pub stream: StreamId,
+    /// Purposes of its reads.
+    pub purposes: Vec<Purpose>,
+    /// Standing capability for the recorder.
+    pub capability: String,
+}
+
+impl std::fmt::Debug for ReaderGrant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReaderGrant")
+            .field("camera", &self.camera)
+            .field("purposes", &self.purposes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Standing {
+    owner: OrgId,
+    given_at: WallTime,
+    grant: ReaderGrant,
+}
+
+/// The reading service of one process: intake, batches, grants. Its methods are called by reconcilers.
+#[derive(Debug)]
+pub struct ReadService {
+    pub(super) cases: Arc<UseCases>,
+    pub(super) store: Arc<dyn LezStore>,
+    pub(super) registry: Option<Arc<dyn VehicleRegistry>>,
+    pub(super) settings: BatchSettings,
+    pub(super) pause: std::sync::Mutex<Pause>,
+    session: SessionId,
+    standing: Mutex<HashMap<CameraId, Standing>>,
+    permit: Mutex<Option<Arc<Permit<DecodeAnpr>>>>,
+}
+
+/// When the registry may be asked again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pause {
+    pub(super) until: WallTime,
+    pub(super) failures: u32,
+}
+
+impl ReadService {
+    /// A service over use cases that have a store of reads. Without a registry LEZ reads wait and end with their class.
+    ///
+    /// # Errors
+    /// `Conflict` when the use cases have no store of reads.
+    pub fn new(
+        cases: Arc<UseCases>,
+        registry: Option<Arc<dyn VehicleRegistry>>,
+        settings: BatchSettings,
+    ) -> Result<Self, UseCaseError> {
+        let store = Arc::clone(cases.lez_store()?);
+        let session = SessionId::from_uuid(cases.ids.uuid());
+        let (standing, permit, pause) = (Mutex::default(), Mutex::default(), std::sync::Mutex::default());
+        Ok(Self { cases, store, registry, settings, pause, session, standing, permit })
+    }
+
+    async fn actor(&self) -> Result<Actor, UseCaseError> {
+        let orgs = self.cases.org_list().await?;
+        let org = orgs.iter().find(|org| org.code == SERVICE_ORG);
+        let org =
+            org.ok_or_else(|| UseCaseError::Internal(format!("there is no organisation {SERVICE_ORG}").into()))?;
+        Ok(Actor {
+            user: SERVICE_USER,
+            session: self.session,
+            org: org.id,
+            profile: Profile::P24,
+            user_name: "reading service".to_owned(),
+            org_code: org.code.clone(),
+        })
+    }
+
+    /// The permit under which the service takes and decides reads; a new leaf each hour.
+    ///
+    /// # Errors
+    /// `LogUnavailable`: then nothing is taken and nothing decided.
+    pub(super) async fn permit(&self) -> Result<Arc<Permit<DecodeAnpr>>, UseCaseError> {
+        let mut kept = self.permit.lock().await;
+        let now = self.cases.now();
+        if let Some(permit) = kept.as_ref()
+            && now.micros_since(permit.at()).abs() < GRANT_US
+        {
+            return Ok(Arc::clone(permit));
+        }
+        let target = Target { object: Some("reads: take and decide".to_owned()), ..Target::none() };
+        let why = Why { purpose: Some(Purpose::Lez), ..Why::default() };
+        let permit = Arc::new(self.cases.gate.permit::<DecodeAnpr>(&self.actor().await?, target, &why).await?);
+        *kept = Some(Arc::clone(&permit));
+        Ok(permit)
+    }
+
+    /// What the reader does: every camera whose plates are read, each under a standing grant of its own that is decided
+    /// and logged hourly and when its stream, owner or purposes change.
+    ///
+    /// # Errors
+    /// `LogUnavailable`, `Denied`, `Unavailable`.
+    pub async fn grants(&self) -> Result<Vec<ReaderGrant>, UseCaseError> {
+        let cameras = self.cases.anpr_cameras().await?;
+        let mut standing = self.standing.lock().await;
+        standing.retain(|id, _| cameras.iter().any(|camera| camera.camera == *id));
+        let mut grants = Vec::with_capacity(cameras.len());
+        for camera in &cameras {
+            let now = self.cases.now();
+            let holds = standing.get(&camera.camera).filter(|known| {
+                known.owner == camera.owner
+                    && known.grant.stream == camera.stream
+                    && known.grant.purposes == camera.purposes
+                    && now.micros_since(known.given_at).abs() < GRANT_US
+            });
+            if let Some(known) = holds {
+                grants.push(known.grant.clone());
+                continue;
+            }
+            let grant = self.grant(camera).await?;
+            let fresh = Standing { owner: camera.owner, given_at: now, grant: grant.clone() };
+            standing.insert(camera.camera, fresh);
+            grants.push(grant);
+        }
+        Ok(grants)
+    }
+
+    async fn grant(&self, camera: &AnprCamera) -> Result<ReaderGrant, UseCaseError> {
+        let actor = self.actor().await?;
+        let relation = if camera.owner == actor.org { vms_core::Relation::Own } else { vms_core::Relation::Other };
+        let words: Vec<&str> = camera.purposes.iter().map(|purpose| purpose.as_str()).collect();
+        let target = Target {
+            stream: Some(camera.stream),
+            object: Some(words.join("+")),
+            ..Target::camera(camera.camera, camera.owner, relation)
+        };
+        let why = Why { purpose: camera.purposes.first().copied(), ..Why::default() };
+        let permit = self.cases.gate.permit::<DecodeAnpr>(&actor, target, &why).await?;
+        let capability = self.cases.gate.standing_capability(&permit);
+        let capability = capability.ok_or_else(|| UseCaseError::Internal("a grant without a stream".into()))?;
+        let (id, stream, purposes) = (camera.camera, camera.stream, camera.purposes.clone());
+        Ok(ReaderGrant { camera: id, stream, purposes, capability })
+    }
+
+    pub(super) fn pause(&self) -> Pause {
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Erases what reached the end of its term; to be called about once a second, cheap when there is nothing.
+    ///
+    /// # Errors
+    /// `Unavailable`, `LogUnavailable`.
+    pub async fn sweep(&self) -> Result<(), UseCaseError> {
+        let swept = self.store.lez_sweep(self.cases.now()).await?;
+        if swept.reads + swept.findings + swept.asks > 0 {
+            let details = serde_json::json!({
+                "reads": swept.reads, "findings": swept.findings, "asks": swept.asks, "keys": swept.keys,
+            });
+            self.cases.record("reads_erased", audit::LeafKind::Erase, None, details).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! Use cases, their ports, and the gate: decide, write the leaf, permit.
+//!
+//! Belongs here: what the program does for a person, in terms of ports. Does not belong here: HTTP, SQL, sockets, the
+//! `link` protocol, reading a clock.
+//!
+//! How a use case is added (traffic rules and reads do it this way):
+//! 1. its store methods: a trait in a file of its own (`lez_ports.rs`), methods noun first, `async_trait`, every method
+//!    that returns personal data or pictures takes a `&Permit<A>`;
+//! 2. its struct (`lez.rs`): holds `Arc<dyn ItsStore>`, `Arc<Gate>`, `Arc<dyn Clock>`, `Arc<EventHub>`; every method takes
+//!    `&Actor`, asks the gate first, and returns `Result<_, UseCaseError>`;
+//! 3. a field in [`cases::Extensions`], so that `vms-api` reaches it from its state.
+
+pub mod accounts;
+pub mod assignment;
+pub mod camera_import;
+pub mod camera_rules;
+pub mod cameras;
+pub mod cases;
+pub mod error;
+pub mod events;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fakes;
+pub mod gate;
+pub mod health;
+pub mod lez;
+pub mod lez_ports;
+pub mod live;
+pub mod login;
+pub mod model;
+pub mod partners;
+pub mod passwords;
+pub mod playback;
+pub mod ports;
+pub mod rate;
+pub mod seed;
+pub mod sight;
+pub mod words;
+
+pub use cases::{Parts, Settings, UseCases};
+pub use error::{BoxError, Conflict, Entity, FieldProblem, UseCaseError};

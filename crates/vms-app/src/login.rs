@@ -1,0 +1,331 @@
+//! Log-in, log-out, and who is behind a cookie.
+
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+use audit::LeafKind;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use vms_core::{Right, SessionId, WallTime};
+use zeroize::Zeroizing;
+
+use crate::cases::UseCases;
+use crate::error::{Entity, UseCaseError};
+use crate::events;
+use crate::gate::{Actor, Event};
+use crate::model::{Account, EventScope, Org, PasswordState, Session};
+use crate::passwords::{PASSWORD_CHARS_MIN, PASSWORD_LEN_MAX};
+use crate::ports::random_bytes;
+use crate::rate::TryCounter;
+use crate::words::{EventKind, Language};
+
+/// A request's stamp on its session is written at most this often.
+const SEEN_EVERY_US: i64 = 30_000_000;
+/// Pairs of account and source remembered as good; full means the memory starts again.
+const GOOD_PAIRS_MAX: usize = 50_000;
+
+/// Tries per account and per source.
+#[derive(Debug, Default)]
+pub(crate) struct TryCounters {
+    accounts: TryCounter,
+    sources: TryCounter,
+    /// Pairs that logged in before: their tries are counted apart, so that a stranger who hammers an account can't keep
+    /// its owner out.
+    good: HashSet<String>,
+}
+
+/// A running session.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// For the gate.
+    pub actor: Actor,
+    /// The session.
+    pub session: Session,
+    /// The account.
+    pub account: Account,
+    /// The organisation.
+    pub org: Org,
+    /// What the profile may towards anything at all.
+    pub rights: Vec<Right>,
+    /// End of its life.
+    pub expires_at: WallTime,
+    /// End unless a request comes before.
+    pub idle_expires_at: WallTime,
+}
+
+impl Signed {
+    /// Whether nothing but a new password is allowed.
+    pub fn must_change_password(&self) -> bool {
+        self.account.password_state == PasswordState::OneTimeUsed
+    }
+}
+
+/// A fresh session with the value for its cookie.
+pub struct Opened {
+    /// The cookie's value; only here, never stored.
+    pub token: Zeroizing<String>,
+    /// The session.
+    pub signed: Signed,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("signed", &self.signed).finish_non_exhaustive()
+    }
+}
+
+/// The hash under which a token is stored.
+pub fn token_hash(token: &str) -> String {
+    hex::encode(Sha256::digest(token.as_bytes()))
+}
+
+fn csrf_of(token: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"belfry csrf v1\n");
+    hash.update(token.as_bytes());
+    B64.encode(hash.finalize())
+}
+
+impl UseCases {
+    /// Opens a session. `source` tells callers apart for rate limits (an address); it is neither stored nor logged.
+    ///
+    /// # Errors
+    /// `LoginFailed` for every reason that is about the account, `TooManyTries`, `LogUnavailable`.
+    pub async fn login(
+        &self,
+        user_name: &str,
+        password: Zeroizing<String>,
+        source: &str,
+    ) -> Result<Opened, UseCaseError> {
+        let now = self.now();
+        let user_name = user_name.trim().to_lowercase();
+        self.count_try(&user_name, source, now)?;
+        let too_long = password.len() > PASSWORD_LEN_MAX || user_name.len() > 100;
+        let account = if too_long { None } else { self.stores.account_by_user_name(&user_name).await? };
+        let password = if too_long { Zeroizing::new(String::new()) } else { password };
+        let hash = account.as_ref().map(|account| account.password_hash.clone());
+        let fits = self.passwords.check(password, hash).await?;
+        let barred = account.as_ref().and_then(|account| self.barred(account, now));
+        let Some(mut account) = account.filter(|_| fits && barred.is_none()) else {
+            let why = barred.unwrap_or("wrong_password");
+            self.record("login_failed", LeafKind::Session, None, json!({ "why": why })).await?;
+            return Err(UseCaseError::LoginFailed);
+        };
+        if account.password_state == PasswordState::OneTime {
+            account.password_state = PasswordState::OneTimeUsed;
+            // Two log-ins at once with the same one-time password: the second finds the version moved on.
+            self.stores.account_update(&account).await.map_err(|_| UseCaseError::LoginFailed)?;
+            account.version += 1;
+        }
+        let token = Zeroizing::new(B64.encode(random_bytes::<32>(self.ids.as_ref())));
+        let session = Session {
+            id: SessionId::from_uuid(self.ids.uuid()),
+            token_hash: token_hash(&token),
+            csrf: csrf_of(&token),
+            user: account.id,
+            profile: account.profile,
+            created_at: now,
+            seen_at: now,
+            ended_at: None,
+        };
+        let org = self.org(account.org).await?.ok_or(UseCaseError::NotFound(Entity::Org))?;
+        let signed = self.signed(session, account, org);
+        let details = json!({ "session": signed.session.id.to_string() });
+        self.record("login", LeafKind::Session, Some(signed.actor.clone()), details).await?;
+        self.stores.session_insert(&signed.session).await?;
+        self.stores.account_used(signed.account.id, now).await?;
+        self.forgive_try(&user_name, source);
+        Ok(Opened { token, signed })
+    }
+
+    fn count_try(&self, user_name: &str, source: &str, now: WallTime) -> Result<(), UseCaseError> {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let pair = format!("{user_name}\n{source}");
+        let account_key = if tries.good.contains(&pair) { &pair } else { user_name };
+        let limited = |retry_after| UseCaseError::TooManyTries { retry_after };
+        tries.accounts.note(account_key, now).map_err(limited)?;
+        tries.sources.note(source, now).map_err(limited)
+    }
+
+    fn forgive_try(&self, user_name: &str, source: &str) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let pair = format!("{user_name}\n{source}");
+        let account_key = if tries.good.contains(&pair) { pair.clone() } else { user_name.to_owned() };
+        tries.accounts.forgive(&account_key);
+        tries.sources.forgive(source);
+        if tries.good.len() >= GOOD_PAIRS_MAX {
+            tries.good.clear();
+        }
+        tries.good.insert(pair);
+    }
+
+    fn barred(&self, account: &Account, now: WallTime) -> Option<&'static str> {
+        if account.disabled_at.is_some() {
+            return Some("disabled");
+        }
+        match account.password_state {
+            PasswordState::OneTimeUsed => return Some("one_time_used"),
+            PasswordState::OneTime if now > account.last_used_at.plus(self.rules.one_time) => {
+                return Some("one_time_expired");
+            }
+            PasswordState::OneTime | PasswordState::Own => {}
+        }
+        (now > account.last_used_at.plus(self.rules.unused)).then_some("unused")
+    }
+
+    fn signed(&self, session: Session, account: Account, org: Org) -> Signed {
+        let actor = Actor {
+            user: account.id,
+            session: session.id,
+            org: account.org,
+            profile: session.profile,
+            user_name: account.user_name.clone(),
+            org_code: org.code.clone(),
+        };
+        let expires_at = session.created_at.plus(self.rules.session_life);
+        let idle_expires_at = session.seen_at.plus(self.rules.session_idle).min(expires_at);
+        let rights = if account.password_state == PasswordState::OneTimeUsed {
+            Vec::new()
+        } else {
+            self.gate.rights_of(session.profile)
+        };
+        Signed { actor, session, account, org, rights, expires_at, idle_expires_at }
+    }
+
+    /// Who is behind a cookie's value; notes that the session is in use.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when there is no such session, or it ended, idled out, or its account is switched off.
+    pub async fn who(&self, token: &str) -> Result<Signed, UseCaseError> {
+        let found = self.stores.session_by_token(&token_hash(token)).await?;
+        let mut session = found.ok_or(UseCaseError::Unauthenticated)?;
+        let now = self.now();
+        let idle = now >= session.seen_at.plus(self.rules.session_idle);
+        if idle || !self.is_alive(&session, now) {
+            return Err(UseCaseError::Unauthenticated);
+        }
+        let account = self.stores.account_of_session(session.user).await?;
+        let account = account.filter(|account| account.disabled_at.is_none() && account.profile == session.profile);
+        let account = account.ok_or(UseCaseError::Unauthenticated)?;
+        let org = self.org(account.org).await?.ok_or(UseCaseError::Unauthenticated)?;
+        if now.micros_since(session.seen_at) >= SEEN_EVERY_US {
+            self.stores.session_seen(session.id, now).await?;
+            session.seen_at = now;
+        }
+        Ok(self.signed(session, account, org))
+    }
+
+    /// The same session after its account was changed.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when it is over.
+    pub async fn signed_again(&self, signed: &Signed) -> Result<Signed, UseCaseError> {
+        let session = self.stores.session_fetch(signed.session.id).await?.ok_or(UseCaseError::Unauthenticated)?;
+        let account = self.stores.account_of_session(session.user).await?.ok_or(UseCaseError::Unauthenticated)?;
+        let org = self.org(account.org).await?.ok_or(UseCaseError::Unauthenticated)?;
+        Ok(self.signed(session, account, org))
+    }
+
+    /// Whether a session that follows events may go on.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn still_signed(&self, signed: &Signed) -> Result<bool, UseCaseError> {
+        let session = self.stores.session_fetch(signed.session.id).await?;
+        let now = self.now();
+        let Some(session) = session.filter(|session| self.is_alive(session, now)) else { return Ok(false) };
+        let account = self.stores.account_of_session(session.user).await?;
+        Ok(account.is_some_and(|account| account.disabled_at.is_none() && account.profile == session.profile))
+    }
+
+    /// Neither ended nor past its life. An idle session is still alive: its live tiles go on, so that an operator does
+    /// not lose the wall to a time-out (`console.md` 3.4), but every new request is refused.
+    pub(crate) fn is_alive(&self, session: &Session, now: WallTime) -> bool {
+        session.ended_at.is_none() && now < session.created_at.plus(self.rules.session_life)
+    }
+
+    /// Ends a session; running streams of it stop.
+    ///
+    /// # Errors
+    /// [`UseCaseError`].
+    pub async fn logout(&self, signed: &Signed) -> Result<(), UseCaseError> {
+        let details = json!({ "session": signed.session.id.to_string() });
+        self.record("logout", LeafKind::Session, Some(signed.actor.clone()), details).await?;
+        self.stores.session_end(signed.session.id, self.now()).await?;
+        let scope = EventScope::Session(signed.session.id);
+        self.events.publish(EventKind::Session, scope, json!({ "why": events::SESSION_ENDED })).await;
+        self.note_change();
+        Ok(())
+    }
+
+    /// Changes the language of the own account.
+    ///
+    /// # Errors
+    /// [`UseCaseError`].
+    pub async fn own_language(&self, signed: &Signed, language: Language) -> Result<(), UseCaseError> {
+        let mut account = signed.account.clone();
+        account.language = language;
+        Ok(self.stores.account_update(&account).await?)
+    }
+
+    /// Changes the own password; every other session of the account ends.
+    ///
+    /// # Errors
+    /// `LoginFailed` when the old one is wrong, `Invalid` when the new one is too short or too long.
+    pub async fn own_password(
+        &self,
+        signed: &Signed,
+        old: Zeroizing<String>,
+        new: Zeroizing<String>,
+        source: &str,
+    ) -> Result<(), UseCaseError> {
+        let now = self.now();
+        self.count_try(&signed.account.user_name, source, now)?;
+        if new.chars().count() < PASSWORD_CHARS_MIN {
+            return Err(UseCaseError::invalid("password.new", "too_short"));
+        }
+        if new.len() > PASSWORD_LEN_MAX || old.len() > PASSWORD_LEN_MAX {
+            return Err(UseCaseError::invalid("password.new", "too_long"));
+        }
+        if *new == *old {
+            return Err(UseCaseError::invalid("password.new", "unchanged"));
+        }
+        if !self.passwords.check(old, Some(signed.account.password_hash.clone())).await? {
+            self.record("password_change_failed", LeafKind::Session, Some(signed.actor.clone()), json!({})).await?;
+            return Err(UseCaseError::LoginFailed);
+        }
+        let mut account = signed.account.clone();
+        account.password_hash = self.passwords.hash(new, random_bytes(self.ids.as_ref())).await?;
+        account.password_state = PasswordState::Own;
+        self.record("password_changed", LeafKind::Change, Some(signed.actor.clone()), json!({})).await?;
+        self.stores.account_update(&account).await?;
+        self.stores.session_end_of_user(account.id, now, Some(signed.session.id)).await?;
+        self.forgive_try(&account.user_name, source);
+        self.note_change();
+        Ok(())
+    }
+
+    /// Notes in the log that somebody without a session, or with a foreign form, asked for something. Bounded: what is
+    /// too much in a second is counted in the next leaf.
+    ///
+    /// # Errors
+    /// `LogUnavailable`.
+    pub async fn refuse_stranger(&self, route: &str, why: &'static str) -> Result<(), UseCaseError> {
+        let passed = self.strangers.lock().unwrap_or_else(PoisonError::into_inner).pass(self.now());
+        let Some(held_back) = passed else { return Ok(()) };
+        let details = json!({ "route": route, "why": why, "held_back": held_back });
+        self.record("refused", LeafKind::Refuse, None, details).await
+    }
+
+    pub(crate) async fn record(
+        &self,
+        operation: &'static str,
+        kind: LeafKind,
+        actor: Option<Actor>,
+        details: serde_json::Value,
+    ) -> Result<(), UseCaseError> {
+        self.gate.record(Event { kind, operation, actor, details }).await.map(drop).map_err(UseCaseError::from)
+    }
+}

@@ -1,0 +1,225 @@
+//! The media side: recorder, reader and gateway as the use cases see them. The wiring speaks `link` behind this port.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use vms_core::{Codec, DecisionId, Rendition, StreamId, TimeRange, WallTime};
+
+use crate::error::BoxError;
+use crate::model::{Partner, PartnerCamera, StreamSpec, TimelineGap};
+use crate::words::{Cause, EndWhy, Phase};
+
+/// Which role has the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaSource {
+    /// Our own camera: the recorder is its live origin.
+    Recorder,
+    /// A partner's camera: the gateway pulls it while somebody watches.
+    Gateway,
+    /// The coarse rendition, made by the reader.
+    Reader,
+}
+
+/// Why the media side did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// Nothing is recorded in the span.
+    #[error("no footage")]
+    NoFootage,
+    /// There is no picture now.
+    #[error("no picture: {}", .0.as_str())]
+    NoPicture(Cause),
+    /// The role refused.
+    #[error("the role refused: {code}")]
+    Refused {
+        /// Stable word of the protocol.
+        code: String,
+        /// For the log.
+        detail: String,
+    },
+    /// The role can't be reached.
+    #[error("the role can't be reached")]
+    Unavailable(#[source] BoxError),
+}
+
+/// One thing that happens on a live stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveEvent {
+    /// A new init segment.
+    Init {
+        /// Counts from 1.
+        init: u16,
+        /// `video/mp4; codecs="…"`.
+        mime: String,
+        /// Pixels.
+        width: u16,
+        /// Pixels.
+        height: u16,
+        /// The init segment.
+        bytes: Bytes,
+    },
+    /// One frame as `moof` and `mdat`.
+    Frame {
+        /// Decoding can start here.
+        is_key: bool,
+        /// The decode time line jumps before this frame.
+        discontinuity: bool,
+        /// Number of the init segment that it needs.
+        init: u16,
+        /// Rising; a hole means loss.
+        seq: u64,
+        /// Wall time of the capture.
+        captured_at: WallTime,
+        /// `moof` and `mdat`.
+        bytes: Bytes,
+    },
+    /// Frames were left out.
+    Drop {
+        /// How many.
+        frames: u32,
+    },
+    /// There is no picture now, or there is one again.
+    State {
+        /// Phase of the camera session.
+        phase: Phase,
+        /// Why.
+        cause: Option<Cause>,
+    },
+    /// The stream ended; nothing follows.
+    End {
+        /// Why.
+        why: EndWhy,
+    },
+}
+
+/// The sending half of an open live stream.
+#[async_trait]
+pub trait LiveControl: Send + Sync + std::fmt::Debug {
+    /// Hands over a fresh capability, at least every 15 s.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn renew(&self, capability: String) -> Result<(), MediaError>;
+}
+
+/// An open live stream. Dropping it closes it.
+pub struct LiveFeed {
+    /// What happens; ends after [`LiveEvent::End`] or when the role dies.
+    pub events: BoxStream<'static, LiveEvent>,
+    /// For renewals.
+    pub control: Box<dyn LiveControl>,
+}
+
+impl std::fmt::Debug for LiveFeed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveFeed").field("control", &self.control).finish_non_exhaustive()
+    }
+}
+
+/// The virtual file of one span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RangeInfo {
+    /// Bytes.
+    pub size: u64,
+    /// Strong entity tag, without quotes.
+    pub etag: String,
+    /// `video/mp4; codecs="…"`.
+    pub mime: String,
+    /// First unit: a key frame at or before the asked start.
+    pub starts_at: WallTime,
+    /// End of the last unit.
+    pub ends_at: WallTime,
+    /// Holes inside.
+    pub gaps: Vec<TimelineGap>,
+}
+
+/// An open span. Dropping it closes it.
+#[async_trait]
+pub trait RangeHandle: Send + Sync + std::fmt::Debug {
+    /// Size, tag, kind, holes.
+    fn info(&self) -> &RangeInfo;
+    /// Bytes `[start, end)`, at most 1 MiB at a time. `capability` is fresh: the handle may reopen the span with it.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn read(&self, capability: String, start: u64, end: u64) -> Result<Bytes, MediaError>;
+}
+
+/// What a probe of a camera found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeReport {
+    /// Reached, logged in, and a key frame arrived.
+    pub ok: bool,
+    /// Why not, when not.
+    pub cause: Option<Cause>,
+    /// One sentence in English.
+    pub detail: String,
+    /// When known.
+    pub codec: Option<Codec>,
+    /// Pixels.
+    pub width: Option<u16>,
+    /// Pixels.
+    pub height: Option<u16>,
+    /// Milliseconds from dialling to the first key frame.
+    pub first_key_ms: Option<u32>,
+    /// The camera offered sound, which was not set up.
+    pub offers_audio: bool,
+}
+
+/// Recorder, reader and gateway.
+#[async_trait]
+pub trait MediaPort: Send + Sync + std::fmt::Debug {
+    /// Opens a stream as it happens, as fragmented MP4.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn open_live(
+        &self,
+        source: MediaSource,
+        capability: String,
+        stream: StreamId,
+        rendition: Rendition,
+    ) -> Result<LiveFeed, MediaError>;
+
+    /// Opens a span of the past.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn open_range(
+        &self,
+        capability: String,
+        stream: StreamId,
+        range: TimeRange,
+    ) -> Result<Box<dyn RangeHandle>, MediaError>;
+
+    /// One coarse picture as JPEG: `picture` is for the reader, `source` for the recorder, both of one decision.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn test_picture(&self, picture: String, source: String, stream: StreamId) -> Result<Bytes, MediaError>;
+
+    /// Dials an address once and says what answers; nothing is recorded.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn probe(&self, spec: &StreamSpec) -> Result<ProbeReport, MediaError>;
+
+    /// Seals a user and a password to the role that will use them.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn seal_credentials(&self, source: MediaSource, user: &str, password: &str) -> Result<Vec<u8>, MediaError>;
+
+    /// Closes every open stream of a decision at once. Best effort: capabilities run out by themselves.
+    async fn revoke(&self, decision: DecisionId);
+}
+
+/// A partner's catalogue of cameras, fetched and translated by the gateway.
+#[async_trait]
+pub trait PartnerCatalogue: Send + Sync + std::fmt::Debug {
+    /// Every camera that the partner shares now.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn fetch(&self, partner: &Partner) -> Result<Vec<PartnerCamera>, MediaError>;
+}

@@ -1,0 +1,288 @@
+//! Law and house rules as dated data: organisations, retention classes, rules for accounts and sessions (`seed/*.toml`).
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::{Span, Timestamp, tz::TimeZone};
+use serde::Deserialize;
+use vms_core::{RetentionClass, WallTime};
+
+use crate::error::BoxError;
+use crate::words::OrgKind;
+
+/// Seed data that does not read.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// Not TOML of the expected shape.
+    #[error("the seed file `{file}` does not parse")]
+    Syntax {
+        /// Which file.
+        file: &'static str,
+        /// Where and why.
+        #[source]
+        source: BoxError,
+    },
+    /// A value that breaks a rule.
+    #[error("the seed file `{file}`: `{value}` {problem}")]
+    Value {
+        /// Which file.
+        file: &'static str,
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+/// One organisation of the seed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrgSeed {
+    /// Short code.
+    pub code: String,
+    /// Dutch name.
+    pub name_nl: String,
+    /// French name.
+    pub name_fr: String,
+    /// Word of [`OrgKind`].
+    pub kind: String,
+    /// First day on which it exists.
+    pub valid_from: String,
+    /// Where it stands.
+    pub source: String,
+}
+
+impl OrgSeed {
+    /// The kind; checked by [`organisations`].
+    pub fn org_kind(&self) -> OrgKind {
+        self.kind.parse().unwrap_or(OrgKind::Partner)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrgFile {
+    org: Vec<OrgSeed>,
+}
+
+/// The organisations of the region.
+///
+/// # Errors
+/// [`SeedError`]; a test holds that the shipped file reads.
+pub fn organisations() -> Result<Vec<OrgSeed>, SeedError> {
+    const FILE: &str = "organisations.toml";
+    let file: OrgFile = toml::from_str(include_str!("../../../seed/organisations.toml"))
+        .map_err(|error| SeedError::Syntax { file: FILE, source: error.into() })?;
+    for org in &file.org {
+        if org.kind.parse::<OrgKind>().is_err() {
+            return Err(SeedError::Value { file: FILE, value: org.kind.clone(), problem: "is no kind" });
+        }
+    }
+    Ok(file.org)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetentionFile {
+    class: Vec<ClassToml>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClassToml {
+    code: String,
+    keep_hours: u32,
+    bound: String,
+    valid_from: String,
+    valid_until: Option<String>,
+    is_video: bool,
+    #[expect(dead_code, reason = "for readers of the file")]
+    source: String,
+}
+
+#[derive(Clone, Debug)]
+struct Term {
+    code: RetentionClass,
+    keep_hours: u32,
+    bound: Span,
+    valid_from: Date,
+    valid_until: Option<Date>,
+    is_video: bool,
+}
+
+/// How long footage of a class is kept, by the day.
+#[derive(Clone, Debug)]
+pub struct RetentionTable {
+    terms: Vec<Term>,
+}
+
+impl RetentionTable {
+    /// The table that ships with the program.
+    ///
+    /// # Errors
+    /// [`SeedError`]; a test holds that the shipped file reads.
+    pub fn embedded() -> Result<Self, SeedError> {
+        Self::parse(include_str!("../../../seed/retention.toml"))
+    }
+
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// [`SeedError`] names the value.
+    pub fn parse(text: &str) -> Result<Self, SeedError> {
+        const FILE: &str = "retention.toml";
+        let bad = |value: &str, problem| SeedError::Value { file: FILE, value: value.to_owned(), problem };
+        let file: RetentionFile =
+            toml::from_str(text).map_err(|error| SeedError::Syntax { file: FILE, source: error.into() })?;
+        let mut terms = Vec::new();
+        for row in file.class {
+            let valid_until = match &row.valid_until {
+                None => None,
+                Some(day) => Some(day.parse().map_err(|_| bad(day, "is no date"))?),
+            };
+            terms.push(Term {
+                code: RetentionClass::parse(&row.code).ok_or_else(|| bad(&row.code, "is no class"))?,
+                keep_hours: row.keep_hours,
+                bound: row.bound.parse().map_err(|_| bad(&row.bound, "is no ISO 8601 span"))?,
+                valid_from: row.valid_from.parse().map_err(|_| bad(&row.valid_from, "is no date"))?,
+                valid_until,
+                is_video: row.is_video,
+            });
+        }
+        Ok(Self { terms })
+    }
+
+    /// Whether `class` is a class of footage that is known at `now`.
+    pub fn is_video(&self, class: &RetentionClass, now: WallTime) -> bool {
+        today(now).is_some_and(|day| self.term(class, day).is_some_and(|term| term.is_video))
+    }
+
+    /// Seconds that footage of `class` is kept, seen from `now`; `None` for an unknown class.
+    ///
+    /// The class's hours, but never past its legal bound counted back on the calendar from today: with a bound of one
+    /// month, what was recorded on 1 February is gone on 1 March, after 28 days (`domain.md` D6, note).
+    pub fn keep_s(&self, class: &RetentionClass, now: WallTime) -> Option<u64> {
+        let day = today(now)?;
+        let term = self.term(class, day)?;
+        let oldest = day.checked_sub(term.bound).ok()?;
+        let bound_days = u64::try_from(oldest.until(day).ok()?.get_days()).ok()?;
+        Some((u64::from(term.keep_hours) * 3_600).min(bound_days * 86_400))
+    }
+
+    fn term(&self, class: &RetentionClass, day: Date) -> Option<&Term> {
+        self.terms
+            .iter()
+            .filter(|term| term.code == *class && term.valid_from <= day)
+            .filter(|term| term.valid_until.is_none_or(|until| day < until))
+            .max_by_key(|term| term.valid_from)
+    }
+}
+
+/// The day in Brussels: legal terms run on the local calendar.
+fn today(now: WallTime) -> Option<Date> {
+    let zone = TimeZone::get("Europe/Brussels").ok()?;
+    Some(Timestamp::from_microsecond(now.micros).ok()?.to_zoned(zone).date())
+}
+
+/// The day in Brussels as `YYYY-MM-DD`; empty outside the calendar's range.
+pub fn today_text(now: WallTime) -> String {
+    today(now).map(|day| day.to_string()).unwrap_or_default()
+}
+
+/// Whether a text is a day, `YYYY-MM-DD`.
+pub fn is_day(text: &str) -> bool {
+    text.len() == 10 && text.parse::<Date>().is_ok()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountToml {
+    session_idle_minutes: u64,
+    session_hours: u64,
+    unused_days: u64,
+    one_time_password_hours: u64,
+    #[expect(dead_code, reason = "for readers of the file")]
+    source: Vec<String>,
+}
+
+/// Rules for accounts and sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountRules {
+    /// A session without requests ends after this.
+    pub session_idle: Duration,
+    /// Any session ends after this.
+    pub session_life: Duration,
+    /// An account that was not used for this long opens no session.
+    pub unused: Duration,
+    /// A one-time password that was not used for this long is dead.
+    pub one_time: Duration,
+}
+
+impl AccountRules {
+    /// The rules that ship with the program.
+    ///
+    /// # Errors
+    /// [`SeedError`]; a test holds that the shipped file reads.
+    pub fn embedded() -> Result<Self, SeedError> {
+        let raw: AccountToml = toml::from_str(include_str!("../../../seed/accounts.toml"))
+            .map_err(|error| SeedError::Syntax { file: "accounts.toml", source: error.into() })?;
+        Ok(Self {
+            session_idle: Duration::from_secs(raw.session_idle_minutes * 60),
+            session_life: Duration::from_secs(raw.session_hours * 3_600),
+            unused: Duration::from_secs(raw.unused_days * 86_400),
+            one_time: Duration::from_secs(raw.one_time_password_hours * 3_600),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_files_read() {
+        assert!(organisations().unwrap().iter().any(|org| org.code == "5340"));
+        assert_eq!(AccountRules::embedded().unwrap().session_idle, Duration::from_secs(900));
+        RetentionTable::embedded().unwrap();
+    }
+
+    #[test]
+    fn terms_never_pass_the_month() {
+        let table = RetentionTable::embedded().unwrap();
+        let at = |text: &str| WallTime::from_micros(text.parse::<Timestamp>().unwrap().as_microsecond());
+        let days = |class: &str, now: &str| {
+            table.keep_s(&RetentionClass::parse(class).unwrap(), at(now)).map(|seconds| seconds / 86_400)
+        };
+        for (class, now, wanted) in [
+            ("RC-VID-OPEN", "2026-11-22T12:00:00Z", Some(30)),
+            ("RC-VID-OPEN", "2027-03-01T12:00:00Z", Some(28)),
+            ("RC-VID-OPEN", "2027-03-28T12:00:00Z", Some(28)),
+            ("RC-VID-OPEN", "2027-02-28T23:30:00Z", Some(28)),
+            ("RC-VID-OPEN", "2028-03-01T12:00:00Z", Some(29)),
+            ("RC-VID-MIVB", "2026-11-22T12:00:00Z", Some(0)),
+            ("RC-VID-POL", "2026-11-22T12:00:00Z", Some(30)),
+            ("RC-NOT-THERE", "2026-11-22T12:00:00Z", None),
+            ("RC-VID-OPEN", "2006-11-22T12:00:00Z", None),
+        ] {
+            assert_eq!(days(class, now), wanted, "{class} {now}");
+        }
+        assert!(table.is_video(&RetentionClass::parse("RC-VID-OPEN").unwrap(), at("2026-11-22T12:00:00Z")));
+        assert!(!table.is_video(&RetentionClass::parse("RC-LEZ-FINE").unwrap(), at("2026-11-22T12:00:00Z")));
+    }
+
+    #[test]
+    fn wrong_tables_are_named() {
+        let row = |bound: &str, from: &str| {
+            format!(
+                "[[class]]\ncode='RC-VID-X'\nkeep_hours=1\nbound='{bound}'\nvalid_from='{from}'\nis_video=true\nsource=''\n"
+            )
+        };
+        for (text, wanted) in [
+            (row("a month", "2026-01-01"), "`a month` is no ISO 8601 span"),
+            (row("P1M", "1-1-26"), "`1-1-26` is no date"),
+            ("nonsense".to_owned(), "does not parse"),
+        ] {
+            assert!(RetentionTable::parse(&text).unwrap_err().to_string().contains(wanted));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Who sees what: object → owner → relation, before the gate is asked, and views that say what may be done.
+
+use policy::{Decision, Requirement};
+use vms_core::{OrgId, Profile, Purpose, Relation, Rendition, Right, StreamUse, WallTime};
+
+use crate::cases::UseCases;
+use crate::error::{Entity, UseCaseError};
+use crate::gate::action::{ApproveCamera, EditCamera, ListCameras, ListReads, TakeTestPicture, ViewLive, ViewPlayback};
+use crate::gate::{Action, Actor, GateError, Permit, Target, Why};
+use crate::health::StreamHealth;
+use crate::model::{Camera, Grant, Org, Partner};
+
+/// How an organisation stands to a camera for one right, given the grants to it that are in force.
+pub fn relation_of(
+    org: OrgId,
+    profile: Profile,
+    camera: &Camera,
+    right: Right,
+    purpose: Option<Purpose>,
+    grants: &[Grant],
+) -> Relation {
+    if camera.owner == org {
+        return Relation::Own;
+    }
+    let fits = |grant: &Grant| {
+        grant.camera == camera.id
+            && grant.partner == org
+            // The owner at the time of the grant must still be the owner.
+            && grant.owner == camera.owner
+            && grant.profile.is_none_or(|wanted| wanted == profile)
+            // Whoever may use a camera may also see that it exists.
+            && (grant.right == right || right == Right::CameraList)
+            && (purpose.is_none() || grant.purpose.is_none() || grant.purpose == purpose)
+    };
+    if grants.iter().any(fits) { Relation::Shared } else { Relation::Other }
+}
+
+/// What an actor may do with a camera, and what each needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct May {
+    /// See it live.
+    pub live: bool,
+    /// See its past.
+    pub playback: bool,
+    /// See its reads.
+    pub reads: bool,
+    /// Change it.
+    pub edit: bool,
+    /// Approve it.
+    pub approve: bool,
+    /// Take a test picture.
+    pub test_picture: bool,
+    /// What live needs besides.
+    pub live_needs: Vec<Requirement>,
+    /// What playback needs besides.
+    pub playback_needs: Vec<Requirement>,
+    /// What a test picture needs besides.
+    pub test_picture_needs: Vec<Requirement>,
+}
+
+/// A camera as one actor sees it.
+#[derive(Clone, Debug)]
+pub struct CameraSight {
+    /// The camera; streams' addresses only matter with `may.edit`.
+    pub camera: Camera,
+    /// Its owner.
+    pub owner: Option<Org>,
+    /// Its partner.
+    pub partner: Option<Partner>,
+    /// For seeing it.
+    pub relation: Relation,
+    /// Health of its main stream, or of its first.
+    pub health: Option<StreamHealth>,
+    /// What may be done.
+    pub may: May,
+}
+
+impl UseCases {
+    /// The target of `A` on a camera for this actor.
+    pub(crate) async fn camera_target<A: Action>(
+        &self,
+        actor: &Actor,
+        camera: &Camera,
+        purpose: Option<Purpose>,
+    ) -> Result<Target, UseCaseError> {
+        let grants = if camera.owner == actor.org {
+            Vec::new()
+        } else {
+            self.stores.grant_list_on(camera.id, actor.org, self.now()).await?
+        };
+        let relation = relation_of(actor.org, actor.profile, camera, A::RIGHT, purpose, &grants);
+        Ok(Target::camera(camera.id, camera.owner, relation))
+    }
+
+    /// A permit for something on a camera. A refusal becomes "no such camera" when the actor may not know of it.
+    pub(crate) async fn permit_on<A: Action>(
+        &self,
+        actor: &Actor,
+        camera: &Camera,
+        target: Target,
+        why: &Why,
+    ) -> Result<Permit<A>, UseCaseError> {
+        match self.gate.permit::<A>(actor, target, why).await {
+            Err(GateError::Denied { .. }) if !self.is_visible(actor, camera).await? => {
+                Err(UseCaseError::NotFound(Entity::Camera))
+            }
+            other => other.map_err(UseCaseError::from),
+        }
+    }
+
+    /// Whether the actor may know that the camera exists.
+    pub(crate) async fn is_visible(&self, actor: &Actor, camera: &Camera) -> Result<bool, UseCaseError> {
+        let target = self.camera_target::<ListCameras>(actor, camera, None).await?;
+        Ok(self.gate.would::<ListCameras>(actor, &target) == Decision::Allow)
+    }
+
+    /// A look that shows no image and no read: no leaf when allowed, a leaf when refused.
+    pub(crate) async fn look_on<A: Action>(&self, actor: &Actor, camera: &Camera) -> Result<Relation, UseCaseError> {
+        let target = self.camera_target::<A>(actor, camera, None).await?;
+        let relation = target.relation;
+        match self.gate.would::<A>(actor, &target) {
+            Decision::Allow | Decision::Missing(_) => Ok(relation),
+            Decision::Deny(_) => {
+                let why = Why::default();
+                self.permit_on::<A>(actor, camera, target, &why).await.map(|_| relation)
+            }
+        }
+    }
+
+    /// A look at a whole list, for whoever has the right towards anything at all; what is in it is filtered one by one.
+    ///
+    /// # Errors
+    /// [`UseCaseError::Denied`], logged.
+    pub async fn look<A: Action>(&self, actor: &Actor) -> Result<(), UseCaseError> {
+        if self.gate.rights_of(actor.profile).contains(&A::RIGHT) {
+            return Ok(());
+        }
+        let permit = self.gate.permit::<A>(actor, Target::none(), &Why::default()).await?;
+        drop(permit);
+        Ok(())
+    }
+
+    /// A camera as the actor sees it; `None` when the actor may not know of it.
+    pub(crate) fn sight(
+        &self,
+        actor: &Actor,
+        camera: &Camera,
+        grants: &[Grant],
+        orgs: &[Org],
+        partners: &[Partner],
+    ) -> Option<CameraSight> {
+        let target = |right: Right, rendition: Rendition| {
+            let relation = relation_of(actor.org, actor.profile, camera, right, None, grants);
+            Target { rendition, ..Target::camera(camera.id, camera.owner, relation) }
+        };
+        let listed = target(Right::CameraList, Rendition::Original);
+        if self.gate.would::<ListCameras>(actor, &listed) != Decision::Allow {
+            return None;
+        }
+        let partner = camera.partner.and_then(|org| partners.iter().find(|partner| partner.org == org)).cloned();
+        let shows = camera.is_in_service() && partner.as_ref().is_none_or(|partner| partner.enabled);
+        let past = camera.legal_basis.is_some() && camera.partner.is_none();
+        let original = target(Right::Live, Rendition::Original);
+        let coarse = target(Right::Live, Rendition::Coarse);
+        let live = yes(&self.gate.would::<ViewLive>(actor, &original))
+            .or_else(|| yes(&self.gate.would::<ViewLive>(actor, &coarse)))
+            .filter(|_| shows);
+        let playback = target(Right::Playback, Rendition::Original);
+        let playback = yes(&self.gate.would::<ViewPlayback>(actor, &playback)).filter(|_| past);
+        let test = target(Right::CameraTestPicture, Rendition::Coarse);
+        let test = yes(&self.gate.would::<TakeTestPicture>(actor, &test));
+        let allows = |decision: &Decision| yes(decision).is_some();
+        let may = May {
+            live: live.is_some(),
+            playback: playback.is_some(),
+            reads: allows(&self.gate.would::<ListReads>(actor, &target(Right::ReadsLive, Rendition::Original))),
+            edit: allows(&self.gate.would::<EditCamera>(actor, &target(Right::CameraEdit, Rendition::Original))),
+            approve: allows(
+                &self.gate.would::<ApproveCamera>(actor, &target(Right::CameraApprove, Rendition::Original)),
+            ),
+            test_picture: test.is_some(),
+            live_needs: live.unwrap_or_default(),
+            playback_needs: playback.unwrap_or_default(),
+            test_picture_needs: test.unwrap_or_default(),
+        };
+        let owner = orgs.iter().find(|org| org.id == camera.owner).cloned();
+        let stream = camera.stream(StreamUse::Main).or_else(|| camera.streams.first());
+        let health = stream.and_then(|stream| self.health.of(stream.id));
+        Some(CameraSight { camera: camera.clone(), owner, partner, relation: listed.relation, health, may })
+    }
+
+    pub(crate) async fn grants_to(&self, org: OrgId, at: WallTime) -> Result<Vec<Grant>, UseCaseError> {
+        Ok(self.stores.grant_list_to(org, at).await?)
+    }
+}
+
+/// What a yes still needs; `None` for a no.
+fn yes(decision: &Decision) -> Option<Vec<Requirement>> {
+    match decision {
+        Decision::Allow => Some(Vec::new()),
+        Decision::Missing(needs) => Some(needs.clone()),
+        Decision::Deny(_) => None,
+    }
+}

@@ -1,0 +1,204 @@
+//! Closed sets of words that belong to the use cases and not to the domain core.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A word that is none of the known ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a known {of}")]
+pub struct UnknownWord {
+    /// The type whose words were expected.
+    pub of: &'static str,
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// Every value, in declaration order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word used in rows, files and URLs.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                match text { $($word => Ok(Self::$variant),)+ _ => Err(UnknownWord { of: stringify!($name) }) }
+            }
+        }
+    };
+}
+
+words!(
+    /// Where a camera stands in its life (blueprint 4.1).
+    CameraState {
+        /// Typed in; neither records nor shows.
+        Draft = "draft",
+        /// Approved with its legal basis; waits for its pictogram.
+        Approved = "approved",
+        /// Records and shows.
+        Live = "live",
+        /// Ended; its footage lives out its term.
+        Retired = "retired",
+    }
+);
+
+words!(
+    /// What a camera is for.
+    CameraKind {
+        /// Looks at a place.
+        Overview = "overview",
+        /// Reads plates for the low-emission zone.
+        Lez = "lez",
+        /// Reads plates for a zone with restricted access.
+        Zbt = "zbt",
+        /// Reads plates for average speed.
+        Trajectory = "trajectory",
+    }
+);
+
+words!(
+    /// Which transport takes a stream.
+    TransportKind {
+        /// RTSP over TCP, the normal way in.
+        Retina = "retina",
+        /// RTSP over TCP by the media executable.
+        GstTcp = "gst_tcp",
+        /// RTP over UDP by the media executable.
+        GstUdp = "gst_udp",
+    }
+);
+
+words!(
+    /// Language of the console.
+    Language {
+        /// Dutch.
+        Nl = "nl",
+        /// French.
+        Fr = "fr",
+        /// English.
+        En = "en",
+    }
+);
+
+words!(
+    /// Where a camera session stands.
+    Phase {
+        /// Not asked for.
+        Idle = "idle",
+        /// Trying to connect.
+        Connecting = "connecting",
+        /// Connected, no key frame yet.
+        NoKeyFrame = "no_key_frame",
+        /// Frames arrive.
+        Live = "live",
+        /// Waiting before the next try.
+        Waiting = "waiting",
+    }
+);
+
+words!(
+    /// Why there is a hole or a session is down.
+    Cause {
+        /// The camera could not be reached.
+        Unreachable = "unreachable",
+        /// The camera refused the log-in.
+        LoginRefused = "login_refused",
+        /// The guard refused the address.
+        AddressRefused = "address_refused",
+        /// The camera spoke something that is not RTSP or not video.
+        Malformed = "malformed",
+        /// The camera went silent.
+        Silent = "silent",
+        /// Frames came, but no key frame.
+        NoKeyFrame = "no_key_frame",
+        /// The camera closed the session.
+        Closed = "closed",
+        /// RTP packets were lost.
+        PacketLoss = "packet_loss",
+        /// Ingest died and came back.
+        IngestRestart = "ingest_restart",
+        /// The recorder died and came back later than the ring holds.
+        RecorderRestart = "recorder_restart",
+        /// The ring before the recorder overflowed.
+        RingOverflow = "ring_overflow",
+        /// The disk refused.
+        Disk = "disk",
+        /// The camera's parameters changed.
+        ParameterChange = "parameter_change",
+        /// Recording was switched off.
+        SwitchedOff = "switched_off",
+        /// The transport cannot carry what the camera offers.
+        Unsupported = "unsupported",
+    }
+);
+
+words!(
+    /// Why a live stream ended.
+    EndWhy {
+        /// The right was taken away, or the session ended.
+        Revoked = "revoked",
+        /// The capability was not renewed in time.
+        Expired = "expired",
+        /// The camera or its stream is no longer there.
+        CameraGone = "camera_gone",
+        /// The other side closed it.
+        Stopped = "stopped",
+        /// The role table says no.
+        NotAllowed = "not_allowed",
+    }
+);
+
+words!(
+    /// Kind of an event for the console.
+    EventKind {
+        /// Health of a camera changed.
+        CameraHealth = "camera.health",
+        /// A read was made; never the plate.
+        Read = "read",
+        /// A finding changed.
+        Finding = "finding",
+        /// The receiver's own session.
+        Session = "session",
+    }
+);
+
+words!(
+    /// Kind of an organisation.
+    OrgKind {
+        /// A police zone.
+        PoliceZone = "police_zone",
+        /// A partner that keeps its own system.
+        Partner = "partner",
+        /// The operator company or the platform.
+        Platform = "platform",
+        /// A tax or municipal authority.
+        Authority = "authority",
+        /// An overseer.
+        Overseer = "overseer",
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_back() {
+        for cause in Cause::ALL {
+            assert_eq!(cause.as_str().parse::<Cause>(), Ok(*cause));
+        }
+        assert_eq!("gone".parse::<CameraState>(), Err(UnknownWord { of: "CameraState" }));
+    }
+}

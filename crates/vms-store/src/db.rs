@@ -1,0 +1,220 @@
+//! Connections, transactions, and what an error of the database means.
+
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
+use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
+use vms_app::ports::StoreError;
+
+/// Which of the two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// One file, one writer.
+    Sqlite,
+    /// A server, many writers.
+    Postgres,
+}
+
+/// Where the database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// `sqlite:///path/file.db` or `postgres://user:password@host/name`.
+    pub url: String,
+    /// Connections for reading (SQLite), or for everything (PostgreSQL).
+    pub connections_max: u32,
+}
+
+/// The central store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) read: AnyPool,
+    pub(crate) write: AnyPool,
+    dialect: Dialect,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("dialect", &self.dialect).finish_non_exhaustive()
+    }
+}
+
+/// Tries of one transaction before it is given up.
+const TRIES_MAX: u32 = 8;
+/// Longest wait for a connection: past it the caller hears "unavailable".
+const ACQUIRE_MAX: Duration = Duration::from_secs(3);
+
+/// Pragmas of every SQLite connection. `secure_delete` overwrites what was deleted; FULL syncs the WAL at each commit.
+const SQLITE_PRAGMAS: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on;
+    pragma foreign_keys = on; pragma busy_timeout = 5000; pragma temp_store = memory;";
+
+impl Store {
+    /// Opens the database; SQLite's file is made when absent. Connects lazily: a PostgreSQL that is away now is no error
+    /// here, but of the first query.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] for an address that is none.
+    pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        install_default_drivers();
+        let dialect = if settings.url.starts_with("sqlite:") { Dialect::Sqlite } else { Dialect::Postgres };
+        let mut url = settings.url.clone();
+        if dialect == Dialect::Sqlite && !url.contains('?') {
+            url.push_str("?mode=rwc");
+        }
+        let options: AnyConnectOptions =
+            url.parse().map_err(|error: sqlx::Error| StoreError::Internal(error.into()))?;
+        let pool = |count: u32| {
+            AnyPoolOptions::new()
+                .max_connections(count)
+                .acquire_timeout(ACQUIRE_MAX)
+                .after_connect(move |conn, _| {
+                    Box::pin(async move {
+                        if dialect == Dialect::Sqlite {
+                            conn.execute(SQLITE_PRAGMAS).await?;
+                        }
+                        Ok(())
+                    })
+                })
+                .connect_lazy_with(options.clone())
+        };
+        Ok(match dialect {
+            // One writer: SQLite has a single write lock, and waiting in a queue is fairer than its busy loop.
+            Dialect::Sqlite => Self { write: pool(1), read: pool(settings.connections_max.max(2)), dialect },
+            Dialect::Postgres => {
+                let one = pool(settings.connections_max.max(2));
+                Self { write: one.clone(), read: one, dialect }
+            }
+        })
+    }
+
+    /// Which database it is.
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// The pool for single reading statements.
+    pub const fn read(&self) -> &AnyPool {
+        &self.read
+    }
+
+    /// Starts a writing transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let statement = match self.dialect {
+            // Takes the write lock at once: a transaction that reads first could not be upgraded under another's write.
+            Dialect::Sqlite => "begin immediate",
+            Dialect::Postgres => "begin isolation level serializable",
+        };
+        self.write.begin_with(statement).await.map_err(db_error)
+    }
+
+    /// Ends a try of a transaction: `Some` is the outcome, `None` asks for another try.
+    pub async fn settle<T>(
+        txn: Transaction<'static, Any>,
+        outcome: Result<T, StoreError>,
+        tried: u32,
+    ) -> Option<Result<T, StoreError>> {
+        let outcome = match outcome {
+            Ok(value) => txn.commit().await.map_err(db_error).map(|()| value),
+            Err(error) => {
+                if let Err(rollback) = txn.rollback().await {
+                    tracing::debug!(error = %rollback, "a rollback failed; the connection is dropped");
+                }
+                Err(error)
+            }
+        };
+        match outcome {
+            Err(error) if tried < TRIES_MAX && is_conflict(&error) => None,
+            settled => Some(settled),
+        }
+    }
+
+    /// Closes all connections; for tests and shutdown.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1").execute(&self.read).await.map(drop).map_err(db_error)
+    }
+}
+
+/// Runs `$body` in a writing transaction with `$conn: &mut AnyConnection`, again when the database says that two
+/// transactions met. The body must be repeatable and gives `Result<_, StoreError>`.
+#[macro_export]
+macro_rules! write_txn {
+    ($store:expr, |$conn:ident| $body:block) => {{
+        let mut tried = 0_u32;
+        loop {
+            tried += 1;
+            let mut txn = $store.begin().await?;
+            let outcome = async {
+                let $conn: &mut sqlx::AnyConnection = &mut txn;
+                $body
+            }
+            .await;
+            if let Some(settled) = $crate::db::Store::settle(txn, outcome, tried).await {
+                break settled;
+            }
+        }
+    }};
+}
+
+/// Raises the assignment version, inside the transaction that changed a camera or partner.
+pub(crate) async fn bump_assignment(conn: &mut AnyConnection) -> Result<(), StoreError> {
+    sqlx::query("update counter set value = value + 1 where name = 'assignment'")
+        .execute(conn)
+        .await
+        .map(drop)
+        .map_err(db_error)
+}
+
+/// Unique rules: how each database names them in its message, and the field that a person knows.
+const UNIQUE: [(&str, &str, &str); 8] = [
+    ("camera.code", "\"camera_code\"", "code"),
+    ("camera.call_up", "\"camera_call_up\"", "call_up"),
+    ("stream.camera_id", "\"stream_use\"", "streams"),
+    ("account.user_name", "\"account_user_name\"", "user_name"),
+    ("partner.org_id", "\"partner_pkey\"", "partner"),
+    ("org.code", "\"org_code\"", "org"),
+    ("session.token_hash", "\"session_token\"", "session"),
+    ("lease.name", "\"lease_pkey\"", "lease"),
+];
+
+/// Out of reach is worth a retry; a unique rule is the caller's conflict; anything else means our SQL or our schema.
+pub fn db_error(error: sqlx::Error) -> StoreError {
+    use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Tls, WorkerCrashed};
+    if matches!(error, Io(_) | Tls(_) | PoolClosed | PoolTimedOut | WorkerCrashed) {
+        return StoreError::Unavailable(error.into());
+    }
+    if let sqlx::Error::Database(inner) = &error {
+        if inner.is_unique_violation() {
+            let message = inner.message();
+            let found =
+                UNIQUE.iter().find(|(sqlite, postgres, _)| message.contains(sqlite) || message.contains(postgres));
+            return StoreError::Taken(found.map_or("id", |(_, _, field)| field));
+        }
+        // Class 08 connection, 53 resources, 57P0x shutdown; SQLite: busy, full, cannot open.
+        let code = inner.code().unwrap_or_default();
+        if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) || ["5", "13", "14"].contains(&&*code) {
+            return StoreError::Unavailable(error.into());
+        }
+    }
+    StoreError::Internal(error.into())
+}
+
+/// Serialization failure or deadlock (PostgreSQL 40001, 40P01), or a snapshot that moved on (SQLite 517).
+fn is_conflict(error: &StoreError) -> bool {
+    let source = match error {
+        StoreError::Internal(source) | StoreError::Unavailable(source) => source,
+        StoreError::Taken(_) | StoreError::Stale => return false,
+    };
+    let Some(sqlx::Error::Database(inner)) = source.downcast_ref::<sqlx::Error>() else { return false };
+    inner.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "517"))
+}

@@ -1,0 +1,153 @@
+//! Purpose-bound copies of reads, and findings: [`LezVault`] is [`LezStore`] over the central database.
+//!
+//! Plate text and pictures are sealed (AES-256-GCM) under a key of purpose × class × hour; a finding has a key of its own.
+//! The keys stand in the table `lez_key`, wrapped under a root secret that the program keeps in a file outside the
+//! database, so that neither the database nor its backup alone opens anything. Erasing deletes the row and, when nothing
+//! of its hour is left or its term is over, the key. Tokens that join reads of one plate are HMACs under a key per purpose.
+//!
+//! Pictures (at most 512 KiB each) stand in the rows: one fine file holds two, and a conforming read's live for seconds.
+//! A store with tiers of its own pays off once police copies of a whole region are kept for a month.
+
+mod findings;
+mod reads;
+mod seal;
+mod settle;
+mod sweep;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use traffic_rules::Day;
+use vms_app::gate::Permit;
+use vms_app::gate::action::{DecodeAnpr, ListReads, ReviewFindings, SearchReads};
+use vms_app::lez_ports::{
+    DayCount, Finding, FindingDecision, FindingState, LezStore, PictureKind, PriorFinding, PurposeCopy, ReadPermit,
+    ReadQuery, RegistryAsk, Settled, Settlement, StoredRead, Swept, WaitingRead,
+};
+use vms_app::ports::Ids;
+use vms_app::ports::store::Stored;
+use vms_core::{CameraId, Country, FindingId, Plate, Purpose, ReadId, TimeRange, WallTime};
+use zeroize::Zeroizing;
+
+use crate::db::Store;
+
+/// The store of reads and findings.
+#[derive(Clone)]
+pub struct LezVault {
+    store: Store,
+    root: Zeroizing<[u8; 32]>,
+    ids: Arc<dyn Ids>,
+}
+
+impl std::fmt::Debug for LezVault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LezVault").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl LezVault {
+    /// Over a migrated database. `root` must be the same at every start, and is kept outside the database.
+    pub fn new(store: Store, root: [u8; 32], ids: Arc<dyn Ids>) -> Self {
+        Self { store, root: Zeroizing::new(root), ids }
+    }
+}
+
+#[async_trait]
+impl LezStore for LezVault {
+    async fn read_take(&self, _permit: &Permit<DecodeAnpr>, copies: &[PurposeCopy]) -> Stored<Vec<(ReadId, Purpose)>> {
+        self.take(copies).await
+    }
+
+    async fn read_waiting(&self, _permit: &Permit<DecodeAnpr>, now: WallTime, limit: u32) -> Stored<Vec<WaitingRead>> {
+        self.waiting(now, limit).await
+    }
+
+    async fn read_postpone(&self, reads: &[ReadId], until: WallTime) -> Stored<()> {
+        self.postpone(reads, until).await
+    }
+
+    async fn read_settle(&self, _permit: &Permit<DecodeAnpr>, settlement: &Settlement) -> Stored<Settled> {
+        self.settle(settlement).await
+    }
+
+    async fn ask_put(&self, ask: &RegistryAsk, expires_at: WallTime) -> Stored<()> {
+        self.ask(ask, expires_at).await
+    }
+
+    async fn lez_sweep(&self, now: WallTime) -> Stored<Swept> {
+        self.sweep(now).await
+    }
+
+    fn vehicle_token(&self, registry_key: Option<&str>, plate: &Plate, country: Country) -> String {
+        match registry_key {
+            Some(key) => self.token(Purpose::Lez, &["vehicle", key]),
+            None => self.token(Purpose::Lez, &["plate", country.as_str(), plate.reveal()]),
+        }
+    }
+
+    async fn vehicle_history(&self, vehicle: &str, but: Option<FindingId>) -> Stored<Vec<PriorFinding>> {
+        self.history(vehicle, but).await
+    }
+
+    async fn day_counts(&self, day: Day) -> Stored<Vec<DayCount>> {
+        self.counts(day).await
+    }
+
+    async fn read_list(&self, _permit: &Permit<ListReads>, query: &ReadQuery) -> Stored<Vec<StoredRead>> {
+        self.list(query, None).await
+    }
+
+    async fn read_search(
+        &self,
+        _permit: &Permit<SearchReads>,
+        plate: &Plate,
+        query: &ReadQuery,
+    ) -> Stored<Vec<StoredRead>> {
+        let token = self.token(Purpose::PublicOrder, &["plate", plate.reveal()]);
+        self.list(query, Some(token)).await
+    }
+
+    async fn read_fetch(&self, _permit: ReadPermit<'_>, id: ReadId) -> Stored<Option<StoredRead>> {
+        self.fetch(id).await
+    }
+
+    async fn read_picture(&self, _permit: ReadPermit<'_>, id: ReadId, kind: PictureKind) -> Stored<Option<Bytes>> {
+        self.picture(id, kind).await
+    }
+
+    async fn read_marks(&self, camera: CameraId, range: TimeRange, limit: u32) -> Stored<Vec<(WallTime, ReadId)>> {
+        self.marks(camera, range, limit).await
+    }
+
+    fn query_hash(&self, plate: &Plate) -> String {
+        self.token(Purpose::PublicOrder, &["query", plate.reveal()])
+    }
+
+    async fn finding_list(
+        &self,
+        _permit: &Permit<ReviewFindings>,
+        state: Option<FindingState>,
+        after: Option<FindingId>,
+        limit: u32,
+    ) -> Stored<Vec<Finding>> {
+        self.findings(state, after, limit).await
+    }
+
+    async fn finding_fetch(&self, _permit: &Permit<ReviewFindings>, id: FindingId) -> Stored<Option<Finding>> {
+        self.finding(id).await
+    }
+
+    async fn finding_picture(
+        &self,
+        _permit: &Permit<ReviewFindings>,
+        id: FindingId,
+        kind: PictureKind,
+    ) -> Stored<Option<Bytes>> {
+        self.finding_image(id, kind).await
+    }
+
+    async fn finding_decide(&self, _permit: &Permit<ReviewFindings>, decision: &FindingDecision) -> Stored<()> {
+        self.decide(decision).await
+    }
+}

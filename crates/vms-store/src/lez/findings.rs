@@ -1,0 +1,201 @@
+//! Findings: the queue, the file, decisions.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+use vms_app::lez_ports::{Finding, FindingDecision, FindingFile, FindingMeasure, FindingState, PictureKind};
+use vms_app::ports::StoreError;
+use vms_app::ports::store::Stored;
+use vms_core::{Country, FindingId, Plate};
+
+use super::LezVault;
+use super::reads::field_of;
+use super::seal::{Key, KeyId};
+use super::settle::file_text;
+use crate::db::db_error;
+use crate::row::{Columns as _, nonsense, signed};
+
+const COLUMNS: &str =
+    "id, state, verdict, rule_id, fine_id, amount_cents, currency, rule_set, at_us, camera_id, vehicle,
+    class, file, version, decided_by, decided_at_us, reason,
+    case when crop is null then 0 else 1 end as has_crop,
+    case when overview is null then 0 else 1 end as has_overview";
+
+#[derive(Deserialize)]
+struct FileBody {
+    plate: String,
+    country: String,
+    input: String,
+    outcome: String,
+}
+
+fn finding(row: &AnyRow, key: &Key, key_id: &KeyId) -> Stored<Finding> {
+    let id: FindingId = row.word("id")?;
+    let sealed = row.blob_opt("file")?.ok_or_else(|| nonsense("file"))?;
+    let clear = LezVault::open(key, key_id, &id.to_string(), "file", &sealed)?;
+    let body: FileBody = serde_json::from_slice(&clear).map_err(|_| nonsense("file"))?;
+    Ok(Finding {
+        id,
+        state: row.word("state")?,
+        measure: FindingMeasure {
+            verdict: row.word("verdict")?,
+            rule_id: row.text_opt("rule_id")?,
+            fine_id: row.text_opt("fine_id")?,
+            amount_cents: row.number_opt("amount_cents")?,
+            currency: row.text_opt("currency")?,
+            rule_set: row.text("rule_set")?,
+        },
+        at: row.at("at_us")?,
+        camera: row.word("camera_id")?,
+        vehicle: row.text("vehicle")?,
+        file: FindingFile {
+            plate: Plate::parse(&body.plate).map_err(|_| nonsense("file"))?,
+            country: Country::parse(&body.country).ok_or_else(|| nonsense("file"))?,
+            input: body.input,
+            outcome: body.outcome,
+        },
+        has_crop: row.int("has_crop")? == 1,
+        has_overview: row.int("has_overview")? == 1,
+        version: row.number("version")?,
+        decided_by: row.word_opt("decided_by")?,
+        decided_at: row.at_opt("decided_at_us")?,
+        decision_reason: row.text_opt("reason")?,
+    })
+}
+
+impl LezVault {
+    /// Opens rows; one whose key was destroyed meanwhile is erased already and left out.
+    async fn findings_opened(&self, rows: &[AnyRow]) -> Stored<Vec<Finding>> {
+        let mut out = Vec::with_capacity(rows.len());
+        for row in rows {
+            let key_id = KeyId::finding(&row.text("class")?, row.word("id")?);
+            if let Some(key) = self.key(&self.store.read, &key_id).await? {
+                out.push(finding(row, &key, &key_id)?);
+            }
+        }
+        Ok(out)
+    }
+
+    pub(super) async fn findings(
+        &self,
+        state: Option<FindingState>,
+        after: Option<FindingId>,
+        limit: u32,
+    ) -> Stored<Vec<Finding>> {
+        let sql =
+            format!("select {COLUMNS} from lez_finding where ($1 = '' or state = $1) and id > $2 order by id limit $3");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(state.map(FindingState::as_str).unwrap_or_default())
+            .bind(after.map(|id| id.to_string()).unwrap_or_default())
+            .bind(i64::from(limit))
+            .fetch_all(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        self.findings_opened(&rows).await
+    }
+
+    pub(super) async fn finding(&self, id: FindingId) -> Stored<Option<Finding>> {
+        let sql = format!("select {COLUMNS} from lez_finding where id = $1");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(id.to_string())
+            .fetch_all(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        Ok(self.findings_opened(&rows).await?.pop())
+    }
+
+    pub(super) async fn finding_image(&self, id: FindingId, kind: PictureKind) -> Stored<Option<Bytes>> {
+        let row = sqlx::query("select class, crop, overview from lez_finding where id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        let Some(row) = row else { return Ok(None) };
+        let key_id = KeyId::finding(&row.text("class")?, id);
+        let field = field_of(kind);
+        let (Some(sealed), Some(key)) = (row.blob_opt(field)?, self.key(&self.store.read, &key_id).await?) else {
+            return Ok(None);
+        };
+        Ok(Some(Self::open(&key, &key_id, &id.to_string(), field, &sealed)?.into()))
+    }
+
+    pub(super) async fn decide(&self, decision: &FindingDecision) -> Stored<()> {
+        let seen = signed(decision.seen)?;
+        write_txn!(self.store, |conn| { self.decide_on(conn, decision, seen).await })
+    }
+
+    async fn decide_on(&self, conn: &mut AnyConnection, decision: &FindingDecision, seen: i64) -> Stored<()> {
+        let id = decision.id.to_string();
+        let done = sqlx::query(
+            "update lez_finding set state = $3, reason = $4, decided_by = $5, decided_at_us = $6, version = version + 1
+              where id = $1 and version = $2",
+        )
+        .bind(id.clone())
+        .bind(seen)
+        .bind(decision.state.as_str())
+        .bind(decision.reason.clone())
+        .bind(decision.user.to_string())
+        .bind(decision.at.micros)
+        .execute(&mut *conn)
+        .await
+        .map_err(db_error)?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::Stale);
+        }
+        if let Some((measure, file)) = &decision.renewed {
+            self.renew(&mut *conn, decision.id, measure, file).await?;
+        }
+        if let Some(end) = decision.expires_at {
+            for sql in [
+                "update lez_finding set expires_at_us = $2 where id = $1",
+                "update lez_key set ends_at_us = $2 where purpose = 'LEZ' and object = $1",
+            ] {
+                sqlx::query(sql).bind(id.clone()).bind(end.micros).execute(&mut *conn).await.map_err(db_error)?;
+            }
+        }
+        sqlx::query(
+            "insert into lez_finding_event (finding_id, version, state, reason, user_id, at_us, decision_id, verdict)
+             select id, version, state, reason, decided_by, decided_at_us, $2, verdict from lez_finding where id = $1",
+        )
+        .bind(id)
+        .bind(decision.decision.to_string())
+        .execute(conn)
+        .await
+        .map(drop)
+        .map_err(db_error)
+    }
+
+    async fn renew(
+        &self,
+        conn: &mut AnyConnection,
+        id: FindingId,
+        measure: &FindingMeasure,
+        file: &FindingFile,
+    ) -> Stored<()> {
+        let row = sqlx::query("select class from lez_finding where id = $1")
+            .bind(id.to_string())
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(db_error)?;
+        let key_id = KeyId::finding(&row.text("class")?, id);
+        let key = self.key(&mut *conn, &key_id).await?.ok_or(StoreError::Stale)?;
+        let sealed = self.seal(&key, &key_id, &id.to_string(), "file", file_text(file).as_bytes())?;
+        sqlx::query(
+            "update lez_finding set verdict = $2, rule_id = $3, fine_id = $4, amount_cents = $5, currency = $6,
+                rule_set = $7, file = $8 where id = $1",
+        )
+        .bind(id.to_string())
+        .bind(measure.verdict.as_str())
+        .bind(measure.rule_id.clone())
+        .bind(measure.fine_id.clone())
+        .bind(measure.amount_cents.map(i64::from))
+        .bind(measure.currency.clone())
+        .bind(measure.rule_set.clone())
+        .bind(sealed)
+        .execute(conn)
+        .await
+        .map(drop)
+        .map_err(db_error)
+    }
+}

@@ -1,0 +1,288 @@
+//! Copies of reads: taking, waiting, listing.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
+use vms_app::lez_ports::{
+    Direction, PICTURE_MAX, PictureKind, PurposeCopy, ReadFacts, ReadQuery, StoredRead, WaitingRead,
+};
+use vms_app::ports::store::Stored;
+use vms_core::{CameraId, Confidence, Country, Plate, Purpose, ReadId, TimeRange, WallTime};
+
+use super::LezVault;
+use super::seal::{Key, KeyId, hour_of};
+use crate::db::db_error;
+use crate::row::{Columns as _, nonsense};
+
+const COLUMNS: &str = "id, class, hour, camera_id, owner_id, stream_id, at_us, received_at_us, tries, body,
+    case when crop is null then 0 else 1 end as has_crop,
+    case when overview is null then 0 else 1 end as has_overview";
+
+/// What is sealed in `body`.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    plate: String,
+    countries: Vec<(String, u32)>,
+    confidence: u32,
+    corrected: bool,
+    direction: String,
+    looks: u32,
+    model: String,
+}
+
+impl Body {
+    fn of(facts: &ReadFacts) -> Self {
+        let countries = facts.countries.iter();
+        Self {
+            plate: facts.plate.reveal().to_owned(),
+            countries: countries.map(|(sign, odds)| (sign.as_str().to_owned(), odds.millionths())).collect(),
+            confidence: facts.confidence.millionths(),
+            corrected: facts.corrected,
+            direction: facts.direction.as_str().to_owned(),
+            looks: facts.looks,
+            model: facts.model.clone(),
+        }
+    }
+
+    fn facts(self) -> Stored<ReadFacts> {
+        let country = |(sign, odds): &(String, u32)| Some((Country::parse(sign)?, Confidence::from_millionths(*odds)));
+        Ok(ReadFacts {
+            plate: Plate::parse(&self.plate).map_err(|_| nonsense("body"))?,
+            countries: self.countries.iter().filter_map(country).collect(),
+            confidence: Confidence::from_millionths(self.confidence),
+            corrected: self.corrected,
+            direction: Direction::from_word(&self.direction),
+            looks: self.looks,
+            model: self.model,
+        })
+    }
+}
+
+/// The purpose of a copy as a column word with a static life.
+fn key_id(row: &AnyRow, purpose: Purpose) -> Stored<KeyId> {
+    Ok(KeyId::hour(purpose, &row.text("class")?, row.int("hour")?))
+}
+
+fn stored(row: &AnyRow, key: &Key, id: &KeyId) -> Stored<StoredRead> {
+    let read: ReadId = row.word("id")?;
+    let body = row.blob_opt("body")?.ok_or_else(|| nonsense("body"))?;
+    let body = LezVault::open(key, id, &read.to_string(), "body", &body)?;
+    let body: Body = serde_json::from_slice(&body).map_err(|_| nonsense("body"))?;
+    Ok(StoredRead {
+        read,
+        camera: row.word("camera_id")?,
+        owner: row.word("owner_id")?,
+        stream: row.word("stream_id")?,
+        at: row.at("at_us")?,
+        facts: body.facts()?,
+        has_crop: row.int("has_crop")? == 1,
+        has_overview: row.int("has_overview")? == 1,
+    })
+}
+
+impl LezVault {
+    pub(super) async fn take(&self, copies: &[PurposeCopy]) -> Stored<Vec<(ReadId, Purpose)>> {
+        if copies.is_empty() {
+            return Ok(Vec::new());
+        }
+        write_txn!(self.store, |conn| {
+            let mut fresh = Vec::new();
+            for copy in copies {
+                if self.take_one(&mut *conn, copy).await? {
+                    fresh.push((copy.read.read, copy.purpose));
+                }
+            }
+            Ok(fresh)
+        })
+    }
+
+    /// Whether the copy is new.
+    async fn take_one(&self, conn: &mut AnyConnection, copy: &PurposeCopy) -> Stored<bool> {
+        let id = copy.read.read.to_string();
+        let seen = sqlx::query(
+            "insert into lez_seen (purpose, id, at_us) values ($1, $2, $3) on conflict (purpose, id) do nothing",
+        )
+        .bind(copy.purpose.as_str())
+        .bind(id.clone())
+        .bind(copy.received_at.micros)
+        .execute(&mut *conn)
+        .await
+        .map_err(db_error)?;
+        if seen.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let key_id = KeyId::hour(copy.purpose, copy.class.as_str(), hour_of(copy.read.at));
+        let key = self.key_or_make(&mut *conn, &key_id, copy.expires_at).await?;
+        let body = serde_json::to_vec(&Body::of(&copy.read.facts)).map_err(|_| nonsense("body"))?;
+        let picture = |field: &str, bytes: &Bytes| {
+            let fits = !bytes.is_empty() && bytes.len() <= PICTURE_MAX;
+            fits.then(|| self.seal(&key, &key_id, &id, field, bytes)).transpose()
+        };
+        let token = self.token(copy.purpose, &["plate", copy.read.facts.plate.reveal()]);
+        sqlx::query(
+            "insert into lez_read (purpose, id, class, hour, camera_id, owner_id, stream_id, at_us, received_at_us,
+                next_try_us, tries, expires_at_us, token, body, crop, overview)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, 0, $10, $11, $12, $13, $14)
+             on conflict (purpose, id) do nothing",
+        )
+        .bind(copy.purpose.as_str())
+        .bind(id.clone())
+        .bind(copy.class.as_str().to_owned())
+        .bind(key_id.hour)
+        .bind(copy.read.camera.to_string())
+        .bind(copy.owner.to_string())
+        .bind(copy.read.stream.to_string())
+        .bind(copy.read.at.micros)
+        .bind(copy.received_at.micros)
+        .bind(copy.expires_at.micros)
+        .bind(token)
+        .bind(self.seal(&key, &key_id, &id, "body", &body)?)
+        .bind(picture("crop", &copy.read.crop)?)
+        .bind(picture("overview", &copy.read.overview)?)
+        .execute(conn)
+        .await
+        .map_err(db_error)?;
+        Ok(true)
+    }
+
+    /// Opens rows; one whose key was destroyed meanwhile is erased already and left out.
+    async fn opened<T>(
+        &self,
+        rows: &[AnyRow],
+        purpose: Purpose,
+        make: impl Fn(&AnyRow, StoredRead) -> Stored<T>,
+    ) -> Stored<Vec<T>> {
+        let mut keys: HashMap<KeyId, Option<Key>> = HashMap::new();
+        let mut out = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = key_id(row, purpose)?;
+            if !keys.contains_key(&id) {
+                let key = self.key(&self.store.read, &id).await?;
+                keys.insert(id.clone(), key);
+            }
+            if let Some(Some(key)) = keys.get(&id) {
+                out.push(make(row, stored(row, key, &id)?)?);
+            }
+        }
+        Ok(out)
+    }
+
+    pub(super) async fn waiting(&self, now: WallTime, limit: u32) -> Stored<Vec<WaitingRead>> {
+        let sql = format!(
+            "select {COLUMNS} from lez_read where purpose = 'LEZ' and next_try_us <= $1 and expires_at_us > $1
+              order by at_us, id limit $2"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(now.micros)
+            .bind(i64::from(limit))
+            .fetch_all(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        let make = |row: &AnyRow, read: StoredRead| {
+            Ok(WaitingRead { read, received_at: row.at("received_at_us")?, tries: row.number("tries")? })
+        };
+        self.opened(&rows, Purpose::Lez, make).await
+    }
+
+    pub(super) async fn postpone(&self, reads: &[ReadId], until: WallTime) -> Stored<()> {
+        write_txn!(self.store, |conn| {
+            for read in reads {
+                sqlx::query(
+                    "update lez_read set next_try_us = $2, tries = tries + 1 where purpose = 'LEZ' and id = $1",
+                )
+                .bind(read.to_string())
+                .bind(until.micros)
+                .execute(&mut *conn)
+                .await
+                .map_err(db_error)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Police copies, newest first; with a token, only those that carry it.
+    pub(super) async fn list(&self, query: &ReadQuery, token: Option<String>) -> Stored<Vec<StoredRead>> {
+        let (after_us, after_id) = match query.after {
+            Some((at, id)) => (at.micros, id.to_string()),
+            None => (i64::MAX, String::new()),
+        };
+        let sql = format!(
+            "select {COLUMNS} from lez_read
+              where purpose = 'OPENBARE_ORDE' and owner_id = $1 and at_us >= $2 and at_us < $3
+                and ($4 = '' or camera_id = $4) and ($5 = '' or token = $5)
+                and (at_us < $6 or (at_us = $6 and id < $7))
+              order by at_us desc, id desc limit $8"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(query.owner.to_string())
+            .bind(query.range.from.micros)
+            .bind(query.range.to.micros)
+            .bind(query.camera.map(|id| id.to_string()).unwrap_or_default())
+            .bind(token.unwrap_or_default())
+            .bind(after_us)
+            .bind(after_id)
+            .bind(i64::from(query.limit))
+            .fetch_all(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        self.opened(&rows, Purpose::PublicOrder, |_, read| Ok(read)).await
+    }
+
+    pub(super) async fn fetch(&self, id: ReadId) -> Stored<Option<StoredRead>> {
+        let sql = format!("select {COLUMNS} from lez_read where purpose = 'OPENBARE_ORDE' and id = $1");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(id.to_string())
+            .fetch_all(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        Ok(self.opened(&rows, Purpose::PublicOrder, |_, read| Ok(read)).await?.pop())
+    }
+
+    pub(super) async fn picture(&self, id: ReadId, kind: PictureKind) -> Stored<Option<Bytes>> {
+        let row =
+            sqlx::query("select class, hour, crop, overview from lez_read where purpose = 'OPENBARE_ORDE' and id = $1")
+                .bind(id.to_string())
+                .fetch_optional(&self.store.read)
+                .await
+                .map_err(db_error)?;
+        let Some(row) = row else { return Ok(None) };
+        let key_id = key_id(&row, Purpose::PublicOrder)?;
+        let field = field_of(kind);
+        let (Some(sealed), Some(key)) = (row.blob_opt(field)?, self.key(&self.store.read, &key_id).await?) else {
+            return Ok(None);
+        };
+        Ok(Some(Self::open(&key, &key_id, &id.to_string(), field, &sealed)?.into()))
+    }
+
+    pub(super) async fn marks(
+        &self,
+        camera: CameraId,
+        range: TimeRange,
+        limit: u32,
+    ) -> Stored<Vec<(WallTime, ReadId)>> {
+        let rows = sqlx::query(
+            "select at_us, id from lez_read
+              where purpose = 'OPENBARE_ORDE' and camera_id = $1 and at_us >= $2 and at_us < $3
+              order by at_us, id limit $4",
+        )
+        .bind(camera.to_string())
+        .bind(range.from.micros)
+        .bind(range.to.micros)
+        .bind(i64::from(limit))
+        .fetch_all(&self.store.read)
+        .await
+        .map_err(db_error)?;
+        rows.iter().map(|row| Ok((row.at("at_us")?, row.word("id")?))).collect()
+    }
+}
+
+/// The column of a picture.
+pub(super) const fn field_of(kind: PictureKind) -> &'static str {
+    match kind {
+        PictureKind::Crop => "crop",
+        PictureKind::Overview => "overview",
+    }
+}

@@ -1,0 +1,103 @@
+//! Erasing by class: rows whose term ended, and keys that nothing needs any more.
+
+use std::time::Duration;
+
+use sqlx::AnyConnection;
+use vms_app::lez_ports::{Swept, Tally};
+use vms_app::ports::store::Stored;
+use vms_core::{CameraId, WallTime};
+
+use super::LezVault;
+use super::seal::hour_of;
+use super::settle::count;
+use crate::db::db_error;
+use crate::row::Columns as _;
+
+/// Reads erased in one sweep; the next one goes on.
+const READS_MAX: i64 = 1_000;
+/// How long a taken read's id is remembered: longer than an undecided read of the low-emission zone may ever live (P7D).
+const SEEN: Duration = Duration::from_secs(8 * 86_400);
+
+/// An hour of undecided reads that is over and has no read left; its key dies before its term.
+const IS_SPENT: &str = "object = '' and purpose = 'LEZ' and hour < $2 and not exists (
+    select 1 from lez_read r where r.purpose = lez_key.purpose and r.class = lez_key.class and r.hour = lez_key.hour)";
+
+impl LezVault {
+    pub(super) async fn sweep(&self, now: WallTime) -> Stored<Swept> {
+        if !self.has_work(now).await? {
+            return Ok(Swept::default());
+        }
+        write_txn!(self.store, |conn| {
+            let reads = expire_reads(&mut *conn, now).await?;
+            let events = "delete from lez_finding_event
+                where finding_id in (select id from lez_finding where expires_at_us <= $1)";
+            run(&mut *conn, events, now).await?;
+            let findings = run(&mut *conn, "delete from lez_finding where expires_at_us <= $1", now).await?;
+            let asks = "update lez_registry_ask set items = null where items_end_us <= $1 and items is not null";
+            let asks = run(&mut *conn, asks, now).await?;
+            let sql = format!("delete from lez_key where ends_at_us <= $1 or ({IS_SPENT})");
+            let keys = sqlx::query(sqlx::AssertSqlSafe(sql))
+                .bind(now.micros)
+                .bind(hour_of(now))
+                .execute(&mut *conn)
+                .await
+                .map_err(db_error)?
+                .rows_affected();
+            run(conn, "delete from lez_seen where at_us <= $1", now.minus(SEEN)).await?;
+            Ok(Swept { reads, findings, asks, keys })
+        })
+    }
+
+    /// One reading statement, so that a sweep with nothing to do takes no write lock.
+    async fn has_work(&self, now: WallTime) -> Stored<bool> {
+        let sql = format!(
+            "select case when exists (select 1 from lez_read where expires_at_us <= $1)
+                or exists (select 1 from lez_finding where expires_at_us <= $1)
+                or exists (select 1 from lez_registry_ask where items_end_us <= $1 and items is not null)
+                or exists (select 1 from lez_seen where at_us <= $3)
+                or exists (select 1 from lez_key where ends_at_us <= $1 or ({IS_SPENT}))
+              then 1 else 0 end as work"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(now.micros)
+            .bind(hour_of(now))
+            .bind(now.minus(SEEN).micros)
+            .fetch_one(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        Ok(row.int("work")? == 1)
+    }
+}
+
+async fn run(conn: &mut AnyConnection, sql: &'static str, upto: WallTime) -> Stored<u64> {
+    let done = sqlx::query(sql).bind(upto.micros).execute(conn).await.map_err(db_error)?;
+    Ok(done.rows_affected())
+}
+
+/// Erases reads past their term; those without a decision are counted.
+async fn expire_reads(conn: &mut AnyConnection, now: WallTime) -> Stored<u64> {
+    let rows = sqlx::query(
+        "select purpose, id, camera_id, at_us from lez_read where expires_at_us <= $1 order by expires_at_us limit $2",
+    )
+    .bind(now.micros)
+    .bind(READS_MAX)
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(db_error)?;
+    let mut erased = 0;
+    for row in &rows {
+        let purpose = row.text("purpose")?;
+        let done = sqlx::query("delete from lez_read where purpose = $1 and id = $2")
+            .bind(purpose.clone())
+            .bind(row.text("id")?)
+            .execute(&mut *conn)
+            .await
+            .map_err(db_error)?;
+        erased += done.rows_affected();
+        if purpose == "LEZ" && done.rows_affected() == 1 {
+            let camera: CameraId = row.word("camera_id")?;
+            count(&mut *conn, row.at("at_us")?, camera, Tally::Expired).await?;
+        }
+    }
+    Ok(erased)
+}

@@ -1,0 +1,100 @@
+//! Tiles and checkpoint as files: temporary name, write, sync, rename, sync of the folder.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use audit::{LogKey, TileWrite, Tree};
+
+use super::LogFault;
+
+/// The public folder of the log.
+#[derive(Debug)]
+pub struct PublicFiles {
+    dir: PathBuf,
+}
+
+impl PublicFiles {
+    /// Opens or makes the folder.
+    ///
+    /// # Errors
+    /// [`LogFault::Io`].
+    pub fn open(dir: &Path) -> Result<Self, LogFault> {
+        std::fs::create_dir_all(dir)?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// The tree of the last signed checkpoint; empty when there is none.
+    ///
+    /// # Errors
+    /// [`LogFault::Tampered`] when the tiles do not give the signed root, or the signature is not ours.
+    pub fn recover(&self, key: &LogKey) -> Result<Tree, LogFault> {
+        let path = self.dir.join("checkpoint");
+        if !path.exists() {
+            return Ok(Tree::default());
+        }
+        let text = std::fs::read(path)?;
+        let verifier = key.verifier_key();
+        let origin = verifier.split('+').next().unwrap_or("");
+        let (size, root) = audit::note::open(&text, origin, verifier)
+            .map_err(|failure| LogFault::Tampered(format!("the checkpoint: {failure}")))?;
+        let tree = self.read_edge(size)?;
+        if tree.root() == root {
+            Ok(tree)
+        } else {
+            Err(LogFault::Tampered(format!("the tiles do not give the signed root of size {size}")))
+        }
+    }
+
+    /// Reads the right edge of a tree of `size` back from the tiles.
+    ///
+    /// # Errors
+    /// [`LogFault::Tampered`] when a tile is missing or cut.
+    pub fn read_edge(&self, size: u64) -> Result<Tree, LogFault> {
+        let (edge, bundle) = Tree::edge_paths(size);
+        let mut tiles = Vec::with_capacity(edge.len());
+        for (level, path) in edge {
+            tiles.push((level, std::fs::read(self.dir.join(path))?));
+        }
+        let bundle = bundle.map(|path| std::fs::read(self.dir.join(path))).transpose()?;
+        Tree::from_edge(size, &tiles, bundle.as_deref())
+            .ok_or_else(|| LogFault::Tampered(format!("a tile of size {size} is cut")))
+    }
+
+    /// Writes a tile; a full one replaces the folder of its partial forms.
+    ///
+    /// # Errors
+    /// [`LogFault::Io`].
+    pub fn write_tile(&self, tile: &TileWrite) -> Result<(), LogFault> {
+        let path = self.dir.join(&tile.path);
+        replace(&path, &tile.bytes)?;
+        if tile.full {
+            let mut partial = path.into_os_string();
+            partial.push(".p");
+            if Path::new(&partial).exists() {
+                std::fs::remove_dir_all(&partial)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the checkpoint.
+    ///
+    /// # Errors
+    /// [`LogFault::Io`].
+    pub fn write_checkpoint(&self, signed: &[u8]) -> Result<(), LogFault> {
+        Ok(replace(&self.dir.join("checkpoint"), signed)?)
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent)?;
+    let mut temporary = path.to_owned().into_os_string();
+    temporary.push(".tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    std::fs::rename(&temporary, path)?;
+    File::open(parent)?.sync_all()
+}

@@ -1,0 +1,4 @@
+//! One suite for both databases: SQLite in a temporary file, PostgreSQL started for the tests.
+
+#[cfg(test)]
+mod suite;

@@ -1,0 +1,4 @@
+//! Test helpers. A dev-dependency only.
+
+pub mod postgres;
+pub mod rig;

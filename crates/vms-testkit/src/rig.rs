@@ -1,0 +1,355 @@
+//! The whole system as its user runs it: the real programs on free ports in a folder of their own, and a client.
+//!
+//! Used by end-to-end tests and by the hammer. Everything is started from a folder of built programs; nothing is mocked.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct RigOptions {
+    /// Folder of `belfry` and `belfry-media`.
+    pub programs: PathBuf,
+    /// Folder of the repository (console, models, ONNX Runtime).
+    pub repository: PathBuf,
+    /// Simulated cameras.
+    pub cameras: u32,
+    /// How many of them, from the first on, read plates for the LEZ.
+    pub anpr: u32,
+    /// Film of the main stream.
+    pub film: PathBuf,
+    /// Film of the sub-stream.
+    pub sub: Option<PathBuf>,
+    /// Central database; `None`: SQLite in the rig's folder.
+    pub database: Option<String>,
+    /// Cap of the footage, MiB.
+    pub disk_cap_mib: u64,
+    /// Run the reader.
+    pub reader: bool,
+}
+
+/// A running system. Dropping it stops it and removes its folder.
+#[derive(Debug)]
+pub struct Rig {
+    dir: tempfile::TempDir,
+    options: RigOptions,
+    http: u16,
+    rtsp: u16,
+    sim: Option<Child>,
+    belfry: Option<Child>,
+    password: String,
+}
+
+/// A port that was free a moment ago.
+///
+/// # Errors
+/// The loopback interface is missing.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+impl Rig {
+    /// Sets up and starts everything; returns when the console answers.
+    ///
+    /// # Errors
+    /// A program is missing or does not come up; its output is in the rig's folder.
+    pub async fn start(options: RigOptions) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("belfry-rig").tempdir()?;
+        let (http, rtsp) = (free_port()?, free_port()?);
+        let mut rig = Self { dir, options, http, rtsp, sim: None, belfry: None, password: String::new() };
+        rig.write_config()?;
+        rig.write_cameras()?;
+        rig.start_sim()?;
+        let mut setup = rig.program("belfry");
+        setup.args(["demo", "--setup-only", "--dir"]).arg(rig.path()).arg("--cameras").arg(rig.path().join("cameras.csv"));
+        let status = setup.stdout(rig.log("setup")?).stderr(rig.log("setup")?).status()?;
+        ensure!(status.success(), "setting up failed:\n{}", rig.log_tail("setup"));
+        rig.password = std::fs::read_to_string(rig.path().join("password.txt"))?;
+        rig.start_belfry()?;
+        rig.until("the console answers", Duration::from_secs(30), async |rig: &Self| {
+            rig.get_plain("/api/v1/openapi.json").await.is_ok()
+        })
+        .await?;
+        Ok(rig)
+    }
+
+    /// Folder of state, logs and footage.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Address of the console.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http)
+    }
+
+    /// Password of every account of the rig.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// Process id of the supervisor.
+    pub fn supervisor(&self) -> Option<u32> {
+        self.belfry.as_ref().map(Child::id)
+    }
+
+    /// Process id of the simulator.
+    pub fn simulator(&self) -> Option<u32> {
+        self.sim.as_ref().map(Child::id)
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.options.programs.join(name));
+        command.current_dir(&self.options.repository).stdin(Stdio::null());
+        command
+    }
+
+    fn log(&self, name: &str) -> anyhow::Result<std::fs::File> {
+        let path = self.path().join(format!("{name}.log"));
+        Ok(std::fs::OpenOptions::new().create(true).append(true).open(path)?)
+    }
+
+    /// The last lines of a process's output.
+    pub fn log_tail(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(self.path().join(format!("{name}.log"))).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines.iter().skip(lines.len().saturating_sub(30)).copied().collect::<Vec<_>>().join("\n")
+    }
+
+    fn write_config(&self) -> anyhow::Result<()> {
+        let repository = &self.options.repository;
+        let database = self.options.database.clone().unwrap_or_default();
+        let text = format!(
+            "[paths]\nstate = 'state'\nrun = 'run'\nweb = '{web}'\nmodels = '{models}'\nonnxruntime = '{ort}'\n\
+             [http]\nbind = '127.0.0.1:{http}'\nmetrics_bind = '127.0.0.1:{metrics}'\n\
+             [database]\nurl = '{database}'\n\
+             [recorder]\ndisk_cap_mib = {cap}\n\
+             [ingest]\nchildren = {children}\n\
+             [cameras]\nallowed_networks = ['127.0.0.0/8']\nallowed_ports = [[{rtsp}, {rtsp}]]\n\
+             [reader]\nenabled = {reader}\n\
+             [log]\norigin = 'rig.belfry.localhost/log'\n",
+            web = repository.join("web/dist").display(),
+            models = repository.join("models").display(),
+            ort = repository.join(".onnxruntime/lib/libonnxruntime.so.1.31.1").display(),
+            http = self.http,
+            metrics = free_port()?,
+            cap = self.options.disk_cap_mib,
+            children = 1 + self.options.cameras.saturating_sub(1) / 25,
+            rtsp = self.rtsp,
+            reader = self.options.reader,
+        );
+        Ok(std::fs::write(self.path().join("belfry.toml"), text)?)
+    }
+
+    fn write_cameras(&self) -> anyhow::Result<()> {
+        let mut csv = String::from(
+            "code,call_up,name_nl,name_fr,owner,lat,lon,url_main,url_sub,user,password,kind,retention_class,\
+             legal_basis_document,legal_basis_date,legal_basis_advice,pictogram_on\n",
+        );
+        for n in 0..self.options.cameras {
+            let base = format!("rtsp://127.0.0.1:{}/cam{:03}", self.rtsp, n + 1);
+            let sub = if self.options.sub.is_some() { format!("{base}/sub") } else { String::new() };
+            let kind = if n < self.options.anpr { "lez" } else { "overview" };
+            csv.push_str(&format!(
+                "RIG-{n:03},{call},Proef {n},Essai {n},5340,50.8466,4.3517,{base}/main,{sub},sim,sim,{kind},RC-VID-OPEN,\
+                 Besluit {n},2026-01-15,Advies {n},2026-02-01\n",
+                call = 100 + n,
+            ));
+        }
+        Ok(std::fs::write(self.path().join("cameras.csv"), csv)?)
+    }
+
+    /// Starts the simulator (again).
+    ///
+    /// # Errors
+    /// The program is missing.
+    pub fn start_sim(&mut self) -> anyhow::Result<()> {
+        std::fs::write(self.path().join("sim.password"), "sim")?;
+        let mut sim = self.program("belfry-media");
+        sim.args(["sim", "cameras", "--count"]).arg(self.options.cameras.to_string());
+        sim.args(["--port"]).arg(self.rtsp.to_string()).arg("--film").arg(&self.options.film);
+        if let Some(sub) = &self.options.sub {
+            sim.arg("--sub").arg(sub);
+        }
+        sim.args(["--user", "sim", "--password-file"]).arg(self.path().join("sim.password"));
+        let child = sim.stdout(self.log("sim")?).stderr(self.log("sim")?).spawn().context("starting belfry-media sim")?;
+        self.sim = Some(child);
+        Ok(())
+    }
+
+    /// Kills the simulator: every camera is off.
+    ///
+    /// # Errors
+    /// It is gone already.
+    pub fn stop_sim(&mut self) -> anyhow::Result<()> {
+        if let Some(mut sim) = self.sim.take() {
+            sim.kill()?;
+            sim.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Starts `belfry run` (again).
+    ///
+    /// # Errors
+    /// The program is missing.
+    pub fn start_belfry(&mut self) -> anyhow::Result<()> {
+        let mut run = self.program("belfry");
+        run.arg("--config").arg(self.path().join("belfry.toml")).arg("run");
+        let child = run.stdout(self.log("belfry")?).stderr(self.log("belfry")?).spawn().context("starting belfry")?;
+        self.belfry = Some(child);
+        Ok(())
+    }
+
+    /// Stops `belfry run` in its stages.
+    ///
+    /// # Errors
+    /// It does not stop within a minute.
+    pub async fn stop_belfry(&mut self) -> anyhow::Result<()> {
+        let Some(mut child) = self.belfry.take() else { return Ok(()) };
+        terminate(&child)?;
+        for _ in 0..1200 {
+            if child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        child.kill()?;
+        bail!("belfry did not stop within a minute:\n{}", self.log_tail("belfry"))
+    }
+
+    /// Waits until `holds`, looking every 50 ms.
+    ///
+    /// # Errors
+    /// It did not within `limit`; the log's last lines say more.
+    pub async fn until(
+        &self,
+        what: &str,
+        limit: Duration,
+        holds: impl AsyncFn(&Self) -> bool,
+    ) -> anyhow::Result<Duration> {
+        let start = tokio::time::Instant::now();
+        while start.elapsed() < limit {
+            if holds(self).await {
+                return Ok(start.elapsed());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("not within {limit:?}: {what}\n{}", self.log_tail("belfry"))
+    }
+
+    /// A GET without a session.
+    ///
+    /// # Errors
+    /// Nobody answers, or not with 2xx.
+    pub async fn get_plain(&self, path: &str) -> anyhow::Result<String> {
+        let response = reqwest::get(self.url(path)).await?;
+        ensure!(response.status().is_success(), "{path}: {}", response.status());
+        Ok(response.text().await?)
+    }
+
+    /// Logs in as one of the demo's people.
+    ///
+    /// # Errors
+    /// The log-in failed.
+    pub async fn log_in(&self, user: &str) -> anyhow::Result<Person> {
+        let http = reqwest::Client::new();
+        let body = json!({ "user_name": user, "password": self.password });
+        let request = http.post(self.url("/api/v1/login")).header("Content-Type", "application/json");
+        let response = request.body(body.to_string()).send().await?;
+        let cookies = response.headers().get_all("set-cookie").iter();
+        let cookie: Vec<_> = cookies.filter_map(|value| value.to_str().ok()?.split(';').next()).map(str::to_owned).collect();
+        let status = response.status();
+        let text = response.text().await?;
+        ensure!(status.is_success(), "log-in of {user}: {status} {text}");
+        let view: Value = serde_json::from_str(&text)?;
+        let csrf = view.get("csrf_token").and_then(Value::as_str).unwrap_or("").to_owned();
+        Ok(Person { http, base: self.url(""), cookie: cookie.join("; "), csrf })
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for mut child in [self.belfry.take(), self.sim.take()].into_iter().flatten() {
+            drop(terminate(&child));
+            for _ in 0..400 {
+                if matches!(child.try_wait(), Ok(Some(_))) {
+                    break;
+                }
+                #[expect(clippy::disallowed_methods, reason = "a destructor cannot await")]
+                std::thread::sleep(Duration::from_millis(25));
+            }
+            drop(child.kill());
+            drop(child.wait());
+        }
+        if std::env::var_os("BELFRY_KEEP_RIG").is_some() {
+            self.dir.disable_cleanup(true);
+        }
+    }
+}
+
+fn terminate(child: &Child) -> anyhow::Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).context("no process id")?;
+    Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
+}
+
+/// Somebody who is logged in.
+#[derive(Clone, Debug)]
+pub struct Person {
+    http: reqwest::Client,
+    base: String,
+    cookie: String,
+    csrf: String,
+}
+
+impl Person {
+    /// The cookie header, for WebSockets.
+    pub fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
+    /// One request with a session.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<reqwest::Response> {
+        let method = method.parse().context("method")?;
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        request = request.header("Cookie", &self.cookie).header("X-CSRF-Token", &self.csrf);
+        if let Some(body) = body {
+            request = request.header("Content-Type", "application/json").body(body.to_string());
+        }
+        Ok(request.send().await?)
+    }
+
+    /// One request whose answer must be 2xx JSON.
+    ///
+    /// # Errors
+    /// It is not; the problem document is in the text.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+        let response = self.send(method, path, body).await?;
+        let status = response.status();
+        let text = response.text().await?;
+        ensure!(status.is_success(), "{method} {path}: {status} {text}");
+        Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
+    }
+
+    /// Bytes of a GET, whole or a range.
+    ///
+    /// # Errors
+    /// The answer is not 2xx.
+    pub async fn bytes(&self, path: &str, range: Option<&str>) -> anyhow::Result<bytes::Bytes> {
+        let mut request = self.http.get(format!("{}{path}", self.base)).header("Cookie", &self.cookie);
+        if let Some(range) = range {
+            request = request.header("Range", range);
+        }
+        let response = request.send().await?;
+        ensure!(response.status().is_success(), "GET {path}: {}", response.status());
+        Ok(response.bytes().await?)
+    }
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The console in a real browser against the real programs. Usage: scripts/e2e.sh PROGRAMS (such as target/debug)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+programs=$(realpath "$1")
+dir=$(mktemp -d)
+port=${BELFRY_E2E_PORT:-18480}
+demo=
+
+finish() {
+    [ -n "$demo" ] && kill -TERM "$demo" 2>/dev/null && wait "$demo" 2>/dev/null
+    if [ "${ok:-no}" != yes ]; then echo "--- the demo's last words" >&2; tail -n 40 "$dir/demo.log" >&2 || true; fi
+    rm -rf "$dir"
+}
+trap finish EXIT
+
+"$programs/belfry" demo --dir "$dir/demo" --bind "127.0.0.1:$port" --extra 2 >"$dir/demo.log" 2>&1 &
+demo=$!
+for _ in $(seq 1 600); do
+    curl -fsS "http://127.0.0.1:$port/health" >/dev/null 2>&1 && break
+    kill -0 "$demo" 2>/dev/null || { echo "the demo ended" >&2; exit 1; }
+    sleep 0.5
+done
+curl -fsS "http://127.0.0.1:$port/health" >/dev/null
+
+export BELFRY_URL="http://127.0.0.1:$port"
+export BELFRY_PASSWORD=$(cat "$dir/demo/password.txt")
+export BELFRY_SHOTS=${BELFRY_SHOTS:-$dir/shots}
+mkdir -p "$BELFRY_SHOTS"
+(cd web && node e2e/journey.mjs)
+ok=yes

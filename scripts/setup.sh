@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs what Belfry needs on Debian 12 or 13, as root or as a user with sudo. Safe to run again: what is there is left alone.
+# Usage: scripts/setup.sh demo|test
+set -euo pipefail
+cd "$(dirname "$0")/.."
+goal=${1:-test}
+
+step() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
+need() { printf 'missing: %s\n  %s\n' "$1" "$2" >&2; exit 1; }
+
+command -v cargo >/dev/null || need "Rust (cargo)" "install it from https://rustup.rs, then run this again"
+command -v node >/dev/null || need "Node.js 20 or newer" "install it from https://nodejs.org, then run this again"
+command -v npm >/dev/null || need "npm" "it comes with Node.js; install it, then run this again"
+node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' || need "Node.js 20 or newer" "this is $(node --version)"
+command -v apt-get >/dev/null || need "Debian 12 or 13" "this script installs Debian packages; on another system install those of scripts/packages.txt by hand"
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else need "sudo" "run as root, or install sudo and give yourself the right to use it"; fi
+}
+
+wanted=$(awk -v goal="$goal" '!/^#/ && NF && ($2 == "all" || $2 == goal || goal == "test") {print $1}' scripts/packages.txt)
+absent=()
+for package in $wanted; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || absent+=("$package")
+done
+if [ ${#absent[@]} -gt 0 ]; then
+    step "Debian packages: ${absent[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${absent[@]}" >&2
+fi
+
+step "ONNX Runtime"
+scripts/fetch-onnxruntime.sh
+
+if [ ! -f web/node_modules/.package-lock.json ] || [ web/package-lock.json -nt web/node_modules/.package-lock.json ]; then
+    step "npm packages"
+    (cd web && npm ci --no-audit --no-fund --loglevel=error)
+    touch web/node_modules/.package-lock.json
+fi
+
+step "films for the simulated cameras"
+scripts/make-films.sh

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Every check and test, in the order of their cost. Stops at the first that fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n\033[1m== %s (%ss)\033[0m\n' "$*" "$SECONDS" >&2; }
+
+step "format"
+cargo fmt --all --check
+
+step "arrows, purity, sizes, links, licences"
+cargo xtask all
+
+step "console: lint, types, unit tests, build"
+(cd web && npm run --silent lint && npm run --silent test && npm run --silent build)
+
+step "clippy"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step "unit and integration tests"
+cargo test --workspace --locked
+
+step "programs"
+scripts/build.sh dev
+cargo xtask ldd target/debug/belfry
+
+step "whole system: recording, roles killed, PostgreSQL, browser"
+scripts/e2e.sh target/debug
+
+step "all passed"

@@ -1,0 +1,1 @@
+"""Training of Belfry's two number-plate networks from rendered plates."""

@@ -1,0 +1,150 @@
+// Shared steps of the browser checks. Everything that differs between machines comes from the environment:
+//   BELFRY_URL (http://127.0.0.1:8080)  BELFRY_USER  BELFRY_PASSWORD  CHROMIUM (/usr/bin/chromium)
+import { chromium } from "playwright-core";
+
+export const env = {
+  url: process.env.BELFRY_URL ?? "http://127.0.0.1:8080",
+  user: process.env.BELFRY_USER ?? "demo",
+  password: process.env.BELFRY_PASSWORD ?? "demo",
+  chromium: process.env.CHROMIUM ?? "/usr/bin/chromium",
+};
+export const WHY = "Ongeval op de kruising, controle van de beelden";
+
+export async function launch() {
+  const flags = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+  ];
+  if (process.getuid?.() === 0) flags.push("--no-sandbox");
+  return chromium.launch({ executablePath: env.chromium, headless: true, args: flags });
+}
+
+/** A page that keeps what the console complained about. */
+export async function newPage(browser, { width = 1600, height = 900, locale = "nl-BE" } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, locale, ignoreHTTPSErrors: true });
+  const page = await context.newPage();
+  const complaints = [];
+  const foreign = [];
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  const home = new URL(env.url).host;
+  page.on("request", (request) => {
+    const at = new URL(request.url());
+    if (/^(https?|wss?):$/.test(at.protocol) && at.host !== home) foreign.push(request.url());
+  });
+  return { page, complaints, foreign };
+}
+
+export async function logIn(page) {
+  await page.goto(`${env.url}/`);
+  await page.locator("input[name=username]").fill(env.user);
+  await page.locator("input[name=password]").fill(env.password);
+  await page.locator("button[type=submit]").click();
+  await page.locator("main#main").waitFor({ timeout: 15_000 });
+}
+
+/** Answers from inside the page, with its session. */
+export function api(page, method, path, body) {
+  return page.evaluate(
+    async ([verb, where, what]) => {
+      const session = await (await fetch("/api/v1/session")).json();
+      const answer = await fetch(`/api/v1${where}`, {
+        method: verb,
+        headers: { "content-type": "application/json", "x-csrf-token": session.csrf_token },
+        ...(what === undefined ? {} : { body: JSON.stringify(what) }),
+      });
+      const text = await answer.text();
+      return { status: answer.status, body: text === "" ? null : JSON.parse(text) };
+    },
+    [method, path, body],
+  );
+}
+
+export async function cameras(page) {
+  const { body } = await api(page, "GET", "/cameras?limit=500");
+  return body.items;
+}
+
+/** Own or shared cameras that send an H.264 picture now. */
+export function showable(list) {
+  return list.filter(
+    (camera) =>
+      camera.state === "live" &&
+      camera.partner === null &&
+      camera.may.live &&
+      camera.health?.phase === "live" &&
+      camera.streams.every((stream) => stream.codec !== "h265"),
+  );
+}
+
+/** Opens a page of the console by its link. */
+export async function openPage(page, path) {
+  await page.locator(`nav a[href^="${path}"]`).click();
+  await page.locator(`nav a[href^="${path}"][aria-current=page]`).waitFor();
+}
+
+/** Clears the wall, chooses a layout and calls cameras up by keyboard. */
+export async function fillWall(page, layout, list) {
+  await openPage(page, "/wall");
+  await page.locator("[role=treegrid]").waitFor();
+  const button = page.locator("[role=group] button[aria-pressed]").nth([1, 4, 9, 16].indexOf(layout));
+  await button.click();
+  for (;;) {
+    const clear = page.locator(".tile button svg.lucide-x");
+    if ((await clear.count()) === 0) break;
+    await clear.first().click();
+  }
+  await page.locator("button.tile").first().click();
+  for (const camera of list) {
+    if (camera.call_up !== null) await page.keyboard.type(String(camera.call_up));
+    else {
+      await page.keyboard.press("/");
+      await page.keyboard.type(camera.code);
+    }
+    await page.keyboard.press("Enter");
+    await giveReason(page, 400);
+  }
+}
+
+/** Answers the purpose dialog when it comes up within the time. */
+export async function giveReason(page, timeout = 1500) {
+  const text = page.locator("[role=dialog] textarea");
+  try {
+    await text.waitFor({ state: "visible", timeout });
+  } catch {
+    return false;
+  }
+  await text.fill(WHY);
+  await page.locator("[role=dialog] button[type=submit]").click();
+  await text.waitFor({ state: "detached" });
+  return true;
+}
+
+export async function setLanguage(page, language) {
+  const { status } = await api(page, "PATCH", "/session", { language });
+  if (status !== 200) throw new Error(`language: ${status}`);
+  await page.reload();
+  await page.locator(`html[lang=${language}]`).waitFor({ state: "attached" });
+  await page.locator("main#main").waitFor();
+}
+
+/** Waits until a condition inside the page holds; the name says what was missing otherwise. */
+export async function until(page, name, condition, argument, timeout = 20_000) {
+  try {
+    return await page.waitForFunction(condition, argument, { timeout, polling: 100 });
+  } catch (error) {
+    throw new Error(`not within ${timeout} ms: ${name} (${error.message.split("\n")[0]})`);
+  }
+}
+
+export function percentile(values, share) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted.length === 0 ? null : sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+}

@@ -1,0 +1,132 @@
+// One function a route of docs/API-DESIGN.md.
+
+import { call, callBlob, query, setCsrfToken, type Result } from "./http";
+import type {
+  CatalogueResult,
+  Camera,
+  CameraHealth,
+  Finding,
+  Leaf,
+  Org,
+  Page,
+  Partner,
+  PlaybackTicket,
+  Purpose,
+  Read,
+  Session,
+  Ticket,
+  Timeline,
+  User,
+} from "./types";
+
+const API = "/api/v1";
+
+async function keepToken(answer: Promise<Result<Session>>): Promise<Result<Session>> {
+  const result = await answer;
+  if (result.ok) setCsrfToken(result.value.csrf_token);
+  return result;
+}
+
+export const session = {
+  logIn: (user_name: string, password: string) =>
+    keepToken(call<Session>("POST", `${API}/login`, { body: { user_name, password }, quiet: true })),
+  get: () => keepToken(call<Session>("GET", `${API}/session`, { quiet: true })),
+  touch: () => keepToken(call<Session>("GET", `${API}/session`)),
+  patch: (body: { language?: string; password?: { old: string; new: string } }) =>
+    keepToken(call<Session>("PATCH", `${API}/session`, { body })),
+  logOut: () => call<void>("POST", `${API}/logout`),
+};
+
+/** Reads every page of a list; bounded, so that a wrong cursor can't run for ever. */
+async function all<T>(path: string, values: Record<string, string | null> = {}): Promise<Result<T[]>> {
+  const items: T[] = [];
+  let cursor: string | null = null;
+  for (let page = 0; page < 40; page += 1) {
+    const answer: Result<Page<T>> = await call<Page<T>>("GET", path + query({ ...values, limit: 500, cursor }));
+    if (!answer.ok) return answer;
+    items.push(...answer.value.items);
+    cursor = answer.value.next_cursor;
+    if (cursor === null) break;
+  }
+  return { ok: true, value: items, etag: null };
+}
+
+/** A camera whose owner is not told still stands in a group of the tree. */
+function owned(camera: Camera): Camera {
+  const owner = (camera as { owner: Org | null }).owner ?? { id: "", code: "?", name_nl: "?", name_fr: "?" };
+  return { ...camera, owner };
+}
+
+export const cameras = {
+  list: async (): Promise<Result<Camera[]>> => {
+    const answer = await all<Camera>(`${API}/cameras`);
+    return answer.ok ? { ...answer, value: answer.value.map(owned) } : answer;
+  },
+  get: async (id: string): Promise<Result<Camera>> => {
+    const answer = await call<Camera>("GET", `${API}/cameras/${id}`);
+    return answer.ok ? { ...answer, value: owned(answer.value) } : answer;
+  },
+  create: (body: unknown) => call<Camera>("POST", `${API}/cameras`, { body }),
+  patch: (id: string, body: unknown, ifMatch: string | null) =>
+    call<Camera>("PATCH", `${API}/cameras/${id}`, { body, ifMatch }),
+  approve: (id: string) => call<Camera>("POST", `${API}/cameras/${id}/approve`, { body: {} }),
+  retire: (id: string) => call<Camera>("POST", `${API}/cameras/${id}/retire`, { body: {} }),
+  probe: (id: string) => call<Record<string, unknown>>("POST", `${API}/cameras/${id}/probe`, { body: {} }),
+  testPicture: (id: string, purpose: Purpose) =>
+    callBlob("POST", `${API}/cameras/${id}/test-picture`, { body: { purpose } }),
+  timeline: (id: string, stream: string, from: string, to: string) =>
+    call<Timeline>("GET", `${API}/cameras/${id}/timeline${query({ stream, from, to })}`),
+};
+
+export const media = {
+  liveTicket: (stream_id: string, purpose: Purpose) =>
+    call<Ticket>("POST", `${API}/stream-tickets`, {
+      body: { stream_id, kind: "live", rendition: "original", purpose },
+    }),
+  liveUrl(ticket: string): string {
+    const scheme = window.location.protocol === "https:" ? "wss:" : "ws:";
+    return `${scheme}//${window.location.host}${API}/live${query({ ticket })}`;
+  },
+  playbackTicket: (stream_id: string, from: string, to: string, purpose: Purpose) =>
+    call<PlaybackTicket>("POST", `${API}/playback-tickets`, { body: { stream_id, from, to, purpose } }),
+  closePlayback: (id: string) => call<void>("DELETE", `${API}/playback/${id}`),
+};
+
+export interface ReadsFilter {
+  camera: string | null;
+  from: string | null;
+  to: string | null;
+}
+
+export const reads = {
+  list: (filter: ReadsFilter, cursor: string | null) =>
+    call<Page<Read>>("GET", `${API}/reads${query({ ...filter, limit: 60, cursor })}`),
+  search: (plate: string, from: string, to: string, purpose: Purpose) =>
+    call<Page<Read>>("POST", `${API}/reads/search`, { body: { plate, from, to, purpose } }),
+  picture: (id: string, kind: "crop" | "overview", decision: string | null) =>
+    `${API}/reads/${id}/${kind}.jpg${query({ decision })}`,
+};
+
+export const findings = {
+  list: (state: string) => all<Finding>(`${API}/findings`, { state }),
+  get: (id: string) => call<Finding>("GET", `${API}/findings/${id}`),
+  decide: (id: string, verdict: "approve" | "reject" | "unclear", reason: string | null, seen_etag: string) =>
+    call<Finding>("POST", `${API}/findings/${id}/decide`, { body: { verdict, reason, seen_etag } }),
+  picture: (id: string, kind: "crop" | "overview", decision: string | null) =>
+    `${API}/findings/${id}/${kind}.jpg${query({ decision })}`,
+};
+
+export const admin = {
+  partners: () => all<Partner>(`${API}/partners`),
+  createPartner: (body: unknown) => call<Partner>("POST", `${API}/partners`, { body }),
+  setPartner: (id: string, enabled: boolean) => call<Partner>("PATCH", `${API}/partners/${id}`, { body: { enabled } }),
+  importCatalogue: (id: string) => call<CatalogueResult>("POST", `${API}/partners/${id}/catalogue`, { body: {} }),
+  users: () => all<User>(`${API}/users`),
+  createUser: (body: unknown) => call<User>("POST", `${API}/users`, { body }),
+  patchUser: (id: string, body: { disabled?: boolean; reset_password?: boolean }) =>
+    call<User>("PATCH", `${API}/users/${id}`, { body }),
+  orgs: () => all<Org>(`${API}/orgs`),
+  audit: (from: string | null, to: string | null, cursor: string | null) =>
+    call<Page<Leaf>>("GET", `${API}/audit${query({ from, to, limit: 100, cursor })}`),
+  health: () => all<CameraHealth>(`${API}/health/cameras`),
+};

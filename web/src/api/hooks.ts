@@ -1,0 +1,76 @@
+// Cached reads for the screens.
+
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { admin, cameras, findings, reads, session, type ReadsFilter } from "./calls";
+import { unwrap } from "./http";
+import { keys } from "./keys";
+
+export const useSessionQuery = () =>
+  useQuery({
+    queryKey: keys.session,
+    queryFn: async () => unwrap(await session.get()),
+    retry: (count, error) => error.message === "unreachable" && count < 3,
+    staleTime: Infinity,
+    refetchOnWindowFocus: false,
+  });
+
+export const useCameras = (enabled = true) =>
+  useQuery({ queryKey: keys.cameras, queryFn: async () => unwrap(await cameras.list()), enabled, staleTime: 30_000 });
+
+export const useCamera = (id: string | null) =>
+  useQuery({
+    queryKey: [...keys.cameras, id],
+    queryFn: async () => {
+      const answer = await cameras.get(id ?? "");
+      return { camera: unwrap(answer), etag: answer.ok ? answer.etag : null };
+    },
+    enabled: id !== null,
+  });
+
+export const useTimeline = (camera: string | null, stream: string | null, from: string, to: string, live: boolean) =>
+  useQuery({
+    queryKey: [...keys.timeline, camera, stream, from, to],
+    queryFn: async () => unwrap(await cameras.timeline(camera ?? "", stream ?? "", from, to)),
+    enabled: camera !== null && stream !== null,
+    refetchInterval: live ? 5_000 : false,
+    placeholderData: (before) => (before?.stream_id === stream ? before : undefined),
+  });
+
+export const useReads = (filter: ReadsFilter) =>
+  useInfiniteQuery({
+    queryKey: [...keys.reads, filter],
+    queryFn: async ({ pageParam }) => unwrap(await reads.list(filter, pageParam)),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next_cursor,
+  });
+
+export const useFindings = (state: string) =>
+  useQuery({ queryKey: [...keys.findings, state], queryFn: async () => unwrap(await findings.list(state)) });
+
+export const useFinding = (id: string | null) =>
+  useQuery({
+    queryKey: [...keys.findings, "one", id],
+    queryFn: async () => unwrap(await findings.get(id ?? "")),
+    enabled: id !== null,
+  });
+
+export const usePartners = () =>
+  useQuery({ queryKey: keys.partners, queryFn: async () => unwrap(await admin.partners()) });
+
+export const useUsers = (enabled = true) =>
+  useQuery({ queryKey: keys.users, queryFn: async () => unwrap(await admin.users()), enabled });
+
+export const useOrgs = () =>
+  useQuery({ queryKey: keys.orgs, queryFn: async () => unwrap(await admin.orgs()), staleTime: 300_000 });
+
+export const useAudit = (from: string | null, to: string | null) =>
+  useInfiniteQuery({
+    queryKey: [...keys.audit, from, to],
+    queryFn: async ({ pageParam }) => unwrap(await admin.audit(from, to, pageParam)),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next_cursor,
+    enabled: from !== null && to !== null,
+  });
+
+export const useHealth = () =>
+  useQuery({ queryKey: keys.health, queryFn: async () => unwrap(await admin.health()), refetchInterval: 10_000 });

@@ -1,0 +1,108 @@
+// The only place that speaks HTTP. Every call answers with a union; no call throws.
+
+import { store } from "../domain/store";
+
+export interface Problem {
+  /** 0: no answer at all. */
+  status: number;
+  /** The contract; worded in the user's language by `problemText`. */
+  code: string;
+  detail: string | null;
+  errors: { field: string; problem: string }[];
+}
+
+export type Result<T> = { ok: true; value: T; etag: string | null } | { ok: false; problem: Problem };
+
+/** Counts answers `401` after a log-in: the overlay watches it. */
+export const sessionLost = store(false);
+
+let csrfToken: string | null = null;
+
+export function setCsrfToken(token: string | null): void {
+  csrfToken = token;
+}
+
+export interface CallOptions {
+  body?: unknown;
+  ifMatch?: string | null;
+  /** A log-in's own 401 is no lost session. */
+  quiet?: boolean;
+}
+
+export async function call<T>(method: string, path: string, options: CallOptions = {}): Promise<Result<T>> {
+  const answer = await send(method, path, options);
+  if (!(answer instanceof Response)) return answer;
+  const etag = answer.headers.get("etag");
+  if (answer.status === 204) return { ok: true, value: undefined as T, etag };
+  try {
+    return { ok: true, value: (await answer.json()) as T, etag };
+  } catch {
+    return { ok: true, value: undefined as T, etag };
+  }
+}
+
+/** For pictures: the body as a blob. */
+export async function callBlob(method: string, path: string, options: CallOptions = {}): Promise<Result<Blob>> {
+  const answer = await send(method, path, options);
+  if (!(answer instanceof Response)) return answer;
+  return { ok: true, value: await answer.blob(), etag: answer.headers.get("etag") };
+}
+
+async function send(
+  method: string,
+  path: string,
+  options: CallOptions,
+): Promise<Response | { ok: false; problem: Problem }> {
+  const headers: Record<string, string> = { accept: "application/json, application/problem+json, image/jpeg" };
+  if (options.body !== undefined) headers["content-type"] = "application/json";
+  if (csrfToken !== null && method !== "GET") headers["x-csrf-token"] = csrfToken;
+  if (options.ifMatch !== undefined && options.ifMatch !== null) headers["if-match"] = options.ifMatch;
+  let answer: Response;
+  try {
+    const body = options.body === undefined ? {} : { body: JSON.stringify(options.body) };
+    answer = await fetch(path, { method, headers, credentials: "same-origin", cache: "no-store", ...body });
+  } catch {
+    return { ok: false, problem: { status: 0, code: "unreachable", detail: null, errors: [] } };
+  }
+  if (answer.ok) return answer;
+  if (answer.status === 401 && options.quiet !== true) sessionLost.set(true);
+  return { ok: false, problem: await problemOf(answer) };
+}
+
+async function problemOf(answer: Response): Promise<Problem> {
+  let raw: Record<string, unknown> = {};
+  try {
+    raw = (await answer.json()) as Record<string, unknown>;
+  } catch {
+    // A proxy's page or an empty body: the status alone speaks.
+  }
+  return {
+    status: answer.status,
+    code: typeof raw["code"] === "string" ? raw["code"] : `http_${answer.status}`,
+    detail: typeof raw["detail"] === "string" ? raw["detail"] : null,
+    errors: Array.isArray(raw["errors"]) ? (raw["errors"] as Problem["errors"]) : [],
+  };
+}
+
+/** For the query cache, whose functions throw. */
+export class ApiError extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem.code);
+    this.name = "ApiError";
+  }
+}
+
+export function unwrap<T>(result: Result<T>): T {
+  if (result.ok) return result.value;
+  throw new ApiError(result.problem);
+}
+
+/** `?a=1&b=2` without the empty ones. */
+export function query(values: Record<string, string | number | null | undefined>): string {
+  const out = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) {
+    if (value !== null && value !== undefined && value !== "") out.set(key, String(value));
+  }
+  const text = out.toString();
+  return text === "" ? "" : `?${text}`;
+}

@@ -1,0 +1,14 @@
+// Names of the cached lists.
+
+export const keys = {
+  session: ["session"] as const,
+  cameras: ["cameras"] as const,
+  reads: ["reads"] as const,
+  findings: ["findings"] as const,
+  partners: ["partners"] as const,
+  users: ["users"] as const,
+  orgs: ["orgs"] as const,
+  audit: ["audit"] as const,
+  health: ["health"] as const,
+  timeline: ["timeline"] as const,
+};

@@ -1,0 +1,43 @@
+// Which pages exist and which rights open them. A page that the rights don't allow is not shown.
+
+import {
+  Activity,
+  Car,
+  Cctv,
+  ClipboardCheck,
+  Grid2x2,
+  Handshake,
+  History,
+  ScrollText,
+  Users,
+  type LucideIcon,
+} from "lucide-react";
+
+export interface PageInfo {
+  path: string;
+  key: string;
+  icon: LucideIcon;
+  /** Any one of these. */
+  rights: string[];
+}
+
+export const PAGES: readonly PageInfo[] = [
+  { path: "/wall", key: "wall", icon: Grid2x2, rights: ["live"] },
+  { path: "/playback", key: "playback", icon: History, rights: ["playback"] },
+  { path: "/reads", key: "reads", icon: Car, rights: ["reads.live", "reads.search"] },
+  { path: "/findings", key: "findings", icon: ClipboardCheck, rights: ["finding.review"] },
+  {
+    path: "/cameras",
+    key: "cameras",
+    icon: Cctv,
+    rights: ["camera.edit", "camera.approve", "camera.retire", "camera.test_picture"],
+  },
+  { path: "/partners", key: "partners", icon: Handshake, rights: ["partner.admin"] },
+  { path: "/users", key: "users", icon: Users, rights: ["user.admin"] },
+  { path: "/audit", key: "audit", icon: ScrollText, rights: ["audit.view"] },
+  { path: "/health", key: "health", icon: Activity, rights: ["health.view"] },
+];
+
+export function allowedPages(rights: readonly string[]): PageInfo[] {
+  return PAGES.filter((page) => page.rights.some((right) => rights.includes(right)));
+}

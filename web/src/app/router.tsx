@@ -1,0 +1,133 @@
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from "@tanstack/react-router";
+import type { Session } from "../api/types";
+import { NothingHere, Shell } from "./Shell";
+import { allowedPages, PAGES } from "./pages";
+
+interface RouterContext {
+  session: Session;
+}
+
+const rootRoute = createRootRouteWithContext<RouterContext>()({ component: Shell, notFoundComponent: NothingHere });
+
+function first(session: Session): string {
+  return allowedPages(session.rights)[0]?.path ?? "/none";
+}
+
+/** A page opened by its address without the right goes to the first allowed one. */
+function guard(path: string) {
+  return ({ context }: { context: RouterContext }) => {
+    const page = PAGES.find((one) => one.path === path);
+    const allowed = page?.rights.some((right) => context.session.rights.includes(right)) ?? false;
+    if (!allowed) throw redirect({ to: first(context.session) });
+  };
+}
+
+const indexRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/",
+  beforeLoad: ({ context }) => {
+    throw redirect({ to: first(context.session) });
+  },
+});
+const noneRoute = createRoute({ getParentRoute: () => rootRoute, path: "/none", component: NothingHere });
+
+const wallRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/wall",
+  beforeLoad: guard("/wall"),
+  component: lazyRouteComponent(() => import("../routes/wall/WallPage"), "WallPage"),
+});
+
+export interface PlaybackSearch {
+  camera?: string;
+  /** Instant, milliseconds since 1970. */
+  at?: number;
+}
+const playbackRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/playback",
+  validateSearch: (raw: Record<string, unknown>): PlaybackSearch => ({
+    ...(typeof raw["camera"] === "string" ? { camera: raw["camera"] } : {}),
+    ...(typeof raw["at"] === "number" ? { at: raw["at"] } : {}),
+  }),
+  beforeLoad: guard("/playback"),
+  component: lazyRouteComponent(() => import("../routes/playback/PlaybackPage"), "PlaybackPage"),
+});
+
+export interface ReadsSearch {
+  camera?: string;
+}
+const readsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/reads",
+  validateSearch: (raw: Record<string, unknown>): ReadsSearch =>
+    typeof raw["camera"] === "string" ? { camera: raw["camera"] } : {},
+  beforeLoad: guard("/reads"),
+  component: lazyRouteComponent(() => import("../routes/reads/ReadsPage"), "ReadsPage"),
+});
+
+const findingsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/findings",
+  beforeLoad: guard("/findings"),
+  component: lazyRouteComponent(() => import("../routes/findings/FindingsPage"), "FindingsPage"),
+});
+const camerasRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/cameras",
+  beforeLoad: guard("/cameras"),
+  component: lazyRouteComponent(() => import("../routes/cameras/CamerasPage"), "CamerasPage"),
+});
+const partnersRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/partners",
+  beforeLoad: guard("/partners"),
+  component: lazyRouteComponent(() => import("../routes/partners/PartnersPage"), "PartnersPage"),
+});
+const usersRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/users",
+  beforeLoad: guard("/users"),
+  component: lazyRouteComponent(() => import("../routes/users/UsersPage"), "UsersPage"),
+});
+const auditRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/audit",
+  beforeLoad: guard("/audit"),
+  component: lazyRouteComponent(() => import("../routes/audit/AuditPage"), "AuditPage"),
+});
+const healthRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/health",
+  beforeLoad: guard("/health"),
+  component: lazyRouteComponent(() => import("../routes/health/HealthPage"), "HealthPage"),
+});
+
+export const router = createRouter({
+  routeTree: rootRoute.addChildren([
+    indexRoute,
+    noneRoute,
+    wallRoute,
+    playbackRoute,
+    readsRoute,
+    findingsRoute,
+    camerasRoute,
+    partnersRoute,
+    usersRoute,
+    auditRoute,
+    healthRoute,
+  ]),
+  context: { session: undefined as unknown as Session },
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,71 @@
+// Pure helpers over cameras: names by language, search, call-up, grouping by owner, choice of stream.
+
+import type { Language } from "./time";
+
+export interface Named {
+  name_nl: string;
+  name_fr: string;
+}
+
+/** Both official names stand side by side for readers of neither language. */
+export function nameOf(thing: Named, language: Language): string {
+  if (language === "nl") return thing.name_nl;
+  if (language === "fr") return thing.name_fr;
+  return thing.name_nl === thing.name_fr ? thing.name_nl : `${thing.name_nl} / ${thing.name_fr}`;
+}
+
+/** Lower case without accents, so that "elysee" finds "Élysée". */
+export function fold(text: string): string {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+}
+
+export interface Searchable extends Named {
+  code: string;
+  call_up: number | null;
+  owner: Named & { code: string };
+}
+
+/** Every word must occur in a name, the code, the owner or be the call-up number. */
+export function matches(camera: Searchable, query: string): boolean {
+  const words = fold(query).split(/\s+/).filter(Boolean);
+  const hay = fold([camera.name_nl, camera.name_fr, camera.code, camera.owner.name_nl, camera.owner.name_fr].join(" "));
+  return words.every((word) => hay.includes(word) || String(camera.call_up ?? "") === word);
+}
+
+export interface StreamLike {
+  id: string;
+  use: string;
+  codec: string | null;
+}
+
+/** Sub-stream for small tiles, main stream for one large picture; the other where one is missing. */
+export function pickStream<S extends StreamLike>(streams: readonly S[], large: boolean): S | null {
+  const main = streams.find((stream) => stream.use === "main") ?? null;
+  const sub = streams.find((stream) => stream.use === "sub") ?? null;
+  return large ? (main ?? sub) : (sub ?? main);
+}
+
+/** Groups by owner, own organisation first, then by name; cameras by call-up number, then by code. */
+export function byOwner<C extends Searchable & { owner: { id: string } }>(
+  cameras: readonly C[],
+  ownOrg: string,
+  language: Language,
+): { owner: C["owner"]; cameras: C[] }[] {
+  const groups = new Map<string, { owner: C["owner"]; cameras: C[] }>();
+  for (const camera of cameras) {
+    const group = groups.get(camera.owner.id) ?? { owner: camera.owner as C["owner"], cameras: [] as C[] };
+    group.cameras.push(camera);
+    groups.set(camera.owner.id, group);
+  }
+  const out = [...groups.values()];
+  for (const group of out) {
+    group.cameras.sort(
+      (a, b) => (a.call_up ?? Infinity) - (b.call_up ?? Infinity) || a.code.localeCompare(b.code) || 0,
+    );
+  }
+  return out.sort(
+    (a, b) =>
+      Number(b.owner.id === ownOrg) - Number(a.owner.id === ownOrg) ||
+      nameOf(a.owner, language).localeCompare(nameOf(b.owner, language)),
+  );
+}

@@ -1,0 +1,161 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { BadgeCheck, CirclePause, Radio, X } from "lucide-react";
+import { useState } from "react";
+import { cameras } from "../../api/calls";
+import { useCamera } from "../../api/hooks";
+import type { Result } from "../../api/http";
+import { keys } from "../../api/keys";
+import type { Camera } from "../../api/types";
+import { useRight } from "../../app/sessionContext";
+import { useWords } from "../../app/useWords";
+import { CameraState } from "../../components/CameraState";
+import { Busy, Button, Notice } from "../../components/ui";
+import { LegalForm } from "./LegalForm";
+import { ProbeResult } from "./ProbeResult";
+import { TestPicture } from "./TestPicture";
+
+export function CameraDetail({ id, onClose }: { id: string; onClose: () => void }) {
+  const { t, name, code, problem } = useWords();
+  const client = useQueryClient();
+  const may = useRight();
+  const asked = useCamera(id);
+  const [error, setError] = useState<string | null>(null);
+  const [probe, setProbe] = useState<Record<string, unknown> | null>(null);
+  const [busy, setBusy] = useState(false);
+  const camera = asked.data?.camera;
+  const run = async <T,>(action: () => Promise<Result<T>>, done: (value: T) => void): Promise<void> => {
+    setBusy(true);
+    setError(null);
+    const answer = await action();
+    setBusy(false);
+    if (answer.ok) done(answer.value);
+    else setError(problem(answer.problem));
+    await client.invalidateQueries({ queryKey: keys.cameras });
+  };
+  return (
+    <aside
+      aria-label={t("cameras.detail")}
+      className="flex w-[400px] shrink-0 flex-col gap-4 overflow-auto border-l border-line bg-panel p-4"
+    >
+      <div className="flex items-start justify-between gap-2">
+        <h2 className="text-[15px]">{camera === undefined ? t("common.loading") : name(camera)}</h2>
+        <Button look="quiet" onPress={onClose} aria-label={t("common.close")} className="!px-1.5">
+          <X size={16} aria-hidden />
+        </Button>
+      </div>
+      {asked.isPending ? <Busy label={t("common.loading")} /> : null}
+      {asked.isError ? <Notice tone="bad">{problem(asked.error)}</Notice> : null}
+      {camera !== undefined ? (
+        <>
+          <CameraState camera={camera} />
+          <Facts camera={camera} />
+          {error !== null ? <Notice tone="bad">{error}</Notice> : null}
+          <div className="flex flex-wrap gap-2">
+            {may("camera.edit") && camera.may.edit ? (
+              <Button isDisabled={busy} onPress={() => void run(() => cameras.probe(id), setProbe)}>
+                <Radio size={15} aria-hidden />
+                {t("cameras.probe")}
+              </Button>
+            ) : null}
+            {may("camera.edit") && camera.may.edit && camera.state !== "retired" ? (
+              <LegalForm key={asked.data?.etag ?? ""} camera={camera} etag={asked.data?.etag ?? null} />
+            ) : null}
+            {may("camera.approve") &&
+            camera.may.approve &&
+            (camera.state === "draft" || camera.state === "approved") ? (
+              <Button
+                look="primary"
+                isDisabled={busy}
+                onPress={() =>
+                  void run(
+                    () => cameras.approve(id),
+                    () => undefined,
+                  )
+                }
+              >
+                <BadgeCheck size={15} aria-hidden />
+                {camera.state === "draft" ? t("cameras.approve") : t("cameras.goLive")}
+              </Button>
+            ) : null}
+            {may("camera.retire") && camera.state !== "retired" ? (
+              <Retire
+                busy={busy}
+                onRetire={() =>
+                  void run(
+                    () => cameras.retire(id),
+                    () => undefined,
+                  )
+                }
+              />
+            ) : null}
+          </div>
+          <p role="status" className="text-muted">
+            {busy ? t("cameras.working") : t(`cameraStateText.${camera.state}`)}
+          </p>
+          {probe !== null ? <ProbeResult report={probe} /> : null}
+          {may("camera.test_picture") && camera.may.test_picture && camera.state !== "retired" ? (
+            <TestPicture camera={camera} />
+          ) : null}
+          <section>
+            <h3 className="mb-1 font-semibold">{t("cameras.streams")}</h3>
+            <ul className="flex flex-col gap-1.5">
+              {camera.streams.map((stream) => (
+                <li key={stream.id} className="rounded border border-line p-2">
+                  <div>
+                    {code("streamUse", stream.use)} · {stream.codec?.toUpperCase() ?? t("cameras.codecUnknown")}
+                    {stream.width !== null && stream.height !== null ? ` · ${stream.width}×${stream.height}` : ""}
+                  </div>
+                  {stream.url !== undefined && stream.url !== null ? (
+                    <div className="text-xs break-all text-muted">{stream.url}</div>
+                  ) : null}
+                </li>
+              ))}
+            </ul>
+          </section>
+        </>
+      ) : null}
+    </aside>
+  );
+}
+
+/** Retiring ends a camera: asked twice, in place. */
+function Retire({ busy, onRetire }: { busy: boolean; onRetire: () => void }) {
+  const { t } = useWords();
+  const [sure, setSure] = useState(false);
+  return (
+    <Button look="danger" isDisabled={busy} onPress={() => (sure ? onRetire() : setSure(true))}>
+      <CirclePause size={15} aria-hidden />
+      {sure ? t("cameras.retireSure") : t("cameras.retire")}
+    </Button>
+  );
+}
+
+function Facts({ camera }: { camera: Camera }) {
+  const { t, name, code } = useWords();
+  const basis = camera.legal_basis;
+  const rows: [string, string][] = [
+    [t("cameras.code"), camera.code],
+    [t("cameras.callUp"), String(camera.call_up ?? "–")],
+    [t("cameras.owner"), name(camera.owner)],
+    [t("cameras.kind"), code("cameraKind", camera.kind)],
+    [
+      t("cameras.place"),
+      camera.lat === null || camera.lon === null ? "–" : `${camera.lat.toFixed(5)}, ${camera.lon.toFixed(5)}`,
+    ],
+    [t("cameras.retention"), camera.retention_class ?? "–"],
+    [t("cameras.document"), basis?.document ?? t("cameras.noBasis")],
+    [t("cameras.dated"), basis?.date ?? "–"],
+    [t("cameras.advice"), basis?.advice ?? "–"],
+    [t("cameras.pictogram"), camera.pictogram_on ?? "–"],
+  ];
+  return (
+    <dl className="grid grid-cols-[auto_1fr] gap-x-4 gap-y-1">
+      {rows.map(([key, value]) => (
+        <div key={key} className="contents">
+          <dt className="text-muted">{key}</dt>
+          <dd className="break-words">{value === "" ? "–" : value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

@@ -1,0 +1,155 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { Info } from "lucide-react";
+import { useState } from "react";
+import { findings } from "../../api/calls";
+import { useFinding } from "../../api/hooks";
+import { keys } from "../../api/keys";
+import type { Finding } from "../../api/types";
+import { useKeys } from "../../app/useKeys";
+import { useWords } from "../../app/useWords";
+import { Plate } from "../../components/Plate";
+import { Notice } from "../../components/ui";
+import { money } from "../../domain/plate";
+import { reasonValues } from "../../domain/reason";
+import { DecideBar } from "./DecideBar";
+import { RegistryAnswer } from "./RegistryAnswer";
+
+export function FindingDetail({ id, listed, onDone }: { id: string; listed: Finding; onDone: () => void }) {
+  const { t, code, name, when, problem, language } = useWords();
+  const client = useQueryClient();
+  const full = useFinding(id);
+  const finding = full.data ?? listed;
+  const [rejecting, setRejecting] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const decision = finding.decision_id ?? null;
+  const isOpen = finding.state === "open" || finding.state === "unclear";
+
+  const decide = async (verdict: "approve" | "reject" | "unclear", reason: string | null): Promise<void> => {
+    if (busy || !isOpen) return;
+    setBusy(true);
+    const answer = await findings.decide(id, verdict, reason, finding.etag);
+    setBusy(false);
+    if (!answer.ok) {
+      setError(problem(answer.problem));
+      await client.invalidateQueries({ queryKey: keys.findings });
+      return;
+    }
+    setRejecting(false);
+    onDone();
+    await client.invalidateQueries({ queryKey: keys.findings });
+  };
+  useKeys((key) => {
+    if (!isOpen || rejecting) return false;
+    if (key === "1") void decide("approve", null);
+    else if (key === "2") setRejecting(true);
+    else if (key === "3") void decide("unclear", null);
+    else return false;
+    return true;
+  });
+
+  return (
+    <article className="flex flex-col gap-4 p-4" data-finding={finding.id}>
+      <header className="flex flex-wrap items-center gap-x-5 gap-y-2">
+        <Plate text={finding.plate} country={finding.country} large />
+        <div>
+          <h2 className="text-[15px]">
+            {code("verdict", finding.verdict)} · {code("findingKind", finding.kind)}
+          </h2>
+          <p className="text-muted">
+            {name(finding.camera)} ({finding.camera.code}) · <span className="tabular-nums">{when(finding.at)}</span>
+            {finding.country !== null ? ` · ${code("country", finding.country)}` : ""}
+          </p>
+        </div>
+        {finding.amount_cents !== null && finding.currency !== null ? (
+          <p className="ml-auto text-right">
+            <span className="text-muted">{t("findings.amount")}</span>
+            <br />
+            <span className="text-lg font-semibold tabular-nums">
+              {money(finding.amount_cents, finding.currency, language)}
+            </span>
+          </p>
+        ) : null}
+      </header>
+      <p className="flex items-center gap-2 text-muted">
+        <Info size={15} aria-hidden className="shrink-0" />
+        {t("findings.notAFine")}
+      </p>
+      {finding.confirm_plate_first === true ? <Notice tone="warn">{t("findings.confirmPlate")}</Notice> : null}
+      <div className="grid gap-3 lg:grid-cols-[2fr_1fr]">
+        <Picture
+          src={finding.has_overview === false ? null : findings.picture(id, "overview", decision)}
+          alt={t("findings.overviewAlt")}
+          label={t("findings.overview")}
+          tall
+        />
+        <div className="flex flex-col gap-3">
+          <Picture
+            src={finding.has_crop === false ? null : findings.picture(id, "crop", decision)}
+            alt={t("reads.cropAlt", { plate: finding.plate })}
+            label={t("findings.crop")}
+          />
+          <section className="rounded border border-line bg-panel p-3">
+            <h3 className="mb-1.5 font-semibold">{t("findings.reasons")}</h3>
+            <ul className="flex list-disc flex-col gap-1 pl-4">
+              {finding.reasons.map((reason, index) => (
+                <li key={`${reason.code}/${index}`}>
+                  {t(`reason.${reason.code}`, {
+                    ...reasonValues(reason as unknown as Record<string, unknown>),
+                    defaultValue: reason.code,
+                  })}
+                </li>
+              ))}
+            </ul>
+            <p className="mt-2 text-xs text-muted">
+              {t("findings.rule", { rule: finding.rule_id ?? "–", set: finding.rule_set ?? "–" })}
+            </p>
+          </section>
+        </div>
+      </div>
+      <RegistryAnswer answer={finding.registry} />
+      {error !== null ? <Notice tone="bad">{error}</Notice> : null}
+      {isOpen ? (
+        <DecideBar
+          busy={busy}
+          rejecting={rejecting}
+          onRejecting={setRejecting}
+          onDecide={(verdict, reason) => void decide(verdict, reason)}
+        />
+      ) : (
+        <Notice>
+          {t("findings.decided", {
+            state: t(`findingState.${finding.state}`),
+            who: finding.decided_by ?? "–",
+            when: when(finding.decided_at),
+          })}
+          {finding.decision_reason !== null ? ` ${finding.decision_reason}` : ""}
+        </Notice>
+      )}
+    </article>
+  );
+}
+
+function Picture({
+  src,
+  alt,
+  label,
+  tall = false,
+}: {
+  src: string | null;
+  alt: string;
+  label: string;
+  tall?: boolean;
+}) {
+  const { t } = useWords();
+  return (
+    <figure className="overflow-hidden rounded border border-line bg-black">
+      {src === null ? (
+        <p className="grid h-28 place-items-center text-muted">{t("findings.noPicture")}</p>
+      ) : (
+        <img src={src} alt={alt} className={`w-full object-contain ${tall ? "max-h-[48vh]" : "h-28"}`} />
+      )}
+      <figcaption className="bg-panel px-2 py-1 text-xs text-muted">{label}</figcaption>
+    </figure>
+  );
+}

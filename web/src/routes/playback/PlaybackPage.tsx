@@ -1,0 +1,169 @@
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { History } from "lucide-react";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { useCameras, useTimeline } from "../../api/hooks";
+import { useKeys } from "../../app/useKeys";
+import { useSession } from "../../app/sessionContext";
+import { useWords } from "../../app/useWords";
+import { Busy, Empty, Notice } from "../../components/ui";
+import { pickStream } from "../../domain/camera";
+import { fromWire, MINUTE, SECOND, toWire } from "../../domain/time";
+import { joined, zoom, type View } from "../../domain/timeline";
+import { CameraTree } from "../wall/CameraTree";
+import { PlaybackBar } from "./PlaybackBar";
+import { PlaybackSide } from "./PlaybackSide";
+import { PlaybackStage } from "./PlaybackStage";
+import { Timeline } from "./Timeline";
+import { usePlayback } from "./usePlayback";
+
+const route = getRouteApi("/playback");
+const RATES = [0.25, 0.5, 1, 2, 4, 8];
+
+function firstView(at: number): View {
+  return { from: at - 12 * MINUTE, to: at + 3 * MINUTE };
+}
+
+/** The span asked of the server: wider than the view and on a grid, so that small moves ask nothing new. */
+function asked(view: View): { from: string; to: string; live: boolean } {
+  const width = view.to - view.from;
+  const grid = Math.max(MINUTE, 2 ** Math.ceil(Math.log2(width)));
+  const from = Math.floor((view.from - width / 2) / grid) * grid;
+  const to = Math.ceil((view.to + width / 2) / grid) * grid;
+  return { from: toWire(from), to: toWire(to), live: to > Date.now() };
+}
+
+export function PlaybackPage() {
+  const { t, problem } = useWords();
+  const session = useSession();
+  const navigate = useNavigate();
+  const search = route.useSearch();
+  const cameras = useCameras();
+  const camera = cameras.data?.find((one) => one.id === search.camera) ?? null;
+  const stream = camera === null ? null : pickStream(camera.streams, true);
+  const [view, setView] = useState<View>(() => firstView(search.at ?? Date.now() - 30 * SECOND));
+  const range = asked(view);
+  const timeline = useTimeline(camera?.id ?? null, stream?.id ?? null, range.from, range.to, range.live);
+  const recorded = useMemo(
+    () =>
+      joined(
+        (timeline.data?.segments ?? []).map((span) => ({ from: fromWire(span.from), to: fromWire(span.to) })),
+        250,
+      ),
+    [timeline.data],
+  );
+  const gaps = useMemo(
+    () =>
+      (timeline.data?.gaps ?? []).map((gap) => ({ from: fromWire(gap.from), to: fromWire(gap.to), cause: gap.cause })),
+    [timeline.data],
+  );
+  const reads = useMemo(
+    () => (timeline.data?.reads ?? []).map((read) => ({ id: read.id, at: fromWire(read.at) })),
+    [timeline.data],
+  );
+  const video = useRef<HTMLVideoElement>(null);
+  const playback = usePlayback(video, { camera, streamId: stream?.id ?? null, session, segments: recorded });
+  const [rate, setRate] = useState(1);
+  const { goTo, at } = playback;
+
+  // A camera chosen here, or an instant handed over by a read, starts by itself once the recorded spans are known.
+  const begun = useRef("");
+  const wish = `${search.camera ?? ""}/${search.at ?? ""}`;
+  useEffect(() => {
+    if (timeline.data === undefined || camera === null || begun.current === wish) return;
+    begun.current = wish;
+    goTo(search.at ?? Date.now() - 60 * SECOND);
+  }, [timeline.data, camera, wish, search.at, goTo]);
+
+  useEffect(() => {
+    if (video.current !== null) video.current.playbackRate = rate;
+  }, [rate, playback.state]);
+
+  const go = (ms: number): void => {
+    goTo(ms);
+    const width = view.to - view.from;
+    if (ms < view.from || ms > view.to) setView({ from: ms - width * 0.8, to: ms + width * 0.2 });
+  };
+  const toggle = (): void => {
+    const element = video.current;
+    if (element === null) return;
+    if (element.paused) element.play().catch(() => undefined);
+    else element.pause();
+  };
+  const step = (seconds: number): void => {
+    const element = video.current;
+    if (element === null) return;
+    element.pause();
+    element.currentTime += seconds;
+  };
+  const here = at ?? Date.now();
+  const faster = (by: number): void =>
+    setRate((now) => RATES[Math.min(RATES.length - 1, Math.max(0, RATES.indexOf(now) + by))] ?? 1);
+  useKeys((key, event) => {
+    const inside = (selector: string): boolean =>
+      event.target instanceof Element && event.target.closest(selector) !== null;
+    if (event.altKey || camera === null) return false;
+    if (inside("[role=treegrid]") && key.length > 1) return false;
+    if (key === " " && inside("button,a")) return false;
+    const acts: Record<string, () => void> = {
+      " ": toggle,
+      k: () => video.current?.pause(),
+      l: () => (video.current?.paused === true ? toggle() : faster(1)),
+      j: () => go(here - 10 * SECOND),
+      r: () => go(here - 15 * SECOND),
+      ArrowLeft: () => go(here - (event.shiftKey ? MINUTE : 10 * SECOND)),
+      ArrowRight: () => go(here + (event.shiftKey ? MINUTE : 10 * SECOND)),
+      ",": () => step(-0.04),
+      ".": () => step(0.04),
+      "+": () => setView(zoom(view, here, 0.5)),
+      "=": () => setView(zoom(view, here, 0.5)),
+      "-": () => setView(zoom(view, here, 2)),
+    };
+    const act = acts[key.length === 1 ? key.toLowerCase() : key];
+    if (act === undefined) return false;
+    act();
+    return true;
+  });
+
+  return (
+    <section aria-label={t("page.playback")} className="flex h-full min-h-0">
+      <h1 className="sr-only">{t("page.playback")}</h1>
+      <aside aria-label={t("tree.label")} className="w-[268px] shrink-0 border-r border-line bg-panel">
+        {cameras.data !== undefined ? (
+          <CameraTree
+            cameras={cameras.data.filter((one) => one.may.playback)}
+            shown={new Set(camera === null ? [] : [camera.id])}
+            onChoose={(chosen) => void navigate({ to: "/playback", search: { camera: chosen.id } })}
+          />
+        ) : (
+          <Busy label={t("common.loading")} />
+        )}
+      </aside>
+      {camera === null ? (
+        <div className="flex-1">
+          <Empty icon={History}>{t("playback.choose")}</Empty>
+        </div>
+      ) : (
+        <div className="flex min-w-0 flex-1 flex-col">
+          <div className="flex min-h-0 flex-1">
+            <PlaybackStage camera={camera} video={video} playback={playback} onGo={go} />
+            <PlaybackSide gaps={gaps} reads={reads} view={view} onGo={go} />
+          </div>
+          {timeline.isError ? <Notice tone="bad">{problem(timeline.error)}</Notice> : null}
+          <PlaybackBar
+            video={video}
+            at={at}
+            rate={rate}
+            rates={RATES}
+            onRate={setRate}
+            onToggle={toggle}
+            onGo={go}
+            onNewest={() => go(Math.max(...recorded.map((span) => span.to), Date.now() - MINUTE) - 10 * SECOND)}
+            view={view}
+            onView={setView}
+          />
+          <Timeline view={view} onView={setView} recorded={recorded} gaps={gaps} reads={reads} at={at} onGo={go} />
+        </div>
+      )}
+    </section>
+  );
+}

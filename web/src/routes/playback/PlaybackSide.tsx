@@ -1,0 +1,54 @@
+import { Car, CircleSlash } from "lucide-react";
+import { useWords } from "../../app/useWords";
+import { clock, span } from "../../domain/time";
+import type { Gap, View } from "../../domain/timeline";
+
+const LISTED = 100;
+
+/** The list twin of the timeline: gaps with their causes, and reads, of the span in view. */
+export function PlaybackSide({
+  gaps,
+  reads,
+  view,
+  onGo,
+}: {
+  gaps: readonly Gap[];
+  reads: readonly { at: number; id: string }[];
+  view: View;
+  onGo: (ms: number) => void;
+}) {
+  const { t, code, language } = useWords();
+  const seenGaps = gaps.filter((gap) => gap.to > view.from && gap.from < view.to);
+  const seenReads = reads.filter((read) => read.at >= view.from && read.at < view.to);
+  const row = "flex w-full items-center gap-2 rounded px-2 py-1 text-left hover:bg-raised min-h-6";
+  return (
+    <aside aria-label={t("playback.inView")} className="w-60 shrink-0 overflow-auto border-l border-line bg-panel p-2">
+      <h2 className="px-2 py-1 text-muted">{t("playback.gaps", { count: seenGaps.length })}</h2>
+      <ul>
+        {seenGaps.slice(0, LISTED).map((gap) => (
+          <li key={`${gap.from}/${gap.cause}`}>
+            <button type="button" className={row} onClick={() => onGo(gap.to)}>
+              <CircleSlash size={14} aria-hidden className="shrink-0 text-bad" />
+              <span>
+                <span className="tabular-nums">{clock(gap.from, language)}</span> · {span(gap.to - gap.from)}
+                <br />
+                <span className="text-xs text-muted">{code("cause", gap.cause)}</span>
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      <h2 className="px-2 py-1 text-muted">{t("playback.reads", { count: seenReads.length })}</h2>
+      <ul>
+        {seenReads.slice(-LISTED).map((read) => (
+          <li key={read.id}>
+            <button type="button" className={row} onClick={() => onGo(read.at - 2000)}>
+              <Car size={14} aria-hidden className="shrink-0 text-warn" />
+              <span className="tabular-nums">{clock(read.at, language)}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </aside>
+  );
+}

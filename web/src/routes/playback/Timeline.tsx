@@ -1,0 +1,120 @@
+import { useEffect, useRef, useState } from "react";
+import { useWords } from "../../app/useWords";
+import { pan, segmentAt, ticks, zoom, type Gap, type Span, type View } from "../../domain/timeline";
+import { drawTimeline } from "../../player/timelineCanvas";
+
+interface TimelineProps {
+  view: View;
+  onView: (view: View) => void;
+  recorded: readonly Span[];
+  gaps: readonly Gap[];
+  reads: readonly { at: number; id: string }[];
+  at: number | null;
+  onGo: (ms: number) => void;
+}
+
+const TICK_PX = 96;
+const DRAG_PX = 4;
+
+/** Recorded spans, gaps and reads over time. Drag moves the view, wheel zooms, a click goes there. */
+export function Timeline({ view, onView, recorded, gaps, reads, at, onGo }: TimelineProps) {
+  const { t, code, time, language } = useWords();
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [hover, setHover] = useState<number | null>(null);
+  const [focused, setFocused] = useState(false);
+  const [width, setWidth] = useState(800);
+  const drag = useRef<{ x: number; view: View; moved: boolean } | null>(null);
+
+  useEffect(() => {
+    const element = canvas.current;
+    if (element === null) return undefined;
+    const watch = new ResizeObserver(() => setWidth(element.clientWidth));
+    watch.observe(element);
+    return () => watch.disconnect();
+  }, []);
+
+  useEffect(() => {
+    if (canvas.current === null) return;
+    drawTimeline(canvas.current, {
+      view,
+      recorded,
+      gaps,
+      reads: reads.map((read) => read.at),
+      ticks: ticks(view, Math.max(2, width / TICK_PX), language),
+      playhead: at,
+      hover,
+      now: Date.now(),
+      focused,
+    });
+  }, [view, recorded, gaps, reads, at, hover, focused, width, language]);
+
+  const msAt = (clientX: number): number => {
+    const box = canvas.current?.getBoundingClientRect();
+    if (box === undefined || box.width === 0) return view.from;
+    return view.from + ((clientX - box.left) / box.width) * (view.to - view.from);
+  };
+
+  // React listens to wheels passively; zooming must keep the page still.
+  const latest = useRef({ view, onView });
+  useEffect(() => {
+    latest.current = { view, onView };
+  });
+  useEffect(() => {
+    const element = canvas.current;
+    if (element === null) return undefined;
+    const onWheel = (event: WheelEvent): void => {
+      event.preventDefault();
+      const { view: before, onView: change } = latest.current;
+      const box = element.getBoundingClientRect();
+      const around = before.from + ((event.clientX - box.left) / box.width) * (before.to - before.from);
+      change(
+        event.shiftKey
+          ? pan(before, (event.deltaY / 600) * (before.to - before.from))
+          : zoom(before, around, event.deltaY > 0 ? 1.25 : 0.8),
+      );
+    };
+    element.addEventListener("wheel", onWheel, { passive: false });
+    return () => element.removeEventListener("wheel", onWheel);
+  }, []);
+
+  const value = at ?? view.from;
+  const gap = gaps.find((one) => value >= one.from && value < one.to);
+  const state =
+    gap !== undefined
+      ? t("timeline.gap", { cause: code("cause", gap.cause) })
+      : segmentAt(recorded, value) !== null
+        ? t("timeline.recorded")
+        : t("timeline.nothing");
+  return (
+    <canvas
+      ref={canvas}
+      role="slider"
+      tabIndex={0}
+      aria-label={t("timeline.label")}
+      aria-valuemin={Math.round(view.from)}
+      aria-valuemax={Math.round(view.to)}
+      aria-valuenow={Math.round(value)}
+      aria-valuetext={`${time(value)}, ${state}`}
+      className="block h-[92px] w-full cursor-pointer touch-none"
+      onFocus={() => setFocused(true)}
+      onBlur={() => setFocused(false)}
+      onPointerDown={(event) => {
+        event.currentTarget.setPointerCapture(event.pointerId);
+        drag.current = { x: event.clientX, view, moved: false };
+      }}
+      onPointerMove={(event) => {
+        setHover(msAt(event.clientX));
+        const begun = drag.current;
+        if (begun === null) return;
+        if (Math.abs(event.clientX - begun.x) > DRAG_PX) begun.moved = true;
+        if (begun.moved)
+          onView(pan(begun.view, ((begun.x - event.clientX) / width) * (begun.view.to - begun.view.from)));
+      }}
+      onPointerUp={(event) => {
+        if (drag.current !== null && !drag.current.moved) onGo(msAt(event.clientX));
+        drag.current = null;
+      }}
+      onPointerLeave={() => setHover(null)}
+    />
+  );
+}

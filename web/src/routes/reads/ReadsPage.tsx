@@ -1,0 +1,164 @@
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { CarFront } from "lucide-react";
+import { useMemo, useState } from "react";
+import { reads as readCalls, type ReadsFilter } from "../../api/calls";
+import { lastRead } from "../../api/events";
+import { useCameras, useReads } from "../../api/hooks";
+import type { Page as ListPage, Read } from "../../api/types";
+import { useRight, useSession } from "../../app/sessionContext";
+import { useStore } from "../../app/useStore";
+import { useWords } from "../../app/useWords";
+import { withPurpose } from "../../app/why";
+import { Busy, Button, Empty, Notice, Page, SelectInput, TextInput } from "../../components/ui";
+import { dayRange, fromInputValue, HOUR, toWire } from "../../domain/time";
+import { Overview } from "./Overview";
+import { ReadRow } from "./ReadRow";
+
+const route = getRouteApi("/reads");
+
+function wire(text: string): string | null {
+  const ms = fromInputValue(text);
+  return ms === null ? null : toWire(ms);
+}
+
+export function ReadsPage() {
+  const { t, name, problem } = useWords();
+  const may = useRight();
+  const { camera } = route.useSearch();
+  const navigate = useNavigate();
+  const cameras = useCameras(may("camera.list"));
+  const [from, setFrom] = useState("");
+  const [to, setTo] = useState("");
+  // Without a choice: yesterday and today; the end lies ahead, so that new reads come in.
+  const filter: ReadsFilter = {
+    camera: camera ?? null,
+    from: wire(from) ?? toWire(dayRange(Date.now() - 24 * HOUR).from),
+    to: wire(to) ?? toWire(dayRange(Date.now()).to),
+  };
+  const list = useReads(filter);
+  const newest = useStore(lastRead);
+  const [found, setFound] = useState<ListPage<Read> | null>(null);
+  const [open, setOpen] = useState<{ read: Read; decision: string | null } | null>(null);
+  const byId = useMemo(() => new Map((cameras.data ?? []).map((one) => [one.id, one])), [cameras.data]);
+  const pages = found !== null ? [found] : (list.data?.pages ?? []);
+  const rows = pages.flatMap((page) => page.items.map((read) => ({ read, decision: page.decision_id ?? null })));
+  const withReads = (cameras.data ?? []).filter((one) => one.may.reads);
+  return (
+    <Page
+      title={t("page.reads")}
+      tools={
+        <>
+          <SelectInput
+            label={t("reads.camera")}
+            value={camera ?? ""}
+            onChange={(event) =>
+              void navigate({ to: "/reads", search: event.target.value === "" ? {} : { camera: event.target.value } })
+            }
+            options={[
+              { value: "", label: t("reads.allCameras") },
+              ...withReads.map((one) => ({ value: one.id, label: name(one) })),
+            ]}
+          />
+          <TextInput
+            label={t("reads.from")}
+            type="datetime-local"
+            value={from}
+            onChange={(event) => setFrom(event.target.value)}
+          />
+          <TextInput
+            label={t("reads.to")}
+            type="datetime-local"
+            value={to}
+            onChange={(event) => setTo(event.target.value)}
+          />
+          {may("reads.search") ? <PlateSearch onFound={setFound} active={found !== null} /> : null}
+        </>
+      }
+    >
+      {found !== null ? (
+        <div className="flex items-center gap-3 px-4 pt-3">
+          <Notice>{t("reads.foundCount", { count: found.items.length })}</Notice>
+          <Button onPress={() => setFound(null)}>{t("reads.backToList")}</Button>
+        </div>
+      ) : null}
+      {list.isPending ? <Busy label={t("common.loading")} /> : null}
+      {list.isError ? (
+        <div className="p-4">
+          <Notice tone="bad">{problem(list.error)}</Notice>
+        </div>
+      ) : null}
+      {list.isSuccess && rows.length === 0 ? <Empty icon={CarFront}>{t("reads.none")}</Empty> : null}
+      {rows.length > 0 ? (
+        <table>
+          <caption className="sr-only">{t("page.reads")}</caption>
+          <thead>
+            <tr>
+              <th scope="col">{t("reads.picture")}</th>
+              <th scope="col">{t("reads.plate")}</th>
+              <th scope="col">{t("reads.country")}</th>
+              <th scope="col">{t("reads.confidence")}</th>
+              <th scope="col">{t("reads.camera")}</th>
+              <th scope="col">{t("reads.time")}</th>
+              <th scope="col">{t("reads.direction")}</th>
+              <th scope="col">{t("common.actions")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map(({ read, decision }) => (
+              <ReadRow
+                key={read.id}
+                read={read}
+                decision={decision}
+                camera={byId.get(read.camera_id) ?? null}
+                fresh={newest?.id === read.id}
+                onOverview={() => setOpen({ read, decision })}
+              />
+            ))}
+          </tbody>
+        </table>
+      ) : null}
+      {list.hasNextPage && found === null ? (
+        <div className="flex justify-center p-4">
+          <Button onPress={() => void list.fetchNextPage()} isDisabled={list.isFetchingNextPage}>
+            {t("common.more")}
+          </Button>
+        </div>
+      ) : null}
+      {open !== null ? <Overview read={open.read} decision={open.decision} onClose={() => setOpen(null)} /> : null}
+    </Page>
+  );
+}
+
+/** Search by plate: another right, and always under a purpose. */
+function PlateSearch({ onFound, active }: { onFound: (page: ListPage<Read> | null) => void; active: boolean }) {
+  const { t, problem } = useWords();
+  const session = useSession();
+  const [plate, setPlate] = useState("");
+  const [error, setError] = useState<string | null>(null);
+  const run = async (event: React.FormEvent): Promise<void> => {
+    event.preventDefault();
+    if (plate.trim() === "") {
+      if (active) onFound(null);
+      return;
+    }
+    const now = Date.now();
+    const answer = await withPurpose(session, ["purpose", "justification"], (purpose) =>
+      readCalls.search(plate.trim(), toWire(now - 24 * HOUR), toWire(now), purpose),
+    );
+    if (answer.ok) onFound(answer.value);
+    setError(answer.ok || "cancelled" in answer ? null : problem(answer.problem));
+  };
+  return (
+    <form onSubmit={(event) => void run(event)} className="flex items-end gap-2">
+      <TextInput
+        label={t("reads.searchPlate")}
+        error={error}
+        value={plate}
+        maxLength={16}
+        spellCheck={false}
+        onChange={(event) => setPlate(event.target.value.toUpperCase())}
+      />
+      <Button type="submit">{t("reads.search")}</Button>
+    </form>
+  );
+}

@@ -1,0 +1,186 @@
+import { CirclePlay, History, Maximize2, Minimize2, X } from "lucide-react";
+import { useEffect, useRef, useState } from "react";
+import type { Camera } from "../../api/types";
+import { useSession } from "../../app/sessionContext";
+import { useWords } from "../../app/useWords";
+import { pickStream } from "../../domain/camera";
+import { span } from "../../domain/time";
+import { LiveTile, type TilePhase } from "../../player/liveTile";
+import { InstantReplay } from "./InstantReplay";
+import { openLive, playable } from "./openLive";
+import { register } from "./testHook";
+import { TileMessage } from "./TileMessage";
+
+export interface TileActions {
+  onSelect(): void;
+  onClear(): void;
+  onMaximise(): void;
+  onReplay(on: boolean): void;
+}
+
+interface TileProps extends TileActions {
+  camera: Camera;
+  position: number;
+  selected: boolean;
+  large: boolean;
+  maximised: boolean;
+  hidden: boolean;
+  replaying: boolean;
+}
+
+export function Tile(props: TileProps) {
+  const { camera, position, selected, large, maximised, hidden, replaying } = props;
+  const { t, name } = useWords();
+  const [phase, setPhase] = useState<TilePhase>({ phase: "connecting" });
+  const [attempt, setAttempt] = useState(0);
+  const age = useRef<HTMLSpanElement>(null);
+  const wanted = pickStream(camera.streams, large);
+  // A small picture in H.264 is better than none: fall back to the other stream where this browser lacks the codec.
+  const stream = wanted !== null && !playable(wanted.codec) ? (pickStream(camera.streams, !large) ?? wanted) : wanted;
+  const blocked = blockedWhy(camera, stream?.codec ?? null, stream === null);
+  const fresh = phase.phase === "playing" ? phase.freshness : "none";
+  return (
+    <section
+      className={`tile group ${hidden ? "hidden" : ""}`}
+      aria-label={t("wall.tile", { position: position + 1, camera: name(camera) })}
+      data-selected={selected}
+      data-fresh={blocked === null ? fresh : "none"}
+      data-replay={replaying}
+      data-phase={blocked ?? phase.phase}
+      onPointerDown={props.onSelect}
+      onDoubleClick={props.onMaximise}
+    >
+      {stream !== null && blocked === null ? (
+        <LiveVideo
+          key={`${stream.id}/${attempt}`}
+          camera={camera}
+          streamId={stream.id}
+          position={position}
+          ageElement={age}
+          onPhase={setPhase}
+        />
+      ) : null}
+      {replaying ? <InstantReplay camera={camera} onEnd={() => props.onReplay(false)} /> : null}
+      <div className="absolute inset-x-0 top-0 flex h-7 items-center gap-2 bg-panel px-2">
+        {camera.call_up !== null ? (
+          <span className="rounded-sm bg-line px-1 text-xs font-semibold tabular-nums">{camera.call_up}</span>
+        ) : null}
+        <span className="truncate font-medium">{name(camera)}</span>
+        {camera.relation !== "own" ? <span className="truncate text-xs text-muted">{camera.owner.code}</span> : null}
+        <TileButtons {...props} />
+      </div>
+      {blocked === null ? (
+        <div className="absolute bottom-1.5 left-1.5 flex items-center gap-1.5" hidden={replaying}>
+          <span className="shade flex items-center gap-1.5 rounded-sm px-1.5 text-xs tabular-nums" data-age={fresh}>
+            <span
+              aria-hidden
+              className={`size-2 rounded-full ${{ live: "bg-ok", late: "bg-warn", frozen: "bg-bad", none: "bg-edge" }[fresh]}`}
+            />
+            <span className={fresh === "late" ? "text-warn" : fresh === "frozen" ? "text-bad" : ""}>
+              {fresh === "none" ? t("wall.noPicture") : t(`wall.fresh.${fresh}`)}
+            </span>
+            <span ref={age} />
+          </span>
+        </div>
+      ) : null}
+      <TileMessage
+        camera={camera}
+        blocked={blocked}
+        phase={phase}
+        hidden={replaying}
+        onRetry={() => {
+          setPhase({ phase: "connecting" });
+          setAttempt((before) => before + 1);
+        }}
+      />
+      {maximised ? <span className="sr-only">{t("wall.maximised")}</span> : null}
+    </section>
+  );
+}
+
+/** Why no stream is even asked for; null when one is. */
+function blockedWhy(camera: Camera, codec: string | null, noStream: boolean): string | null {
+  if (camera.partner !== null && !camera.partner.enabled) return "partner_off";
+  if (camera.state !== "live") return "not_live";
+  if (!camera.may.live) return "not_allowed";
+  if (noStream) return "no_stream";
+  return playable(codec) ? null : "codec";
+}
+
+function TileButtons({ camera, maximised, replaying, onClear, onMaximise, onReplay }: TileProps) {
+  const { t } = useWords();
+  const look =
+    "grid size-6 place-items-center rounded text-muted hover:bg-line hover:text-text focus-visible:opacity-100 opacity-70 group-hover:opacity-100";
+  return (
+    <span className="ml-auto flex" onDoubleClick={(event) => event.stopPropagation()}>
+      {camera.may.playback && camera.state === "live" ? (
+        <button
+          type="button"
+          className={look}
+          onClick={() => onReplay(!replaying)}
+          title={replaying ? t("wall.toLive") : t("wall.replay")}
+        >
+          {replaying ? <CirclePlay size={14} aria-hidden /> : <History size={14} aria-hidden />}
+          <span className="sr-only">{replaying ? t("wall.toLive") : t("wall.replay")}</span>
+        </button>
+      ) : null}
+      <button
+        type="button"
+        className={look}
+        onClick={onMaximise}
+        title={maximised ? t("wall.restore") : t("wall.maximise")}
+      >
+        {maximised ? <Minimize2 size={14} aria-hidden /> : <Maximize2 size={14} aria-hidden />}
+        <span className="sr-only">{maximised ? t("wall.restore") : t("wall.maximise")}</span>
+      </button>
+      <button type="button" className={look} onClick={onClear} title={t("wall.clear")}>
+        <X size={14} aria-hidden />
+        <span className="sr-only">{t("wall.clear")}</span>
+      </button>
+    </span>
+  );
+}
+
+/** Thin wrapper: gives the framework-free tile its element and takes its words. */
+function LiveVideo({
+  camera,
+  streamId,
+  position,
+  ageElement,
+  onPhase,
+}: {
+  camera: Camera;
+  streamId: string;
+  position: number;
+  ageElement: React.RefObject<HTMLSpanElement | null>;
+  onPhase: (phase: TilePhase) => void;
+}) {
+  const video = useRef<HTMLVideoElement>(null);
+  const session = useSession();
+  const latest = useRef({ camera, session });
+  useEffect(() => {
+    latest.current = { camera, session };
+  });
+  useEffect(() => {
+    if (video.current === null) return undefined;
+    const open = () => {
+      const now = latest.current;
+      const stream = now.camera.streams.find((one) => one.id === streamId);
+      if (stream === undefined) return Promise.resolve({ kind: "refused", code: "not_found" } as const);
+      return openLive(now.camera, stream, now.session);
+    };
+    const tile = new LiveTile(camera.code, video.current, open, {
+      onPhase,
+      onAge(ageUs) {
+        if (ageElement.current !== null)
+          ageElement.current.textContent = ageUs === null ? "" : span(Math.max(0, ageUs / 1000));
+      },
+    });
+    const forget = register(position, tile);
+    return () => {
+      forget();
+      tile.close();
+    };
+  }, [camera.code, streamId, position, onPhase, ageElement]);
+  return <video ref={video} muted playsInline tabIndex={-1} aria-hidden />;
+}

@@ -1,0 +1,34 @@
+//! Checks of the repository that no compiler makes: `cargo xtask arrows|pure|sizes|links|ldd BINARY|all`.
+
+mod checks;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let task = args.next().unwrap_or_else(|| "all".to_owned());
+    let outcome = match task.as_str() {
+        "arrows" => checks::arrows(),
+        "pure" => checks::pure(),
+        "sizes" => checks::sizes(),
+        "links" => checks::links(),
+        "ldd" => args.next().ok_or_else(|| anyhow::anyhow!("`xtask ldd` needs the path of a program")).and_then(checks::ldd),
+        "all" => checks::arrows().and_then(|()| checks::pure()).and_then(|()| checks::sizes()).and_then(|()| checks::links()),
+        other => Err(anyhow::anyhow!("unknown task `{other}`; there are: arrows, pure, sizes, links, ldd, all")),
+    };
+    match outcome {
+        Ok(()) => {
+            say(&format!("xtask {task}: ok"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!("xtask {task}: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a command-line tool talks on stderr")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
