@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from . import degrade, plates, scenes
+from . import degrade, formats, plates, scenes
 from .atlas import Atlas
 
 SIZE = 320
@@ -120,7 +120,9 @@ def add_plates(image, rows, rng, atlas, count, with_cars):
             continue
         if on_car:
             scenes.car(image, rng, atlas, cx, cy, unit)
-        plate = plates.draw(rng, atlas, plates.rgb_tone)
+        # Two-line plates are rare on roads; their corners need practice all the same.
+        chosen = formats.sample(rng, short=True) if rng.random() < 0.15 else None
+        plate = plates.draw(rng, atlas, plates.rgb_tone, chosen)
         if plate.look.lines == 2:
             unit *= 0.7
         quad = scenes.quad_at(rng, plate, cx, cy, unit)

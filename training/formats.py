@@ -120,9 +120,12 @@ LOOKS = [
 WEIGHTS = [look.weight for look in LOOKS]
 
 
-def sample(rng):
-    """A random class and a text of it: (Look, [line, ...])."""
-    look = rng.choices(LOOKS, WEIGHTS)[0]
+SHORT = [look for look in LOOKS if look.lines == 2]
+
+
+def sample(rng, short=False):
+    """A random class and a text of it: (Look, [line, ...]); `short`: of two lines."""
+    look = rng.choice(SHORT) if short else rng.choices(LOOKS, WEIGHTS)[0]
     lines = fill(rng.choice(look.patterns), look.letters, rng).split("/")
     return look, [line for line in lines if line]
 

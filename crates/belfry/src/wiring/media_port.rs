@@ -184,9 +184,10 @@ async fn read_range(
     end: u64,
 ) -> Result<Bytes, MediaError> {
     let work = async {
-        connection.sender.push(&Control::Renew { capability }.into());
-        connection.sender.push(&Control::ReadRange { start, end }.into());
-        connection.sender.flush().await?;
+        if let Err(refusal) = granted(connection.ask(Control::Renew { capability }).await?) {
+            return Ok(Err(refusal));
+        }
+        connection.sender.send(Control::ReadRange { start, end }).await?;
         let mut out = BytesMut::new();
         loop {
             match connection.receiver.recv().await? {
