@@ -24,8 +24,11 @@ done
 curl -fsS "http://127.0.0.1:$port/health" >/dev/null
 
 export BELFRY_URL="http://127.0.0.1:$port"
-export BELFRY_PASSWORD=$(cat "$dir/demo/password.txt")
-export BELFRY_SHOTS=${BELFRY_SHOTS:-$dir/shots}
-mkdir -p "$BELFRY_SHOTS"
-(cd web && node e2e/journey.mjs)
+BELFRY_PASSWORD=$(cat "$dir/demo/password.txt")
+export BELFRY_PASSWORD
+cd web
+# The operator's day, then the LEZ agent's, then the administrator's: each sees only their own pages.
+BELFRY_USER=operator BELFRY_SKIP=findings node e2e/journey.mjs
+BELFRY_USER=lez BELFRY_SKIP=refusal,live,playback,reads,session,language node e2e/journey.mjs
+BELFRY_USER=admin BELFRY_SKIP=refusal,live,playback,reads,findings,session,language node e2e/journey.mjs
 ok=yes

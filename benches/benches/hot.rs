@@ -71,7 +71,8 @@ fn frames(c: &mut Criterion) {
     });
     group.bench_function("find a counter in every unit", |b| {
         b.iter(|| {
-            let found = units.iter().filter(|unit| sim::counter::find_counter_in_unit(Codec::H264, &unit.payload).is_some());
+            let found =
+                units.iter().filter(|unit| sim::counter::find_counter_in_unit(Codec::H264, &unit.payload).is_some());
             assert_eq!(found.count(), 25);
         });
     });

@@ -69,7 +69,8 @@ export function api(page, method, path, body) {
 
 export async function cameras(page) {
   const { body } = await api(page, "GET", "/cameras?limit=500");
-  return body.items;
+  // Somebody without the right to see cameras has none.
+  return body.items ?? [];
 }
 
 /** Own or shared cameras that send an H.264 picture now. */

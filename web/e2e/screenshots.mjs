@@ -30,13 +30,15 @@ try {
   await shot("login");
   await logIn(page);
   await setLanguage(page, process.env.BELFRY_LANGUAGE ?? "en");
-  const list = await cameras(page);
+  const list = (await page.locator(`nav a[href^="/wall"]`).count()) > 0 ? await cameras(page) : [];
   const good = showable(list);
   const others = list.filter((camera) => !good.includes(camera) && camera.may.live && camera.state === "live");
-  await fillWall(page, layout, [...good.slice(0, Math.max(1, layout - others.length)), ...others].slice(0, layout));
-  await until(page, "a live tile", () => document.querySelector(".tile[data-fresh=live]") !== null);
-  await page.waitForTimeout(3000);
-  await shot("wall");
+  if (list.length > 0) {
+    await fillWall(page, layout, [...good.slice(0, Math.max(1, layout - others.length)), ...others].slice(0, layout));
+    await until(page, "a live tile", () => document.querySelector(".tile[data-fresh=live]") !== null);
+    await page.waitForTimeout(3000);
+    await shot("wall");
+  }
   if (await page.locator('nav a[href^="/playback"]').count()) {
     await openPage(page, "/playback");
     await page.locator("[role=treegrid] [role=row][aria-level='2']").first().click();

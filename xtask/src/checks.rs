@@ -146,7 +146,10 @@ pub(crate) fn pure() -> anyhow::Result<()> {
 }
 
 fn tracked(patterns: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
-    let output = Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard", "--"]).args(patterns).output()?;
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "--"])
+        .args(patterns)
+        .output()?;
     ensure!(output.status.success(), "git ls-files failed");
     let text = String::from_utf8(output.stdout)?;
     Ok(text.lines().map(PathBuf::from).filter(|path| path.is_file()).collect())

@@ -12,8 +12,12 @@ fn main() -> ExitCode {
         "pure" => checks::pure(),
         "sizes" => checks::sizes(),
         "links" => checks::links(),
-        "ldd" => args.next().ok_or_else(|| anyhow::anyhow!("`xtask ldd` needs the path of a program")).and_then(checks::ldd),
-        "all" => checks::arrows().and_then(|()| checks::pure()).and_then(|()| checks::sizes()).and_then(|()| checks::links()),
+        "ldd" => {
+            args.next().ok_or_else(|| anyhow::anyhow!("`xtask ldd` needs the path of a program")).and_then(checks::ldd)
+        }
+        "all" => {
+            checks::arrows().and_then(|()| checks::pure()).and_then(|()| checks::sizes()).and_then(|()| checks::links())
+        }
         other => Err(anyhow::anyhow!("unknown task `{other}`; there are: arrows, pure, sizes, links, ldd, all")),
     };
     match outcome {

@@ -42,7 +42,10 @@ impl Reading {
     pub fn characters(&self) -> Vec<f64> {
         let best = self.best();
         let agrees = |i: usize, c: char| {
-            self.candidates.iter().filter(move |(t, _)| t.len() == best.len() && t.chars().nth(i) == Some(c)).map(|(_, p)| p)
+            self.candidates
+                .iter()
+                .filter(move |(t, _)| t.len() == best.len() && t.chars().nth(i) == Some(c))
+                .map(|(_, p)| p)
         };
         best.chars().enumerate().map(|(i, c)| agrees(i, c).sum::<f64>().min(1.0)).collect()
     }

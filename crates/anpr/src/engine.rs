@@ -8,8 +8,8 @@ use crate::frame::Frame;
 use crate::fuse::{self, Calibration, Fused, Look};
 use crate::grammar::Grammar;
 use crate::model::{self, Kind, Model, ModelError, Runtime};
-use crate::rectify::Quad;
 use crate::recognise::Recogniser;
+use crate::rectify::Quad;
 use vms_core::{MonoTime, WallTime};
 
 /// Input of the detector, pixels.

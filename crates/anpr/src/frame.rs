@@ -144,8 +144,7 @@ impl Frame {
 
 /// Red, green and blue of one luma and chroma triple, 0..=255 (ITU-R BT.601 below 720 rows, BT.709 from there).
 pub(crate) fn rgb_of(y: f32, u: f32, v: f32, full_range: bool, hd: bool) -> [f32; 3] {
-    let (luma, gain) =
-        if full_range { (y, 1.0) } else { ((y - 16.0) * (255.0 / 219.0), 255.0 / 224.0) };
+    let (luma, gain) = if full_range { (y, 1.0) } else { ((y - 16.0) * (255.0 / 219.0), 255.0 / 224.0) };
     let (u, v) = ((u - 128.0) * gain, (v - 128.0) * gain);
     let (rv, gu, gv, bu) = if hd { (1.5748, 0.1873, 0.4681, 1.8556) } else { (1.402, 0.3441, 0.7141, 1.772) };
     [luma + rv * v, luma - gu * u - gv * v, luma + bu * u]

@@ -268,7 +268,13 @@ mod tests {
                 false,
             ),
             // Cut-off looks, however sure, count for little.
-            (vec![cut("BC234"), cut("BC234"), cut("BC234"), look(90.0, &[("1ABC234", 0.9)])], "1ABC234", 0.8, 1.0, false),
+            (
+                vec![cut("BC234"), cut("BC234"), cut("BC234"), look(90.0, &[("1ABC234", 0.9)])],
+                "1ABC234",
+                0.8,
+                1.0,
+                false,
+            ),
             // A near tie is decided by the format, and says so.
             (vec![look(100.0, &[("1ABCO34", 0.52), ("1ABC034", 0.46)])], "1ABC034", 0.7, 0.99, true),
             // The reader is sure of a character that no format allows: exchanged, flagged, never above even odds.

@@ -193,9 +193,7 @@ impl Grammar {
 /// Every text that differs in one or two characters that look alike; those with one change only, if any is possible,
 /// come first.
 fn swaps(text: &str) -> Vec<String> {
-    let other = |c: u8| {
-        ALIKE.iter().find_map(|(a, b)| (c == *a).then_some(*b).or_else(|| (c == *b).then_some(*a)))
-    };
+    let other = |c: u8| ALIKE.iter().find_map(|(a, b)| (c == *a).then_some(*b).or_else(|| (c == *b).then_some(*a)));
     let mut all: Vec<(usize, Vec<u8>)> = vec![(0, Vec::new())];
     for c in text.bytes() {
         let mut longer = Vec::with_capacity(all.len() * 2);
@@ -319,13 +317,13 @@ mod tests {
         let grammar = Grammar::built_in();
         for (text, wanted) in [
             ("1ABCO23", Some("1ABC023")),
-            ("IABC123", None),       // German as it is
+            ("IABC123", None), // German as it is
             ("1A8CI23", Some("1ABC123")),
-            ("1ABC123", None),       // fits as it is
-            ("GWAGEN", None),        // nothing to exchange
-            ("OOOO", None),          // too short to tell
+            ("1ABC123", None), // fits as it is
+            ("GWAGEN", None),  // nothing to exchange
+            ("OOOO", None),    // too short to tell
             ("1ABCOI8", Some("1ABC018")),
-            ("1ABCOIB", None),       // three places
+            ("1ABCOIB", None), // three places
         ] {
             assert_eq!(grammar.repair(text).as_deref(), wanted, "{text}");
         }

@@ -6,22 +6,22 @@
 
 pub mod ctc;
 pub mod detect;
+pub mod engine;
 pub mod frame;
 pub mod fuse;
 pub mod grammar;
 pub mod letterbox;
+pub mod mask;
 pub mod model;
 pub mod motion;
 mod num;
+pub mod passage;
 pub mod recognise;
 pub mod rectify;
 mod resample;
-pub mod track;
-pub mod engine;
-pub mod mask;
-pub mod passage;
-pub mod spool;
 pub mod role;
+pub mod spool;
+pub mod track;
 
 pub use engine::{Engine, InputSize};
 pub use frame::Frame;

@@ -173,7 +173,8 @@ mod tests {
             let row = (x0..x0 + 8).map(|x| picture.get_pixel(x, y).0[0]);
             i16::from(row.clone().max().unwrap()) - i16::from(row.min().unwrap())
         };
-        for (x, y, sharp) in [(318, 255, true), (318, 170, true), (40, 255, false), (600, 100, false), (318, 40, false)] {
+        for (x, y, sharp) in [(318, 255, true), (318, 170, true), (40, 255, false), (600, 100, false), (318, 40, false)]
+        {
             assert_eq!(contrast(x, y) > 100, sharp, "at {x},{y}: {}", contrast(x, y));
         }
     }

@@ -88,7 +88,8 @@ mod tests {
 
     /// 96×54 grey with a white block at `x`.
     fn picture(x: usize) -> Frame {
-        let pixel = |i: usize| if (x..x + 16).contains(&(i % 96)) && (20..36).contains(&(i / 96)) { 250 } else { 90_u8 };
+        let pixel =
+            |i: usize| if (x..x + 16).contains(&(i % 96)) && (20..36).contains(&(i / 96)) { 250 } else { 90_u8 };
         Frame::from_rgb(96, 54, Bytes::from_iter((0..96 * 54).flat_map(|i| [pixel(i); 3]))).unwrap()
     }
 

@@ -74,15 +74,15 @@ impl Watcher {
     /// Takes the plates of one picture.
     pub fn observe(&mut self, mono: MonoTime, at: WallTime, frame: &Frame, seen: &[Seen]) {
         self.last = self.last.max(mono);
-        let observation =
-            |s: &Seen| Observation { bounds: s.detection.bounds, look: s.look(mono, at) };
+        let observation = |s: &Seen| Observation { bounds: s.detection.bounds, look: s.look(mono, at) };
         let tracks = self.tracker.update(mono, seen.iter().map(observation).collect());
         for (track, seen) in tracks.into_iter().zip(seen) {
             let Some(number) = track else { continue };
             let look = seen.look(mono, at);
             let rank = look.rank();
             if self.evidence.get(&number).is_none_or(|held| rank > held.rank) {
-                self.evidence.insert(number, Evidence { rank, frame: frame.clone(), quad: look.quad, score: look.score, at });
+                self.evidence
+                    .insert(number, Evidence { rank, frame: frame.clone(), quad: look.quad, score: look.score, at });
             }
         }
     }
@@ -171,7 +171,9 @@ mod tests {
             watcher.observe(mono, WallTime::from_micros(i64::try_from(*ms).unwrap()), &frame, seen);
             end = mono.micros;
             let tracks = watcher.tracker.due(mono);
-            told.extend(tracks.iter().filter_map(|t| watcher.tell(t, |l| crate::fuse::fuse(l, &grammar, &calibration))));
+            told.extend(
+                tracks.iter().filter_map(|t| watcher.tell(t, |l| crate::fuse::fuse(l, &grammar, &calibration))),
+            );
         }
         let tracks = watcher.tracker.due(MonoTime { micros: end + 2_000_000 });
         told.extend(tracks.iter().filter_map(|t| watcher.tell(t, |l| crate::fuse::fuse(l, &grammar, &calibration))));

@@ -35,8 +35,7 @@ impl Recogniser {
     pub fn run(&mut self, plates: &[(&Frame, Quad)]) -> Result<Vec<Reading>, ModelError> {
         let mut inputs = std::mem::take(&mut self.input);
         inputs.clear();
-        let counts: Vec<usize> =
-            plates.iter().map(|(frame, quad)| rectify::lines(frame, quad, &mut inputs)).collect();
+        let counts: Vec<usize> = plates.iter().map(|(frame, quad)| rectify::lines(frame, quad, &mut inputs)).collect();
         let raw = self.infer(&inputs);
         self.input = inputs;
         let mut raw = raw?.into_iter();

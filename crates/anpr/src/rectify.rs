@@ -44,11 +44,8 @@ impl Map {
         let (dx1, dx2, sx) = (x1 - x2, x3 - x2, x0 - x1 + x2 - x3);
         let (dy1, dy2, sy) = (y1 - y2, y3 - y2, y0 - y1 + y2 - y3);
         let det = dx1 * dy2 - dx2 * dy1;
-        let (g, h) = if det.abs() < 1e-6 {
-            (0.0, 0.0)
-        } else {
-            ((sx * dy2 - dx2 * sy) / det, (dx1 * sy - sx * dy1) / det)
-        };
+        let (g, h) =
+            if det.abs() < 1e-6 { (0.0, 0.0) } else { ((sx * dy2 - dx2 * sy) / det, (dx1 * sy - sx * dy1) / det) };
         Self { a: [x1 - x0 + g * x1, x3 - x0 + h * x3, x0, y1 - y0 + g * y1, y3 - y0 + h * y3, y0, g, h] }
     }
 
@@ -107,10 +104,9 @@ mod tests {
 
     #[test]
     fn the_map_takes_the_square_to_the_corners() {
-        for quad in [
-            [(0.0, 0.0), (10.0, 0.0), (10.0, 5.0), (0.0, 5.0)],
-            [(3.0, 1.0), (40.0, 5.0), (38.0, 20.0), (1.0, 11.0)],
-        ] {
+        for quad in
+            [[(0.0, 0.0), (10.0, 0.0), (10.0, 5.0), (0.0, 5.0)], [(3.0, 1.0), (40.0, 5.0), (38.0, 20.0), (1.0, 11.0)]]
+        {
             let map = Map::onto(&quad);
             for ((u, v), wanted) in [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)].into_iter().zip(quad) {
                 let (x, y) = map.at(u, v);

@@ -25,9 +25,8 @@ pub(crate) fn taps(out: usize, from: f32, span: f32, limit: usize) -> Vec<Tap> {
             let (low, high) = (centre - scale / 2.0, centre + scale / 2.0);
             let first = num::index(low, last);
             let until = num::index(high.ceil() - 1.0, last).max(first);
-            let mut weights: Vec<f32> = (first..=until)
-                .map(|k| (high.min(num::real(k) + 1.0) - low.max(num::real(k))).max(0.0))
-                .collect();
+            let mut weights: Vec<f32> =
+                (first..=until).map(|k| (high.min(num::real(k) + 1.0) - low.max(num::real(k))).max(0.0)).collect();
             let sum: f32 = weights.iter().sum();
             if sum > 0.0 {
                 weights.iter_mut().for_each(|w| *w /= sum);

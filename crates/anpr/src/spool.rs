@@ -499,7 +499,8 @@ mod tests {
             spool.append(&read("1EEE555")).unwrap();
             assert_eq!(plates(&mut spool, 1000).len(), 1);
             drop(spool);
-            let files: Vec<_> = std::fs::read_dir(dir.path().join("spool")).unwrap().map(|e| e.unwrap().path()).collect();
+            let files: Vec<_> =
+                std::fs::read_dir(dir.path().join("spool")).unwrap().map(|e| e.unwrap().path()).collect();
             files.iter().for_each(|f| std::fs::remove_file(f).unwrap());
         }
     }

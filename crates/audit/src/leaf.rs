@@ -174,7 +174,8 @@ mod tests {
         };
         let line = leaf.to_line();
         assert_eq!(Leaf::parse(&line), Ok(leaf));
-        for wrong in [line.replace(" 17 ", " 017 "), line.replace(" 17 ", " +17 "), format!("{line} x"), String::new()] {
+        for wrong in [line.replace(" 17 ", " 017 "), line.replace(" 17 ", " +17 "), format!("{line} x"), String::new()]
+        {
             assert_eq!(Leaf::parse(&wrong), Err(LeafError), "{wrong}");
             fuzz_leaf(wrong.as_bytes());
         }

@@ -10,4 +10,4 @@ pub mod tree;
 
 pub use leaf::{Commitment, Leaf, LeafError, LeafKind};
 pub use note::{LogKey, NoteFailure};
-pub use tree::{Tree, TileWrite};
+pub use tree::{TileWrite, Tree};

@@ -82,8 +82,7 @@ impl LogKey {
 pub fn open(text: &[u8], origin: &str, verifier_key: &str) -> Result<(u64, Hash), NoteFailure> {
     let verifier = StandardVerifier::new(verifier_key).map_err(|_| NoteFailure::Name)?;
     let note = Note::from_bytes(text).map_err(|_| NoteFailure::Malformed)?;
-    let (good, _) =
-        note.verify(&VerifierList::new(vec![Box::new(verifier)])).map_err(|_| NoteFailure::Signature)?;
+    let (good, _) = note.verify(&VerifierList::new(vec![Box::new(verifier)])).map_err(|_| NoteFailure::Signature)?;
     if good.is_empty() {
         return Err(NoteFailure::Signature);
     }

@@ -120,8 +120,7 @@ impl Tree {
         while level < 8 && size >> (8 * level) > 0 {
             let width = usize::try_from((size >> (8 * level)) & 255).ok()?;
             let bytes = tiles.iter().find(|tile| tile.0 == level).map_or(&[][..], |tile| &tile.1);
-            let hashes: Vec<Hash> =
-                bytes.chunks_exact(32).filter_map(|raw| raw.try_into().ok().map(Hash)).collect();
+            let hashes: Vec<Hash> = bytes.chunks_exact(32).filter_map(|raw| raw.try_into().ok().map(Hash)).collect();
             if hashes.len() != width || bytes.len() != width * 32 {
                 return None;
             }

@@ -312,7 +312,9 @@ async fn passages_are_read_spooled_and_acknowledged() {
     }
     assert_eq!(serve.receiver.recv_control().await.unwrap(), Control::Done);
     assert_eq!(serve.ask(Control::ReadsAck { upto: last }).await.unwrap(), Control::Done);
-    let Control::ReaderReport { spooled, cameras, .. } = serve.ask(Control::ReaderHealth).await.unwrap() else { panic!() };
+    let Control::ReaderReport { spooled, cameras, .. } = serve.ask(Control::ReaderHealth).await.unwrap() else {
+        panic!()
+    };
     assert!(spooled <= 1 && cameras[0].1 > 50 && cameras[0].3 >= 2, "{cameras:?}");
     bench.stop.cancel();
     while bench.tasks.len() > 1 {

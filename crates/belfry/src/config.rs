@@ -254,8 +254,8 @@ impl Config {
         let config: Self = toml::from_str(&text)
             .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = std::path::absolute(folder)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let folder =
+            std::path::absolute(folder).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         config.resolved(&folder).checked(path)
     }
 

@@ -232,7 +232,10 @@ async fn with_recorder<T>(
 }
 
 fn announce(config: &Config, password: &str) {
-    complain(&format!("\n  Belfry's console: http://{}\n  All demo accounts have the password  {password}", config.http.bind));
+    complain(&format!(
+        "\n  Belfry's console: http://{}\n  All demo accounts have the password  {password}",
+        config.http.bind
+    ));
     for (user_name, what, ..) in PEOPLE {
         complain(&format!("    {user_name:<10} {what}"));
     }

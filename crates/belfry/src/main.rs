@@ -49,8 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn with_config(path: &std::path::Path, work: impl FnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let config = Config::load(path)
-        .context("`belfry config default > belfry.toml` writes a file to start from")?;
+    let config = Config::load(path).context("`belfry config default > belfry.toml` writes a file to start from")?;
     run::init_tracing();
     work(config)
 }

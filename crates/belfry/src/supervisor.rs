@@ -61,9 +61,8 @@ impl Backoff {
 pub(crate) async fn supervise(children: Vec<ChildSpec>, stop: CancellationToken) -> anyhow::Result<()> {
     let mut keepers = Vec::new();
     for spec in children {
-        let first = spawn(&spec).map_err(|error| {
-            anyhow::anyhow!("cannot start {} ({}): {error}", spec.name, spec.program.display())
-        })?;
+        let first = spawn(&spec)
+            .map_err(|error| anyhow::anyhow!("cannot start {} ({}): {error}", spec.name, spec.program.display()))?;
         let token = CancellationToken::new();
         let name = spec.name.clone();
         let task = tokio::spawn(keep(spec, first, token.clone()));

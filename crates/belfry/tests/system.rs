@@ -2,7 +2,7 @@
 //!
 //! Needs `target/films` (scripts/make-films.sh) and ffprobe; both come with `make test`, which fails without them.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests say what they expect")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
 mod support;
 
@@ -72,7 +72,7 @@ async fn live_reaches_who_may_and_ends_when_the_right_ends() {
                 }
                 fragments += 1;
             }
-            _ => {}
+            Ws::Text(_) | Ws::Ping(_) | Ws::Pong(_) | Ws::Close(_) | Ws::Frame(_) => {}
         }
     }
     assert_eq!(inits, 1);
@@ -156,7 +156,8 @@ async fn internal_sockets_hand_out_nothing_without_a_capability() {
         from_us: range.from.micros,
         to_us: range.to.micros,
     };
-    for (what, capability) in [("live for a range", ours.sign(&live(Audience::Recorder, now))), ("none", String::new())] {
+    for (what, capability) in [("live for a range", ours.sign(&live(Audience::Recorder, now))), ("none", String::new())]
+    {
         assert_nothing(&rig, "recorder", Role::Recorder, open(capability), what).await;
     }
     // The same request with the right capability does give footage: the refusals above are not for another reason.

@@ -47,7 +47,8 @@ impl CatalogueClient {
             .await
             .map_err(|error| MediaError::Unavailable(error.into()))?
             .collect();
-        let allowed = |at: &SocketAddr| self.guard.allowed_networks.iter().any(|net| net.contains(&at.ip().to_canonical()));
+        let allowed =
+            |at: &SocketAddr| self.guard.allowed_networks.iter().any(|net| net.contains(&at.ip().to_canonical()));
         if found.is_empty() || !found.iter().all(allowed) {
             return Err(MediaError::NoPicture(Cause::AddressRefused));
         }
@@ -105,17 +106,13 @@ mod tests {
     #[tokio::test]
     async fn a_catalogue_comes_from_an_allowed_address_only() {
         let address = partner_server().await;
-        let client = |network: &str| {
-            CatalogueClient::new(CatalogueGuard { allowed_networks: vec![network.parse().unwrap()] })
-        };
+        let client =
+            |network: &str| CatalogueClient::new(CatalogueGuard { allowed_networks: vec![network.parse().unwrap()] });
         let fetch = async |network: &str, path: &str| {
             client(network).document(&format!("http://{address}{path}")).await.map(|document| translate(&document))
         };
         assert_eq!(fetch("127.0.0.0/8", "/good").await.unwrap().unwrap().len(), 1);
-        assert!(matches!(
-            fetch("10.0.0.0/8", "/good").await,
-            Err(MediaError::NoPicture(Cause::AddressRefused))
-        ));
+        assert!(matches!(fetch("10.0.0.0/8", "/good").await, Err(MediaError::NoPicture(Cause::AddressRefused))));
         for path in ["/away", "/large", "/missing"] {
             assert!(matches!(fetch("127.0.0.0/8", path).await, Err(MediaError::Refused { .. })), "{path}");
         }

@@ -39,8 +39,7 @@ pub enum Refused {
 /// # Errors
 /// [`Refused`].
 pub fn translate(document: &[u8]) -> Result<Vec<PartnerCamera>, Refused> {
-    let catalogue: Catalogue =
-        serde_json::from_slice(document).map_err(|error| Refused::Syntax(error.to_string()))?;
+    let catalogue: Catalogue = serde_json::from_slice(document).map_err(|error| Refused::Syntax(error.to_string()))?;
     if catalogue.version != 1 {
         return Err(Refused::Version(catalogue.version));
     }

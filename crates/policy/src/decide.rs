@@ -109,7 +109,9 @@ pub fn decide(table: &RoleTable, request: &Request<'_>) -> Decision {
             Condition::SecondPerson => missing.push(Requirement::SecondPerson),
             Condition::Event if !request.event_active => return Decision::Deny(DenyReason::NoEvent),
             Condition::PoliceStation if !request.police_station => return Decision::Deny(DenyReason::NoPoliceStation),
-            Condition::Masked if request.rendition != Rendition::Coarse => return Decision::Deny(DenyReason::OnlyMasked),
+            Condition::Masked if request.rendition != Rendition::Coarse => {
+                return Decision::Deny(DenyReason::OnlyMasked);
+            }
             Condition::AgeMaxDays(days) if request.age_us > i64::from(*days).saturating_mul(DAY_US) => {
                 return Decision::Deny(DenyReason::TooOld);
             }
@@ -153,7 +155,8 @@ mod tests {
         let table = RoleTable::embedded().unwrap();
         let live = |p, r| request(p, Right::Live, r);
         let past = |p, r, days: i64| Request { age_us: days * DAY_US, ..request(p, Right::Playback, r) };
-        let why = |r: Request<'static>| Request { has_purpose: true, justification: Some("brand in de Hoogstraat"), ..r };
+        let why =
+            |r: Request<'static>| Request { has_purpose: true, justification: Some("brand in de Hoogstraat"), ..r };
         let poor = |r: Request<'static>| Request { has_purpose: true, justification: Some("aaaaaaaaaaaa"), ..r };
         let case = |r: Request<'static>| Request { case_ref: Some("BR.11.L3.4711/2026"), ..r };
         let missing = |list: &[Requirement]| Decision::Missing(list.to_vec());

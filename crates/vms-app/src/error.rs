@@ -192,4 +192,3 @@ fn named(problems: &[FieldProblem]) -> String {
     let one = |problem: &FieldProblem| format!("`{}` {}", problem.field, problem.problem);
     problems.iter().map(one).collect::<Vec<_>>().join(", ")
 }
-

@@ -13,7 +13,8 @@ use audit::LeafKind;
 use policy::{Audience, Capability, CapabilitySigner, Decision, DenyReason, Requirement, RoleTable, Scope};
 use serde_json::json;
 use vms_core::{
-    CameraId, DecisionId, OrgId, Profile, Purpose, Relation, Rendition, SessionId, StreamId, TimeRange, UserId, WallTime,
+    CameraId, DecisionId, OrgId, Profile, Purpose, Relation, Rendition, SessionId, StreamId, TimeRange, UserId,
+    WallTime,
 };
 
 pub use action::Action;
@@ -384,9 +385,8 @@ impl Gate {
         let now = self.clock.now();
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let found = open.get(&decision).ok_or(GateError::Unknown)?;
-        let fits = found.session == actor.session
-            && found.right == A::RIGHT
-            && now.micros_since(found.at) < RENEWAL_LEAF_US;
+        let fits =
+            found.session == actor.session && found.right == A::RIGHT && now.micros_since(found.at) < RENEWAL_LEAF_US;
         if !fits {
             return Err(GateError::Unknown);
         }

@@ -212,11 +212,8 @@ impl State {
 
     /// After a failed write nobody knows what reached the disk: read everything back, or stay broken and answer errors.
     fn recover_in_place(&mut self) {
-        let again = LogSettings {
-            dir: self.settings.dir.clone(),
-            key: self.settings.key.clone(),
-            salt: self.settings.salt,
-        };
+        let again =
+            LogSettings { dir: self.settings.dir.clone(), key: self.settings.key.clone(), salt: self.settings.salt };
         match Self::recover(again) {
             Ok(state) => *self = state,
             Err(fault) => {

@@ -66,7 +66,11 @@ impl Rig {
         rig.write_cameras()?;
         rig.start_sim()?;
         let mut setup = rig.program("belfry");
-        setup.args(["demo", "--setup-only", "--dir"]).arg(rig.path()).arg("--cameras").arg(rig.path().join("cameras.csv"));
+        setup
+            .args(["demo", "--setup-only", "--dir"])
+            .arg(rig.path())
+            .arg("--cameras")
+            .arg(rig.path().join("cameras.csv"));
         let status = setup.stdout(rig.log("setup")?).stderr(rig.log("setup")?).status()?;
         ensure!(status.success(), "setting up failed:\n{}", rig.log_tail("setup"));
         rig.password = std::fs::read_to_string(rig.path().join("password.txt"))?;
@@ -177,7 +181,8 @@ impl Rig {
             sim.arg("--sub").arg(sub);
         }
         sim.args(["--user", "sim", "--password-file"]).arg(self.path().join("sim.password"));
-        let child = sim.stdout(self.log("sim")?).stderr(self.log("sim")?).spawn().context("starting belfry-media sim")?;
+        let child =
+            sim.stdout(self.log("sim")?).stderr(self.log("sim")?).spawn().context("starting belfry-media sim")?;
         self.sim = Some(child);
         Ok(())
     }
@@ -263,7 +268,8 @@ impl Rig {
         let request = http.post(self.url("/api/v1/login")).header("Content-Type", "application/json");
         let response = request.body(body.to_string()).send().await?;
         let cookies = response.headers().get_all("set-cookie").iter();
-        let cookie: Vec<_> = cookies.filter_map(|value| value.to_str().ok()?.split(';').next()).map(str::to_owned).collect();
+        let cookie: Vec<_> =
+            cookies.filter_map(|value| value.to_str().ok()?.split(';').next()).map(str::to_owned).collect();
         let status = response.status();
         let text = response.text().await?;
         ensure!(status.is_success(), "log-in of {user}: {status} {text}");

@@ -52,7 +52,10 @@ pub(crate) async fn run(args: &CapacityArgs, options: RigOptions) -> anyhow::Res
     let seconds = at.elapsed().as_secs_f64();
     let (after, sim_after) = (usage(supervisor), usage(simulator));
     let per_camera = (after.cpu_s - before.cpu_s) / seconds * 100.0 / f64::from(args.cameras);
-    say(&format!("Belfry: {per_camera:.3} % of a core and {:.2} MiB a camera", after.anon_mib / f64::from(args.cameras)));
+    say(&format!(
+        "Belfry: {per_camera:.3} % of a core and {:.2} MiB a camera",
+        after.anon_mib / f64::from(args.cameras)
+    ));
     for process in tree(supervisor) {
         let one = usage(process.pid);
         let role = process.command.split(" role ").nth(1).unwrap_or("supervisor").to_owned();

@@ -45,8 +45,14 @@ pub(crate) async fn run(args: &CostArgs, options: RigOptions) -> anyhow::Result<
     let middle = |costs: &[Cost], pick: fn(&Cost) -> f64| median(&costs.iter().map(pick).collect::<Vec<_>>());
     let (our_cpu, their_cpu) = (middle(&belfry, |c| c.cpu_percent), middle(&ffmpeg, |c| c.cpu_percent));
     let (our_mib, their_mib) = (middle(&belfry, |c| c.mib), middle(&ffmpeg, |c| c.mib));
-    say(&format!("medians a camera: Belfry {our_cpu:.3} %, {our_mib:.2} MiB; ffmpeg {their_cpu:.3} %, {their_mib:.2} MiB"));
-    say(&format!("Belfry uses {:.2} of ffmpeg's CPU and {:.2} of its memory", our_cpu / their_cpu, our_mib / their_mib));
+    say(&format!(
+        "medians a camera: Belfry {our_cpu:.3} %, {our_mib:.2} MiB; ffmpeg {their_cpu:.3} %, {their_mib:.2} MiB"
+    ));
+    say(&format!(
+        "Belfry uses {:.2} of ffmpeg's CPU and {:.2} of its memory",
+        our_cpu / their_cpu,
+        our_mib / their_mib
+    ));
     Ok(())
 }
 

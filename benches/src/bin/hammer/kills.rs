@@ -81,7 +81,12 @@ fn report(args: &KillsArgs, rig: &Rig, back: &[f64]) -> anyhow::Result<()> {
         lost as f64 / f64::from(args.count.max(1)),
         found.unmarked,
     ));
-    say(&format!("  hole: median {:.2} s, p95 {:.2} s, max {:.2} s", median(&spans), quantile(&spans, 0.95), quantile(&spans, 1.0)));
+    say(&format!(
+        "  hole: median {:.2} s, p95 {:.2} s, max {:.2} s",
+        median(&spans),
+        quantile(&spans, 0.95),
+        quantile(&spans, 1.0)
+    ));
     say(&format!("  segments {}, damaged {}", found.segments, found.damaged.len()));
     for line in found.damaged.iter().take(10) {
         say(&format!("    {line}"));

@@ -149,7 +149,10 @@ enum Step {
 }
 
 fn on_control(control: Control, counters: &Counters) -> Step {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "a live stream carries these five; any other message is ignored")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a live stream carries these five; any other message is ignored"
+    )]
     match control {
         Control::ParameterSets { sets, .. } => parameter_sets(&sets).map_or(Step::Nothing, Step::Sets),
         Control::LiveDrop { frames } => {

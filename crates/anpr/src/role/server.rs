@@ -140,11 +140,7 @@ async fn report(shared: &Arc<Shared>) -> Control {
         let (decoded, skipped, reads, decoding) = assigned.counters.figures();
         (camera.clone(), decoded, skipped, reads, decoding)
     };
-    Control::ReaderReport {
-        cameras: cameras.iter().map(figures).collect(),
-        spooled,
-        problem: shared.problem().clone(),
-    }
+    Control::ReaderReport { cameras: cameras.iter().map(figures).collect(), spooled, problem: shared.problem().clone() }
 }
 
 /// Stops what is gone, renews what stays, starts what is new.

@@ -85,7 +85,9 @@ fn whole_film(engine: &mut Engine, path: &Path, demuxer: &'static str, choice: D
         next = film.next()?;
     }
     let (decoder, rate) = (film.decoder(), rate(pictures, start.elapsed()));
-    line(&format!("film with {decoder}, gate, detector, reader: {pictures} pictures, {looked} admitted, {rate} a second"))?;
+    line(&format!(
+        "film with {decoder}, gate, detector, reader: {pictures} pictures, {looked} admitted, {rate} a second"
+    ))?;
     let each = |span: Duration, n: u32| super::ms(span / n.max(1));
     line(&format!(
         "  ms: gate {} a picture; detector {} and reader {} an admitted picture",
@@ -113,7 +115,9 @@ fn stages(engine: &mut Engine, args: &BenchArgs) -> anyhow::Result<()> {
     }
     let (w, h, threads) = (frame.width(), frame.height(), args.models.threads);
     line(&format!("one {w}×{h} picture with {plates} plates, {threads} threads, {} rounds", boxing.len()))?;
-    for (name, spans) in [("letterbox", &boxing), ("detector with letterbox", &detecting), ("reader with warp", &reading)] {
+    for (name, spans) in
+        [("letterbox", &boxing), ("detector with letterbox", &detecting), ("reader with warp", &reading)]
+    {
         line(&format!("  {name:<24} p50 {:>7.2} ms  p95 {:>7.2} ms", percentile(spans, 50), percentile(spans, 95)))?;
     }
     let total: Duration = detecting.iter().chain(&reading).sum();

@@ -14,8 +14,8 @@ use vms_app::gate::Gate;
 use vms_app::passwords::PasswordCost;
 use vms_app::ports::Clock as _;
 use vms_app::{Parts, Settings, UseCases};
-use vms_store::{Store, StoreSettings};
 use vms_store::log::{LogSettings, Sequencer};
+use vms_store::{Store, StoreSettings};
 
 use crate::config::Config;
 use crate::keys::{secret_32, write_durably};
@@ -127,7 +127,8 @@ pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Res
         ..vms_api::Settings::default()
     };
     let router = vms_api::router(Arc::clone(&core.cases), settings);
-    let listener = TcpListener::bind(config.http.bind).await.with_context(|| format!("binding {}", config.http.bind))?;
+    let listener =
+        TcpListener::bind(config.http.bind).await.with_context(|| format!("binding {}", config.http.bind))?;
     tracing::info!(address = %listener.local_addr()?, "the console and the API listen");
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
     let (serving, asked) = (stop.clone(), stop.clone());
@@ -155,7 +156,8 @@ fn spawn_reconcilers(config: &Config, core: &Core, tasks: &TaskTracker, stop: &C
         allowed_ports: config.cameras.allowed_ports.clone(),
     };
     let second = Duration::from_secs(1);
-    let recorder = Arc::new(RecorderCopier::recorder(Arc::clone(&core.cases), config.socket("recorder"), guard.clone()));
+    let recorder =
+        Arc::new(RecorderCopier::recorder(Arc::clone(&core.cases), config.socket("recorder"), guard.clone()));
     tasks.spawn(every("recorder copy", second, stop.clone(), move || {
         let recorder = Arc::clone(&recorder);
         async move { recorder.round().await }

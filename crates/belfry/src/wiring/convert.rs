@@ -65,10 +65,7 @@ pub(crate) fn stream_spec(spec: &StreamSpec) -> wire::StreamSpec {
         camera: spec.camera.to_string(),
         use_: spec.use_.as_str().to_owned(),
         url: spec.url.clone(),
-        sealed_credentials: spec
-            .sealed_credentials
-            .as_ref()
-            .and_then(|sealed| String::from_utf8(sealed.clone()).ok()),
+        sealed_credentials: spec.sealed_credentials.as_ref().and_then(|sealed| String::from_utf8(sealed.clone()).ok()),
         transport: transport(spec.transport),
         record: spec.record,
         on_demand: spec.on_demand,

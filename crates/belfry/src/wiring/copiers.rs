@@ -52,8 +52,12 @@ where
         match outcome {
             Ok(()) if failing => tracing::info!(reconciler = name, "{name} works again"),
             Ok(()) => {}
-            Err(error) if !failing => tracing::warn!(reconciler = name, error.chain = %format!("{error:#}"), "{name} failed"),
-            Err(error) => tracing::debug!(reconciler = name, error.chain = %format!("{error:#}"), "{name} failed again"),
+            Err(error) if !failing => {
+                tracing::warn!(reconciler = name, error.chain = %format!("{error:#}"), "{name} failed")
+            }
+            Err(error) => {
+                tracing::debug!(reconciler = name, error.chain = %format!("{error:#}"), "{name} failed again")
+            }
         }
         failing = failed;
     }

@@ -78,10 +78,7 @@ fn granted(answer: Control) -> Result<Control, MediaError> {
     if let Control::Refused { code, detail } = answer { Err(refused(code, detail)) } else { Ok(answer) }
 }
 
-async fn within<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, LinkError>> + Send,
-) -> Result<T, MediaError> {
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, LinkError>> + Send) -> Result<T, MediaError> {
     match tokio::time::timeout(limit, work).await {
         Ok(outcome) => outcome.map_err(unavailable),
         Err(_) => Err(unavailable(LinkError::Closed)),

@@ -19,7 +19,7 @@ fn programs() -> PathBuf {
 }
 
 /// A rig with so many cameras, the first `anpr` of which read plates.
-pub fn options(cameras: u32, anpr: u32) -> RigOptions {
+pub(crate) fn options(cameras: u32, anpr: u32) -> RigOptions {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let film = |name: &str| {
         let path = repository.join("target/films").join(name);
@@ -40,17 +40,17 @@ pub fn options(cameras: u32, anpr: u32) -> RigOptions {
 }
 
 /// A text at a JSON pointer.
-pub fn text(value: &Value, path: &str) -> String {
+pub(crate) fn text(value: &Value, path: &str) -> String {
     value.pointer(path).and_then(Value::as_str).unwrap_or_else(|| panic!("no text at {path} in {value}")).to_owned()
 }
 
 /// Purpose and justification, as the console sends them.
-pub fn purpose() -> Value {
+pub(crate) fn purpose() -> Value {
     json!({ "code": "INTERVENTIE", "justification": "melding vechtpartij Beursplein", "case_ref": null })
 }
 
 /// The first camera that the person sees, once it is live.
-pub async fn first_camera(rig: &Rig, person: &Person) -> Value {
+pub(crate) async fn first_camera(rig: &Rig, person: &Person) -> Value {
     let look = async || {
         let page = person.ask("GET", "/api/v1/cameras", None).await.ok()?;
         let camera = page.pointer("/items/0")?.clone();
@@ -61,7 +61,7 @@ pub async fn first_camera(rig: &Rig, person: &Person) -> Value {
 }
 
 /// The first camera, once so many seconds of it are in the catalogue.
-pub async fn until_durable(rig: &Rig, person: &Person, seconds: i64) -> Value {
+pub(crate) async fn until_durable(rig: &Rig, person: &Person, seconds: i64) -> Value {
     let camera = first_camera(rig, person).await;
     let (id, stream) = (text(&camera, "/id"), text(&camera, "/streams/0/id"));
     let recorded = async |_: &Rig| {
@@ -82,17 +82,17 @@ fn micros(value: &Value, key: &str) -> i64 {
 }
 
 /// RFC 3339, UTC.
-pub fn rfc3339(us: i64) -> String {
+pub(crate) fn rfc3339(us: i64) -> String {
     jiff::Timestamp::from_microsecond(us).unwrap().to_string()
 }
 
 /// The real wall clock: this is a test of the real system.
-pub fn now_us() -> i64 {
+pub(crate) fn now_us() -> i64 {
     jiff::Timestamp::now().as_microsecond()
 }
 
 /// Opens the last seconds of a stream.
-pub async fn playback(person: &Person, stream: &str, seconds: i64) -> Value {
+pub(crate) async fn playback(person: &Person, stream: &str, seconds: i64) -> Value {
     let to = now_us() - 1_500_000;
     let body = json!({
         "stream_id": stream, "from": rfc3339(to - seconds * 1_000_000), "to": rfc3339(to), "purpose": purpose(),
@@ -101,7 +101,7 @@ pub async fn playback(person: &Person, stream: &str, seconds: i64) -> Value {
 }
 
 /// What ffprobe says of a file; it must say nothing on stderr.
-pub fn ffprobe(rig: &Rig, bytes: &[u8]) -> Value {
+pub(crate) fn ffprobe(rig: &Rig, bytes: &[u8]) -> Value {
     let path = rig.path().join("played.mp4");
     std::fs::write(&path, bytes).unwrap();
     let output = Command::new("ffprobe")
@@ -114,20 +114,20 @@ pub fn ffprobe(rig: &Rig, bytes: &[u8]) -> Value {
 }
 
 /// The gate's own signer, from its key file.
-pub fn gate_signer(rig: &Rig) -> CapabilitySigner {
+pub(crate) fn gate_signer(rig: &Rig) -> CapabilitySigner {
     let text = std::fs::read_to_string(rig.path().join("state/keys/gate.key")).unwrap();
     let seed: [u8; 32] = hex::decode(text.trim()).unwrap().try_into().unwrap();
     CapabilitySigner::from_seed(&seed)
 }
 
 /// The highest frame number on disk of each camera.
-pub fn newest_frames(footage: &Path) -> BTreeMap<u32, u64> {
+pub(crate) fn newest_frames(footage: &Path) -> BTreeMap<u32, u64> {
     let found = vms_benches::frames::walk(footage).unwrap();
     found.cameras.iter().filter_map(|(camera, footage)| Some((*camera, footage.frames.last()?.number))).collect()
 }
 
 /// One role on its own, as a systemd unit would start it.
-pub fn role(rig: &Rig, name: &str, instance: u32) -> Child {
+pub(crate) fn role(rig: &Rig, name: &str, instance: u32) -> Child {
     Command::new(programs().join("belfry"))
         .arg("--config")
         .arg(rig.path().join("belfry.toml"))
@@ -139,7 +139,7 @@ pub fn role(rig: &Rig, name: &str, instance: u32) -> Child {
 }
 
 /// Ends processes.
-pub fn end(children: [Child; 2]) {
+pub(crate) fn end(children: [Child; 2]) {
     for mut child in children {
         child.kill().unwrap();
         child.wait().unwrap();

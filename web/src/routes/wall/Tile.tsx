@@ -31,6 +31,8 @@ interface TileProps extends TileActions {
 export function Tile(props: TileProps) {
   const { camera, position, selected, large, maximised, hidden, replaying } = props;
   const { t, name } = useWords();
+  // A stream ends with the session that opened it: after logging in again the tile asks for a new one by itself.
+  const login = useSession().csrf_token;
   const [phase, setPhase] = useState<TilePhase>({ phase: "connecting" });
   const [attempt, setAttempt] = useState(0);
   const age = useRef<HTMLSpanElement>(null);
@@ -52,7 +54,7 @@ export function Tile(props: TileProps) {
     >
       {stream !== null && blocked === null ? (
         <LiveVideo
-          key={`${stream.id}/${attempt}`}
+          key={`${stream.id}/${attempt}/${login}`}
           camera={camera}
           streamId={stream.id}
           position={position}
