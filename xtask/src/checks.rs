@@ -25,6 +25,7 @@ struct Metadata {
 struct Package {
     id: String,
     name: String,
+    license: Option<String>,
     dependencies: Vec<Dependency>,
 }
 
@@ -200,6 +201,36 @@ fn link_targets(text: &str) -> Vec<&str> {
     found
 }
 
+/// Every crate that we link, or build with, is under a licence that `deny.toml` allows. `cargo deny` says the same with more
+/// care; this needs no installation.
+pub(crate) fn licences() -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct Deny {
+        licenses: Allowed,
+    }
+    #[derive(Deserialize)]
+    struct Allowed {
+        allow: Vec<String>,
+    }
+    let deny: Deny = toml::from_str(&std::fs::read_to_string("deny.toml")?)?;
+    let mut found = Vec::new();
+    for package in metadata(true)?.packages {
+        let licence = package.license.unwrap_or_default();
+        if !is_allowed(&licence, &deny.licenses.allow) {
+            found.push(format!("`{}` is under `{licence}`", package.name));
+        }
+    }
+    report(&found)
+}
+
+/// An SPDX expression of `OR`, `AND` and `/` (the old spelling of `OR`), brackets taken as if they were not there: strict
+/// enough, since every part of an `AND` must be allowed.
+fn is_allowed(expression: &str, allowed: &[String]) -> bool {
+    let plain = expression.replace(['(', ')'], " ").replace('/', " OR ");
+    let one = |name: &str| allowed.iter().any(|known| known == name.trim());
+    plain.split(" AND ").all(|part| part.split(" OR ").any(one))
+}
+
 /// `belfry` is linked with no C media code.
 pub(crate) fn ldd(program: String) -> anyhow::Result<()> {
     let output = Command::new("ldd").arg(&program).output().context("running ldd")?;
@@ -234,6 +265,22 @@ mod tests {
         }
         let circle = picture("a = ['b']\nb = ['a']");
         assert_eq!(differences(&circle, &picture("a = []\nb = []")), ["`a` is in a circle", "`b` is in a circle"]);
+    }
+
+    #[test]
+    fn licences_are_read() {
+        let allowed = ["MIT".to_owned(), "Apache-2.0".to_owned(), "Unicode-3.0".to_owned()];
+        for (expression, wanted) in [
+            ("MIT OR Apache-2.0", true),
+            ("MIT/Apache-2.0", true),
+            ("GPL-3.0 OR MIT", true),
+            ("(MIT OR Apache-2.0) AND Unicode-3.0", true),
+            ("MIT AND GPL-3.0-only", false),
+            ("AGPL-3.0", false),
+            ("", false),
+        ] {
+            assert_eq!(is_allowed(expression, &allowed), wanted, "{expression}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Checks of the repository that no compiler makes: `cargo xtask arrows|pure|sizes|links|ldd BINARY|all`.
+//! Checks of the repository that no compiler makes: `cargo xtask arrows|pure|sizes|links|licences|ldd BINARY|all`.
 
 mod checks;
 
@@ -12,13 +12,14 @@ fn main() -> ExitCode {
         "pure" => checks::pure(),
         "sizes" => checks::sizes(),
         "links" => checks::links(),
+        "licences" => checks::licences(),
         "ldd" => {
             args.next().ok_or_else(|| anyhow::anyhow!("`xtask ldd` needs the path of a program")).and_then(checks::ldd)
         }
-        "all" => {
-            checks::arrows().and_then(|()| checks::pure()).and_then(|()| checks::sizes()).and_then(|()| checks::links())
+        "all" => all(),
+        other => {
+            Err(anyhow::anyhow!("unknown task `{other}`; there are: arrows, pure, sizes, links, licences, ldd, all"))
         }
-        other => Err(anyhow::anyhow!("unknown task `{other}`; there are: arrows, pure, sizes, links, ldd, all")),
     };
     match outcome {
         Ok(()) => {
@@ -30,6 +31,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn all() -> anyhow::Result<()> {
+    checks::arrows()?;
+    checks::pure()?;
+    checks::sizes()?;
+    checks::links()?;
+    checks::licences()
 }
 
 #[expect(clippy::print_stderr, reason = "a command-line tool talks on stderr")]

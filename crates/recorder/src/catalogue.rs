@@ -163,7 +163,7 @@ impl Catalogue {
         self.lock().durable.get(&stream).copied()
     }
 
-    /// Moves it forward.
+    /// Sets it; the caller goes from older to newer footage.
     pub fn set_durable(&self, stream: StreamId, until: WallTime) {
         self.lock().durable.insert(stream, until);
     }

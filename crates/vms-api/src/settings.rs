@@ -34,7 +34,7 @@ impl Default for Settings {
             log_dir: None,
             origins: Vec::new(),
             tls: false,
-            body_max: 256 * 1024,
+            body_max: 2 * 1024 * 1024,
             answer_max: Duration::from_secs(60),
         }
     }

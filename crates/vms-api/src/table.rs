@@ -37,6 +37,7 @@ pub const ROUTES: &[Line] = &[
     line("GET", "/api/v1/orgs", Access::Session),
     line("GET", "/api/v1/cameras", Access::Right(Right::CameraList)),
     line("POST", "/api/v1/cameras", Access::Right(Right::CameraEdit)),
+    line("POST", "/api/v1/cameras/import", Access::Right(Right::CameraEdit)),
     line("GET", "/api/v1/cameras/{id}", Access::Right(Right::CameraList)),
     line("PATCH", "/api/v1/cameras/{id}", Access::Right(Right::CameraEdit)),
     line("POST", "/api/v1/cameras/{id}/approve", Access::Right(Right::CameraApprove)),

@@ -30,15 +30,16 @@ pub struct AnprCamera {
 }
 
 impl UseCases {
-    /// What the recorder does: our own cameras in service. Without a legal basis a camera is not in it at all. The term
-    /// of a class may change from one day to the next, so this is made anew at least daily.
+    /// What the recorder does: our own cameras. What is not in service yet is there for its test picture alone, pulled on
+    /// demand and never recorded; showing it live is refused by the gate's callers. The term of a class may change from
+    /// one day to the next, so this is made anew at least daily.
     ///
     /// # Errors
     /// [`UseCaseError::Unavailable`].
     pub async fn recorder_plan(&self) -> Result<AssignmentPlan, UseCaseError> {
         let version = self.stores.assignment_version().await?;
         let (now, cameras) = (self.now(), self.cameras_now().await?);
-        let own = cameras.iter().filter(|camera| camera.partner.is_none() && camera.is_in_service());
+        let own = cameras.iter().filter(|camera| camera.partner.is_none() && camera.state != CameraState::Retired);
         let streams = own.flat_map(|camera| camera.streams.iter().map(|stream| self.spec(camera, stream, now)));
         Ok(AssignmentPlan { version, streams: streams.collect() })
     }

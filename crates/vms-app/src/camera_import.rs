@@ -88,6 +88,8 @@ impl UseCases {
         file: &[u8],
         options: ImportOptions,
     ) -> Result<ImportOutcome, UseCaseError> {
+        // Also a dry run says which codes are taken: it needs the right to edit some camera at least.
+        self.look::<EditCamera>(actor).await?;
         let orgs = self.orgs_now().await?;
         let (rows, mut bad) = parse(file, &orgs)?;
         let known = self.stores.camera_list().await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use audit::LogKey;
+use gateway_mivb::{CatalogueClient, CatalogueGuard};
 use policy::{CapabilitySigner, RoleTable};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -71,7 +72,7 @@ impl Core {
             stores,
             gate,
             media,
-            catalogue: None,
+            catalogue: Some(Arc::new(catalogue_client(config)?)),
             clock,
             ids,
             settings: settings_of(config)?,
@@ -91,6 +92,13 @@ impl Core {
         }
         self.store.close().await;
     }
+}
+
+/// Fetches partners' catalogues from the networks that cameras may live in.
+fn catalogue_client(config: &Config) -> anyhow::Result<CatalogueClient> {
+    let networks: Result<Vec<_>, _> = config.cameras.allowed_networks.iter().map(|text| text.parse()).collect();
+    let allowed_networks = networks.context("cameras.allowed_networks")?;
+    Ok(CatalogueClient::new(CatalogueGuard { allowed_networks }))
 }
 
 /// The central database, connected lazily.

@@ -119,8 +119,15 @@ impl Writer {
         for stream in streams {
             self.close(stream, 0);
         }
-        let round = self.unsynced.drain().map(|(_, item)| item).collect();
+        let round = self.round();
         self.rounds.send(round).ok();
+    }
+
+    /// What waits for a sync, oldest footage first: a stream is durable up to an instant only when all before it is.
+    fn round(&mut self) -> Vec<SyncItem> {
+        let mut round: Vec<SyncItem> = self.unsynced.drain().map(|(_, item)| item).collect();
+        round.sort_by_key(|item| item.until);
+        round
     }
 
     fn sync(&mut self) {
@@ -128,7 +135,7 @@ impl Writer {
         if self.unsynced.is_empty() {
             return;
         }
-        let round: Vec<SyncItem> = self.unsynced.drain().map(|(_, item)| item).collect();
+        let round = self.round();
         if let Err(error) = self.rounds.try_send(round) {
             let (std::sync::mpsc::TrySendError::Full(round) | std::sync::mpsc::TrySendError::Disconnected(round)) =
                 error;

@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vms_app::UseCaseError;
+use vms_app::camera_import::ImportOptions;
 use vms_app::sight::CameraSight;
 use vms_core::CameraId;
 
@@ -24,6 +25,7 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(camera_list, camera_create))
         .routes(routes!(camera_fetch, camera_change))
+        .routes(routes!(camera_import))
         .routes(routes!(camera_approve))
         .routes(routes!(camera_retire))
         .routes(routes!(camera_probe))
@@ -137,6 +139,60 @@ async fn camera_approve(State(api): State<Api>, session: Session, Path(id): Path
 async fn camera_retire(State(api): State<Api>, session: Session, Path(id): Path<String>) -> Result<Response, Problem> {
     let camera = api.cases.camera_retire(session.actor(), path_id(&id)?).await?;
     sight(&api, &session, camera.id, StatusCode::OK).await
+}
+
+/// Cameras from a CSV file, as drafts.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ImportDto {
+    /// The file; its columns stand in the error when one is missing.
+    #[serde(default)]
+    csv: String,
+    /// Only check.
+    #[serde(default)]
+    dry_run: bool,
+    /// Write the good rows although others are bad.
+    #[serde(default)]
+    partial: bool,
+}
+
+/// One row that was not taken.
+#[derive(Debug, Serialize, ToSchema)]
+struct BadRowView {
+    /// Line in the file, from 1.
+    line: u64,
+    /// Column; empty for the whole row.
+    column: String,
+    /// Stable word.
+    problem: String,
+}
+
+/// What the import did, or would do.
+#[derive(Debug, Serialize, ToSchema)]
+struct ImportView {
+    /// Rows that are good.
+    good: usize,
+    /// Rows that are not.
+    bad: Vec<BadRowView>,
+    /// Cameras written, as drafts.
+    written: usize,
+}
+
+/// Imports cameras from a CSV file: nothing is written unless every row is good, or the caller asks for the good ones.
+#[utoipa::path(post, path = "/api/v1/cameras/import", tag = "cameras", request_body = ImportDto, responses(
+    (status = 200, description = "What it did, or would do", body = ImportView),
+    (status = 403, description = "Not allowed", body = Problem),
+    (status = 422, description = "No CSV with the columns", body = Problem)))]
+async fn camera_import(
+    State(api): State<Api>,
+    session: Session,
+    Body(dto): Body<ImportDto>,
+) -> Result<Json<ImportView>, Problem> {
+    let options = ImportOptions { dry_run: dto.dry_run, partial: dto.partial };
+    let outcome = api.cases.camera_import(session.actor(), dto.csv.as_bytes(), options).await?;
+    let bad = outcome.bad.into_iter();
+    let bad = bad.map(|row| BadRowView { line: row.line, column: row.column, problem: row.problem }).collect();
+    Ok(Json(ImportView { good: outcome.good, bad, written: outcome.written.len() }))
 }
 
 /// Dials the camera and says what answers.
