@@ -16,7 +16,7 @@ trap finish EXIT
 
 "$programs/belfry" demo --dir "$dir/demo" --bind "127.0.0.1:$port" --extra 2 >"$dir/demo.log" 2>&1 &
 demo=$!
-for _ in $(seq 1 600); do
+for _ in $(seq 1 1200); do
     curl -fsS "http://127.0.0.1:$port/health" >/dev/null 2>&1 && break
     kill -0 "$demo" 2>/dev/null || { echo "the demo ended" >&2; exit 1; }
     sleep 0.5

@@ -20,6 +20,10 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 step "unit and integration tests"
 cargo test --workspace --locked
 
+step "OpenAPI snapshot"
+cargo run --quiet --locked --package vms-api --example openapi | diff - web/openapi.json \
+    || { echo "web/openapi.json is stale: cargo run -p vms-api --example openapi > web/openapi.json" >&2; exit 1; }
+
 step "programs"
 scripts/build.sh dev
 cargo xtask ldd target/debug/belfry

@@ -5,7 +5,7 @@ use vms_core::{CameraId, Purpose, StreamId, StreamUse, WallTime};
 use crate::cases::UseCases;
 use crate::error::UseCaseError;
 use crate::model::{Camera, CameraStream, StreamSpec};
-use crate::words::{CameraKind, OrgKind};
+use crate::words::{CameraKind, CameraState, OrgKind};
 
 /// Everything that one role is responsible for.
 #[derive(Clone, Debug, PartialEq, Eq)]
