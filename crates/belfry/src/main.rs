@@ -127,10 +127,14 @@ async fn registry_stub(args: RegistryArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The only way to stdout: what a caller may pipe on.
-#[expect(clippy::print_stdout, reason = "a command's answer goes to stdout")]
+/// The only way to stdout: what a caller may pipe on. A reader that went away (`| head`) has seen enough; the command goes on
+/// to its end, so that its session is logged out.
 pub(crate) fn print(text: &str) {
-    print!("{text}");
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        tracing::debug!(%error, "nobody reads our output any more");
+    }
 }
 
 /// The only way to stderr besides tracing.
