@@ -62,6 +62,8 @@ async fn a_lost_index_is_rebuilt_from_the_media() {
         let page = serve.ask(Control::IndexSince { after: 0, limit: 1_000 }).await.unwrap();
         let Control::IndexPage { mut segments, mut gaps, .. } = page else { panic!("{page:?}") };
         segments.iter_mut().for_each(|row| row.change = 0);
+        // An open gap is told of a stream that is down right now; the media know only the closed ones.
+        gaps.retain(|row| row.to_us.is_some());
         gaps.iter_mut().for_each(|row| row.change = 0);
         segments.sort_by(|a, b| a.segment.cmp(&b.segment));
         (segments, gaps)
