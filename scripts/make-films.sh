@@ -47,6 +47,9 @@ film hevc-b-frames.mp4 -f lavfi -i "$(pattern 640 360 25 6)" -c:v libx265 -prese
 # Variable frame rate: 25 frames/s for 2 s, then every third frame for 2 s, then 25 again.
 film vfr.mp4        -f lavfi -i "$(pattern 640 360 25 6)" -vf "select='not(between(t\,2\,4))+between(t\,2\,4)*not(mod(n\,3))'" -fps_mode vfr \
   -enc_time_base 1:90000 $(x264 50) $(rate 600)
+# Fragmented, with a sound track that must be passed over, B-frames, and a first decode time that is not 0.
+film fragmented.mp4 -f lavfi -i "$(pattern 640 360 30 4)" -f lavfi -i sine=frequency=440:duration=4 -c:v libx264 -preset superfast \
+  -bf 2 -g 45 -keyint_min 45 -sc_threshold 0 $(rate 600) -c:a aac -b:a 48k -movflags +frag_keyframe+empty_moov+default_base_moof
 
 # Changes in mid-stream, as Annex B (25 frames/s, no B-frames): the picture-parameter-set id, and the resolution.
 film pps-a.h264     -f lavfi -i "$(pattern 640 360 25 4)" $(x264 50) $(rate 500) -x264-params sps-id=0

@@ -1,6 +1,7 @@
 """Endless detector pictures: rendered scenes and dash-camera frames with plates."""
 
 import csv
+import hashlib
 import random
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from .atlas import Atlas
 
 SIZE = 320
 LARGE = 512        # size of the pictures with near plates
-MOST = 6           # plates a picture at most
+MOST = 8           # plates a picture at most, unlabelled ones included
 FIELDS = 14        # box, corners, corner weight, ignore flag
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 HELD_OUT = 0.2
+EXTRA = Path(__file__).parent / "plates_ro_extra.tsv"
+HARD = 0.3         # share of real crops that aim at a known mistake
 
 
 def frames_of(part, folder=None):
@@ -42,24 +45,48 @@ def frames_of(part, folder=None):
     return [(folder / name, boxes[name]) for name in chosen]
 
 
+def reviewed():
+    """What an early detector found beside the labels of the training frames.
+
+    Looked at one by one: {hash of the file: [(x0, y0, x1, y1, what)]}, `what`
+    being "plate" (real but unlabelled), "not" (sign, badge, lattice, ...) or "unsure".
+    """
+    found = {}
+    with EXTRA.open() as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            box = tuple(float(row[k]) for k in ("x0", "y0", "x1", "y1"))
+            found.setdefault(row["sha256_16"], []).append((*box, row["what"]))
+    return found
+
+
 class Frames:
     """The training frames in memory; gives crops with their boxes."""
 
     def __init__(self):
-        self.items = []
+        self.items, self.hard = [], []
         if DATA.exists():
+            extra = reviewed()
             for path, boxes in frames_of("train"):
                 image = cv2.imread(str(path))[:, :, ::-1]
-                self.items.append((np.ascontiguousarray(image), np.array(boxes)))
+                found = extra.get(hashlib.sha256(path.read_bytes()).hexdigest()[:16], [])
+                ignored = np.array([e[:4] for e in found if e[4] != "not"], float).reshape(-1, 4)
+                item = (np.ascontiguousarray(image), np.array(boxes), ignored)
+                self.items.append(item)
+                self.hard += [(item, e) for e in found if e[4] == "not"]
 
     def crop(self, rng, size):
-        """A size x size float crop and the boxes (x0, y0, x1, y1) in it."""
-        image, boxes = rng.choice(self.items)
+        """A size x size float crop, its boxes (x0, y0, x1, y1) and those that nobody labelled."""
+        image, boxes, ignored = rng.choice(self.items)
+        aim = boxes[rng.randrange(len(boxes))]
+        if self.hard and rng.random() < HARD:
+            # What was once taken for a plate is shown again and again.
+            (image, boxes, ignored), (x0, y0, x1, y1, _) = rng.choice(self.hard)
+            aim = (x0, y0, x1 - x0, y1 - y0)
         height, width = image.shape[:2]
         scale = np.exp(rng.uniform(np.log(0.38), np.log(1.6 if size == SIZE else 3.2)))
         span = int(min(size / scale, height))
         if rng.random() < 0.75:
-            x, y, w, h = boxes[rng.randrange(len(boxes))]
+            x, y, w, h = aim
             left = int(x + w / 2 - span * rng.uniform(0.15, 0.85))
             top = int(y + h / 2 - span * rng.uniform(0.15, 0.85))
         else:
@@ -69,11 +96,12 @@ class Frames:
         mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         part = cv2.resize(image[top:top + span, left:left + span], (size, size), interpolation=mode)
         moved = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+        moved = np.concatenate([moved, ignored])
         moved = (moved - (left, top, left, top)) * scale
         if rng.random() < 0.5:
             part = part[:, ::-1]
             moved = np.stack([size - moved[:, 2], moved[:, 1], size - moved[:, 0], moved[:, 3]], 1)
-        return np.ascontiguousarray(part).astype(np.float32), moved
+        return np.ascontiguousarray(part).astype(np.float32), moved[:len(boxes)], moved[len(boxes):]
 
 
 def target(quad, size, weight=1.0):
@@ -121,7 +149,7 @@ def add_plates(image, rows, rng, atlas, count, with_cars):
         if on_car:
             scenes.car(image, rng, atlas, cx, cy, unit)
         # Two-line plates are rare on roads; their corners need practice all the same.
-        chosen = formats.sample(rng, short=True) if rng.random() < 0.15 else None
+        chosen = formats.sample(rng, short=True) if rng.random() < 0.25 else None
         plate = plates.draw(rng, atlas, plates.rgb_tone, chosen)
         if plate.look.lines == 2:
             unit *= 0.7
@@ -137,6 +165,8 @@ def rendered(rng, atlas, backdrops, size):
     image = backdrops.crop(size, rng) if rng.random() < 0.5 else scenes.backdrop(size, rng)
     for _ in range(rng.randint(0, 3)):
         scenes.sign(image, rng, atlas)
+    for _ in range(rng.choice([0, 0, 1, 1, 2])):
+        scenes.decoy(image, rng, atlas)
     rows = []
     if rng.random() < 0.25:
         # Cars whose plates are out of sight: grilles alone are no plates.
@@ -149,7 +179,7 @@ def rendered(rng, atlas, backdrops, size):
 
 def real(rng, atlas, frames, size):
     """A dash-camera crop; some of its plates are replaced, others added."""
-    image, boxes = frames.crop(rng, size)
+    image, boxes, unlabelled = frames.crop(rng, size)
     rows = []
     for x0, y0, x1, y1 in boxes:
         quad = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
@@ -165,6 +195,11 @@ def real(rng, atlas, frames, size):
                     continue
         row = target(quad, size, weight=0.0)
         if row is not None and len(rows) < MOST:
+            rows.append(row)
+    for x0, y0, x1, y1 in unlabelled:
+        row = target(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]), size, weight=0.0)
+        if row is not None and len(rows) < MOST:
+            row[13] = 1.0  # neither plate nor background
             rows.append(row)
     if rng.random() < 0.35:
         add_plates(image, rows, rng, atlas, 1, rng.random() < 0.5)

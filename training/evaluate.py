@@ -193,7 +193,7 @@ def speed(detector, reader):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, default=MODELS)
-    parser.add_argument("--threshold", type=float, default=0.4)
+    parser.add_argument("--threshold", type=float, default=0.6, help="as training.threshold chose it")
     parser.add_argument("--misses", action="store_true", help="print wrong readings (never commit them)")
     options = parser.parse_args()
     if not DATA.exists():

@@ -10,6 +10,8 @@ from .degrade import HIGH, WIDE, rectify
 PADDING = 0.447
 ENLARGE = 1.1  # small pictures are padded, not blown up: near plates would be too large
 GROW_X, GROW_Y = 0.04, 0.08
+HALVED_SURE = 0.97
+OTHER_HALVES = [(GROW_Y, 0.44), (GROW_Y, 0.56), (0.2, 0.44), (0.2, 0.5), (0.2, 0.56)]  # margin, where the lines part
 TWO_LINES = 2.4  # plates narrower than this may hold two lines
 
 
@@ -100,20 +102,38 @@ def read(reader, crops):
     return [decode(rows) for rows in reader.run(None, {"plates": tensor})[0]]
 
 
+def halves(grey, corners, margin, part):
+    """Upper and lower crop of a plate, `margin` of its height more than it, parted at `part`."""
+    tl, tr, br, bl = corners
+    left, right = (bl - tl) * margin, (br - tr) * margin
+    top, bottom = (tr - tl) * GROW_X, (br - bl) * GROW_X
+    quad = np.array([tl - top - left, tr + top - right, br + bottom + right, bl - bottom + left])
+    a, b = quad[0] + (quad[3] - quad[0]) * part, quad[1] + (quad[2] - quad[1]) * part
+    return (rectify(grey, np.array([quad[0], quad[1], b, a]), WIDE, HIGH),
+            rectify(grey, np.array([a, b, quad[2], quad[3]]), WIDE, HIGH))
+
+
+def surest(known, readings):
+    """The surest of `known` and pairs of lines that both say something."""
+    for upper, lower in zip(readings[0::2], readings[1::2]):
+        sure = min(upper[1], lower[1])
+        if upper[0] and lower[0] and sure > known[1]:
+            known = upper[0] + lower[0], sure
+    return known
+
+
 def read_plate(reader, grey, corners):
     """The reading of one plate; two-line plates are also tried in halves."""
     corners = np.asarray(corners, np.float32).reshape(4, 2)
-    quad = grown(corners)
-    crops = [rectify(grey, quad, WIDE, HIGH)]
+    crops = [rectify(grey, grown(corners), WIDE, HIGH)]
     wide = np.linalg.norm(corners[1] - corners[0]) + np.linalg.norm(corners[2] - corners[3])
     tall = np.linalg.norm(corners[3] - corners[0]) + np.linalg.norm(corners[2] - corners[1])
-    if wide < TWO_LINES * tall:
-        left, right = (quad[0] + quad[3]) / 2, (quad[1] + quad[2]) / 2
-        crops.append(rectify(grey, np.array([quad[0], quad[1], right, left]), WIDE, HIGH))
-        crops.append(rectify(grey, np.array([left, right, quad[2], quad[3]]), WIDE, HIGH))
-    readings = read(reader, crops)
-    if len(readings) == 3:
-        sure = min(readings[1][1], readings[2][1])
-        if sure > readings[0][1]:
-            return readings[1][0] + readings[2][0], sure
-    return readings[0]
+    if wide >= TWO_LINES * tall:
+        return read(reader, crops)[0]
+    readings = read(reader, crops + list(halves(grey, corners, GROW_Y, 0.5)))
+    known = surest(readings[0], readings[1:])
+    if known[1] < HALVED_SURE:
+        # The corners may be a little off: halve elsewhere too.
+        more = [crop for way in OTHER_HALVES for crop in halves(grey, corners, *way)]
+        known = surest(known, read(reader, more))
+    return known

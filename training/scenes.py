@@ -147,6 +147,78 @@ def sign(image, rng, atlas):
         write(image, rng, atlas, word, x, y + number * high * 1.5, high, tone)
 
 
+def decoy(image, rng, atlas):
+    """What a detector likes to take for a plate: street signs, badges, stripes, lattices, rows of lamps."""
+    size = image.shape[0]
+    unit = float(np.exp(rng.uniform(np.log(24), np.log(0.6 * size))))
+    x, y = rng.uniform(-0.2 * unit, size - 0.5 * unit), rng.uniform(0, size)
+    rng.choice([_street_sign, _name, _stripes, _lattice, _lamps])(image, rng, atlas, x, y, unit)
+
+
+def _word(rng):
+    return "".join(rng.choice(SIGN_WORDS) for _ in range(rng.randint(3, 12)))
+
+
+def _street_sign(image, rng, atlas, x, y, unit):
+    """A dark or strongly coloured board of a plate's shape, often with a pointed end."""
+    tall = unit * rng.uniform(0.14, 0.4)
+    tone = rng.choice([(25, 50, 130), (20, 90, 50), (60, 60, 70), (120, 20, 25), (15, 15, 18)])
+    ground = tuple(v * rng.uniform(0.6, 1.4) for v in tone)
+    tip = tall * rng.choice([0, 0.5])
+    outline = np.array([[x, y], [x + unit, y], [x + unit + tip, y + tall / 2], [x + unit, y + tall], [x, y + tall]])
+    cv2.fillPoly(image, [outline.astype(np.int32)], ground, cv2.LINE_AA)
+    word, light = _word(rng), (rng.uniform(170, 255),) * 3
+    high = min(tall * 0.7, 1.5 * unit / len(word))
+    write(image, rng, atlas, word, x + 0.06 * unit, y + (tall - high) / 2, max(3, high), light)
+
+
+def _name(image, rng, atlas, x, y, unit):
+    """A maker's or a shop's name, in letters without a board of their own."""
+    word = _word(rng)[:8]
+    high = max(3, unit / len(word) * rng.uniform(0.9, 1.5))
+    ground = image[int(min(max(y, 0), image.shape[0] - 1)), int(min(max(x, 0), image.shape[1] - 1))]
+    tone = tuple(float(v) for v in np.clip(ground + rng.choice([-1, 1]) * rng.uniform(40, 150), 0, 255))
+    if rng.random() < 0.5:
+        write(image, rng, atlas, word, x + max(1, high / 14), y + max(1, high / 14), high, tuple(v * 0.4 for v in tone))
+    write(image, rng, atlas, word, x, y, high, tone)
+
+
+def _stripes(image, rng, atlas, x, y, unit):
+    """Hazard stripes, crossings, kerbs."""
+    tall, count = unit * rng.uniform(0.12, 0.4), rng.randint(3, 9)
+    slant = tall * rng.uniform(-1.5, 1.5)
+    a, b = colour(rng, 0.8), colour(rng, 0.6)
+    step = unit / (2 * count)
+    for i in range(2 * count):
+        left = x + i * step
+        part = np.array([[left + slant, y], [left + step + slant, y], [left + step, y + tall], [left, y + tall]])
+        if i % 2 == 0:
+            cv2.fillPoly(image, [part.astype(np.int32)], a, cv2.LINE_AA)
+        elif count < 7:
+            cv2.fillPoly(image, [part.astype(np.int32)], b, cv2.LINE_AA)
+
+
+def _lattice(image, rng, atlas, x, y, unit):
+    """Window frames, fences, gratings."""
+    tall = unit * rng.uniform(0.25, 1.0)
+    cv2.rectangle(image, (int(x), int(y)), (int(x + unit), int(y + tall)), colour(rng, 0.8), -1)
+    tone, thick = colour(rng, 0.8), max(1, int(unit * rng.uniform(0.01, 0.05)))
+    lean = unit * rng.uniform(-0.2, 0.2)
+    for i in range(rng.randint(3, 9) + 1):
+        at = int(x + unit * i / 6)
+        cv2.line(image, (at, int(y)), (int(at + lean), int(y + tall)), tone, thick, cv2.LINE_AA)
+    for i in range(rng.randint(1, 5) + 1):
+        at = int(y + tall * i / 3)
+        cv2.line(image, (int(x), at), (int(x + unit), int(at + lean * 0.3)), tone, thick, cv2.LINE_AA)
+
+
+def _lamps(image, rng, atlas, x, y, unit):
+    """A row of small lamps or their reflections: plate lights, rows of LEDs."""
+    count = rng.choice([2, 2, 3, 6, 10])
+    for i in range(count):
+        lamp(image, rng, x + unit * i / count, y + rng.uniform(-0.02, 0.02) * unit, max(1, unit * rng.uniform(0.02, 0.1)))
+
+
 def lamp(image, rng, x, y, radius):
     """A light; at night with a halo."""
     tone = rng.choice([(255, 240, 220), (250, 40, 40), (255, 150, 40), (210, 215, 225), (140, 15, 20)])

@@ -8,7 +8,10 @@ use media::fmp4::FragmentHead;
 use media::fragment::Fragment;
 use media::{AccessUnit, Clocks, ParamSetId};
 use sim::counter::{Counter, sei_nal};
-use vms_core::{Codec, MediaTime, StreamId, WallTime};
+use traffic_rules::lez::{
+    self, History, LezInput, Lookup, NormSource, PlateReading, RuleSet, StatedNorm, VehicleSnapshot,
+};
+use vms_core::{Codec, Country, MediaTime, StreamId, WallTime};
 
 /// One second of 4 Mbit/s at 25 frames/s: one large key frame, the rest small.
 fn second() -> Vec<AccessUnit> {
@@ -79,5 +82,117 @@ fn frames(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, frames);
+/// The way in: splitting what a camera sends, and reading the link.
+fn way_in(c: &mut Criterion) {
+    let units = second();
+    let stream = StreamId::from_bytes([1; 16]);
+    let bytes: u64 = units.iter().map(|unit| u64::try_from(unit.payload.len()).unwrap_or(0)).sum();
+    let mut group = c.benchmark_group("one second of 4 Mbit/s, in");
+    group.throughput(Throughput::Bytes(bytes));
+    let mut annex_b = Vec::new();
+    for nal in units.iter().flat_map(|unit| media::nal::length_prefixed(&unit.payload)) {
+        annex_b.extend_from_slice(&[0, 0, 0, 1]);
+        annex_b.extend_from_slice(nal);
+    }
+    group.bench_function("split start codes", |b| b.iter(|| media::nal::annex_b(black_box(&annex_b)).count()));
+    group.bench_function("walk NAL units and look for a key frame", |b| {
+        b.iter(|| units.iter().filter(|unit| media::nal::is_key(Codec::H264, black_box(&unit.payload))).count());
+    });
+    let frames: Vec<Bytes> = units
+        .iter()
+        .map(|unit| {
+            let mut out = BytesMut::new();
+            link::codec::encode(&link::Message::Unit(stream, unit.clone()), &mut out);
+            out.split_off(4).freeze()
+        })
+        .collect();
+    group.bench_function("read units off the link", |b| {
+        b.iter(|| frames.iter().filter(|frame| link::codec::decode((*frame).clone()).is_ok()).count());
+    });
+    group.finish();
+}
+
+/// Decisions and secrets: per request, per read, per camera.
+fn decisions(c: &mut Criterion) {
+    let mut group = c.benchmark_group("one");
+    let table = policy::RoleTable::embedded().expect("the table of the seed should parse");
+    let request = policy::Request {
+        profile: vms_core::Profile::P01,
+        right: vms_core::Right::Live,
+        relation: vms_core::Relation::Own,
+        rendition: vms_core::Rendition::Original,
+        has_purpose: true,
+        justification: Some("melding vechtpartij Beursplein"),
+        case_ref: None,
+        age_us: 0,
+        event_active: false,
+        police_station: true,
+    };
+    group.bench_function("decision of the role table", |b| b.iter(|| policy::decide(&table, black_box(&request))));
+
+    let signer = policy::CapabilitySigner::from_seed(&[7; 32]);
+    let now = WallTime::from_secs(1_790_000_000);
+    let capability = policy::Capability {
+        decision: vms_core::DecisionId::from_bytes([1; 16]),
+        log_index: 9,
+        stream: StreamId::from_bytes([1; 16]),
+        scope: policy::Scope::Live,
+        rendition: vms_core::Rendition::Original,
+        audience: policy::Audience::Recorder,
+        standing: false,
+        issued_at: now,
+        expires_at: WallTime::from_secs(1_790_000_015),
+    };
+    let text = signer.sign(&capability);
+    let verifier = signer.verifier();
+    group.bench_function("capability signed", |b| b.iter(|| signer.sign(black_box(&capability))));
+    group.bench_function("capability checked", |b| {
+        b.iter(|| verifier.open(black_box(&text), policy::Audience::Recorder, now).expect("it is good"));
+    });
+
+    let key = recorder::sealbox::SealKey::from_seed([3; 32]);
+    let public = key.public_hex();
+    let sealed = recorder::sealbox::seal(&public, b"operator:secret").expect("it seals");
+    group.bench_function("credentials sealed", |b| {
+        b.iter(|| recorder::sealbox::seal(&public, black_box(b"operator:secret")).expect("it seals"));
+    });
+    group.bench_function("credentials opened", |b| b.iter(|| key.open(black_box(&sealed)).expect("it opens")));
+
+    let rules = RuleSet::embedded_once();
+    let input = diesel();
+    group.bench_function("LEZ decision", |b| b.iter(|| lez::decide(rules, black_box(&input))));
+    group.finish();
+}
+
+/// A Belgian Euro 4 diesel in January 2026, which takes the longest way through the rules: to a warning.
+fn diesel() -> LezInput {
+    let plate = vms_core::Plate::parse("1-ABC-123").expect("a plate of the usual form");
+    let kind = traffic_rules::plate_type(&plate, Country::BELGIUM);
+    let norm = StatedNorm { text: "4".to_owned(), source: NormSource::Certificate };
+    let vehicle = VehicleSnapshot {
+        category: Some("M1".to_owned()),
+        fuels: vec!["diesel".to_owned()],
+        euro_norm: Some(norm),
+        ..VehicleSnapshot::default()
+    };
+    LezInput {
+        at: WallTime::from_secs(1_768_000_000),
+        country: Country::BELGIUM,
+        reading: PlateReading {
+            kind: kind.kind,
+            corrected: false,
+            country_sure: true,
+            auto_accept: kind.auto_accept,
+            confirmed: false,
+        },
+        segment: None,
+        vehicle: Lookup::Found { vehicle: Box::new(vehicle) },
+        foreign_registration: None,
+        exemptions: Vec::new(),
+        passes: Vec::new(),
+        history: History::default(),
+    }
+}
+
+criterion_group!(benches, frames, way_in, decisions);
 criterion_main!(benches);

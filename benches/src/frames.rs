@@ -17,6 +17,8 @@ pub struct Frame {
     pub number: u64,
     /// When the simulator sent it, wall µs.
     pub sent_us: i64,
+    /// Decoding can start there.
+    pub is_key: bool,
 }
 
 /// Everything that one camera has on disk.
@@ -41,7 +43,31 @@ pub struct Hole {
     pub since_us: i64,
 }
 
+impl Hole {
+    /// How many of the missing frames had been sent by `at_us`, when the hole began before it: what a kill at that instant cost.
+    pub fn sent_before(&self, at_us: i64) -> u64 {
+        let frames = i64::try_from(self.frames).unwrap_or(i64::MAX);
+        let every_us = self.span_us / frames.saturating_add(1).max(1);
+        let sent = at_us.saturating_sub(self.since_us).checked_div(every_us).unwrap_or(0);
+        u64::try_from(sent.clamp(0, frames)).unwrap_or(0)
+    }
+
+    /// Whether it lies around an instant, give or take `slack_us`.
+    pub const fn is_around(&self, at_us: i64, slack_us: i64) -> bool {
+        self.since_us - slack_us <= at_us && at_us <= self.since_us + self.span_us + slack_us
+    }
+}
+
 impl Footage {
+    /// Middle time between two key frames, seconds; 0 when there are less than two.
+    #[expect(clippy::cast_precision_loss, reason = "a figure for a report")]
+    pub fn key_interval_s(&self) -> f64 {
+        let keys: Vec<i64> = self.frames.iter().filter(|frame| frame.is_key).map(|frame| frame.sent_us).collect();
+        let mut spans: Vec<i64> = keys.iter().zip(keys.iter().skip(1)).map(|(a, b)| b - a).collect();
+        spans.sort_unstable();
+        spans.get(spans.len() / 2).map_or(0.0, |span| *span as f64 / 1e6)
+    }
+
     /// Holes between the first and the last recorded frame.
     pub fn holes(&self) -> Vec<Hole> {
         let pairs = self.frames.iter().zip(self.frames.iter().skip(1));
@@ -122,7 +148,8 @@ fn read_segment(path: &Path, found: &mut Walk) -> anyhow::Result<()> {
             match find_counter_in_unit(codec, &unit.payload) {
                 Some(counter) => {
                     let footage = found.cameras.entry(counter.camera).or_default();
-                    footage.frames.push(Frame { number: counter.frame, sent_us: counter.sent_at.micros });
+                    let (number, sent_us) = (counter.frame, counter.sent_at.micros);
+                    footage.frames.push(Frame { number, sent_us, is_key: unit.is_key });
                 }
                 None => found.unmarked += 1,
             }
@@ -137,9 +164,16 @@ mod tests {
 
     #[test]
     fn holes_are_counted_exactly() {
-        let frame = |number: u64| Frame { number, sent_us: i64::try_from(number).unwrap() * 40_000 };
+        let at = |number: u64| i64::try_from(number).unwrap() * 40_000;
+        let frame = |number: u64| Frame { number, sent_us: at(number), is_key: number % 2 == 1 };
         let footage = Footage { frames: [1, 2, 5, 6, 9].map(frame).to_vec(), doubled: 0 };
         let seen: Vec<_> = footage.holes().iter().map(|hole| (hole.first, hole.frames, hole.span_us)).collect();
         assert_eq!(seen, [(3, 2, 120_000), (7, 2, 120_000)]);
+        assert_eq!(footage.key_interval_s(), 0.16);
+        let hole = footage.holes()[0];
+        for (at, sent) in [(60_000, 0), (80_000, 0), (119_000, 0), (121_000, 1), (165_000, 2), (900_000, 2)] {
+            assert_eq!(hole.sent_before(at), sent, "at {at}");
+        }
+        assert!(hole.is_around(100_000, 0) && hole.is_around(210_000, 10_000) && !hole.is_around(215_000, 10_000));
     }
 }

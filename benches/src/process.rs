@@ -45,6 +45,25 @@ fn pids() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// The wall clock, µs since 1970.
+pub fn wall_us() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1_000)
+}
+
+/// Process id of a role under a supervisor.
+pub fn pid_of_role(supervisor: u32, role: &str) -> Option<u32> {
+    let wanted = format!(" role {role} ");
+    tree(supervisor).into_iter().find(|process| process.command.contains(&wanted)).map(|process| process.pid)
+}
+
+/// Sends a signal; a process that is gone is no error.
+pub fn signal(pid: u32, signal: rustix::process::Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+        rustix::process::kill_process(pid, signal).ok();
+    }
+}
+
 /// A process and all that descend from it.
 pub fn tree(root: u32) -> Vec<Process> {
     let parents: BTreeMap<u32, u32> = pids().into_iter().filter_map(|pid| Some((pid, stat(pid)?.0))).collect();
@@ -67,13 +86,19 @@ pub fn tree(root: u32) -> Vec<Process> {
         .collect()
 }
 
-/// What a tree has used so far. Children that died are not in it.
+/// What one process has used so far, without its children.
 #[expect(clippy::cast_precision_loss, reason = "figures for a report")]
+pub fn own_usage(pid: u32) -> Usage {
+    let ticks = stat(pid).map_or(0, |(_, ticks)| ticks);
+    Usage { cpu_s: ticks as f64 / ticks_per_s(), anon_mib: anon_kib(pid) as f64 / 1024.0 }
+}
+
+/// What a tree has used so far. Children that died are not in it.
 pub fn usage(root: u32) -> Usage {
-    let family = tree(root);
-    let ticks: u64 = family.iter().filter_map(|process| Some(stat(process.pid)?.1)).sum();
-    let kib: u64 = family.iter().map(|process| anon_kib(process.pid)).sum();
-    Usage { cpu_s: ticks as f64 / ticks_per_s(), anon_mib: kib as f64 / 1024.0 }
+    tree(root).iter().map(|process| own_usage(process.pid)).fold(Usage::default(), |sum, one| Usage {
+        cpu_s: sum.cpu_s + one.cpu_s,
+        anon_mib: sum.anon_mib + one.anon_mib,
+    })
 }
 
 #[cfg(test)]

@@ -88,7 +88,10 @@ export function showable(list) {
 /** Opens a page of the console by its link. */
 export async function openPage(page, path) {
   await page.locator(`nav a[href^="${path}"]`).click();
-  await page.locator(`nav a[href^="${path}"][aria-current=page]`).waitFor();
+  const link = page.locator(`nav a[href^="${path}"][aria-current=page]`);
+  await link.waitFor();
+  // A page that is still being fetched leaves the old one standing: the title tells.
+  await page.locator("main h1", { hasText: (await link.innerText()).trim() }).waitFor({ state: "attached" });
 }
 
 /** Clears the wall, chooses a layout and calls cameras up by keyboard. */

@@ -20,7 +20,8 @@ const layout = Number(process.argv[3] ?? 9);
 mkdirSync(out, { recursive: true });
 const browser = await launch();
 try {
-  const { page, complaints } = await newPage(browser);
+  const [width, height] = (process.env.BELFRY_SIZE ?? "1600x900").split("x").map(Number);
+  const { page, complaints } = await newPage(browser, { width, height });
   const shot = async (name) => {
     await page.screenshot({ path: join(out, `${name}.png`) });
     process.stdout.write(`${name}.png\n`);
@@ -31,8 +32,14 @@ try {
   await logIn(page);
   await setLanguage(page, process.env.BELFRY_LANGUAGE ?? "en");
   const list = (await page.locator(`nav a[href^="/wall"]`).count()) > 0 ? await cameras(page) : [];
-  const good = showable(list);
-  const others = list.filter((camera) => !good.includes(camera) && camera.may.live && camera.state === "live");
+  // BELFRY_CAMERAS=code,code shows these, in this order: the pictures of the README hold only the simulated town.
+  const wanted = (process.env.BELFRY_CAMERAS ?? "").split(",").filter(Boolean);
+  const known = showable(list);
+  const good = wanted.length === 0 ? known : known.filter((camera) => wanted.includes(camera.code));
+  const others =
+    wanted.length > 0
+      ? []
+      : list.filter((camera) => !good.includes(camera) && camera.may.live && camera.state === "live");
   if (list.length > 0) {
     await fillWall(page, layout, [...good.slice(0, Math.max(1, layout - others.length)), ...others].slice(0, layout));
     await until(page, "a live tile", () => document.querySelector(".tile[data-fresh=live]") !== null);
@@ -48,6 +55,9 @@ try {
       .evaluate(
         (video) => new Promise((done) => (video.readyState >= 3 ? done() : video.addEventListener("playing", done))),
       );
+    // The last minutes large enough to see single reads.
+    await page.keyboard.press("+");
+    await page.keyboard.press("+");
     await page.waitForTimeout(2500);
     await shot("playback");
   }
@@ -61,7 +71,7 @@ try {
     }
     await shot(name);
   }
-  await openPage(page, "/wall");
+  if (list.length > 0) await openPage(page, "/wall");
   await page.keyboard.press("?");
   await page.locator("[role=dialog]").waitFor();
   await shot("keys");

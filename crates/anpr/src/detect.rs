@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use ort::value::TensorRef;
 
+use crate::engine::InputSize;
 use crate::frame::Frame;
 use crate::letterbox::{self, Placement, Region};
 use crate::model::{Model, ModelError};
@@ -14,7 +15,22 @@ use crate::rectify::{self, Quad};
 const ROW: usize = 13;
 
 /// Two boxes that overlap more than this are one plate.
-const OVERLAP_MAX: f32 = 0.4;
+const OVERLAP_MAX: f32 = 0.3;
+
+/// A box of which this share lies in a surer one is a part of the same plate.
+const INSIDE_MAX: f32 = 0.6;
+
+/// Small pictures are enlarged by no more than this: very near plates are the detector's weak spot.
+pub const ENLARGE_MAX: f32 = 1.1;
+
+/// Wider inputs than this are looked at a second time in the size of [`InputSize::NORMAL`], for the plates that are near.
+const FAR_ONLY_FROM: usize = 960;
+
+/// Plates at least this wide in the second look (pixels of its input) are taken from it.
+const NEAR_WIDTH_MIN: f32 = 90.0;
+
+/// Plates wider than this in the first look (pixels of its input) are left to the second.
+const FAR_WIDTH_MAX: f32 = 260.0;
 
 /// Candidates of one picture that suppression looks at: bounds its square cost on a picture full of false plates.
 const CANDIDATES_MAX: usize = 300;
@@ -42,6 +58,15 @@ pub fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {
     if union > 0.0 { w * h / union } else { 0.0 }
 }
 
+/// How much of the smaller box lies in the other.
+fn inside(a: &[f32; 4], b: &[f32; 4]) -> f32 {
+    let w = (a[2].min(b[2]) - a[0].max(b[0])).max(0.0);
+    let h = (a[3].min(b[3]) - a[1].max(b[1])).max(0.0);
+    let area = |r: &[f32; 4]| (r[2] - r[0]).max(0.0) * (r[3] - r[1]).max(0.0);
+    let least = area(a).min(area(b));
+    if least > 0.0 { w * h / least } else { 0.0 }
+}
+
 /// What the detector is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
@@ -54,9 +79,9 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// The whole picture; a small one is enlarged at most two times.
+    /// The whole picture; a small one is hardly enlarged.
     pub fn whole(frame: &'a Frame) -> Self {
-        Self { frame, region: Region::whole(frame), scale_max: 2.0 }
+        Self { frame, region: Region::whole(frame), scale_max: ENLARGE_MAX }
     }
 }
 
@@ -81,24 +106,41 @@ impl Detector {
         self.model.card.label()
     }
 
-    /// Plates in each picture, best first.
+    /// Plates in each picture, best first. A fine input is for far plates; near ones come from a second, coarser look.
     ///
     /// # Errors
     /// [`ModelError::Runtime`].
     pub fn run(&mut self, asks: &[Ask<'_>]) -> Result<Vec<Vec<Detection>>, ModelError> {
+        let normal = self.model.card.score_min;
+        if self.width < FAR_ONLY_FROM {
+            let found = self.pass(asks, (self.width, self.height), normal)?;
+            return Ok(found.into_iter().map(|(_, found)| suppress(found)).collect());
+        }
+        let fine = self.model.card.score_min_fine.unwrap_or(normal);
+        let far = self.pass(asks, (self.width, self.height), fine)?;
+        let near = self.pass(asks, (InputSize::NORMAL.width, InputSize::NORMAL.height), normal)?;
+        Ok(near.into_iter().zip(far).map(|(near, far)| near_and_far(near, far)).collect())
+    }
+
+    /// Everything that scores `score_min` in one size, not yet suppressed, with the scale of each picture.
+    fn pass(
+        &mut self,
+        asks: &[Ask<'_>],
+        (width, height): (usize, usize),
+        score_min: f32,
+    ) -> Result<Vec<(f32, Vec<Detection>)>, ModelError> {
         if asks.is_empty() {
             return Ok(Vec::new());
         }
-        let each = 3 * self.width * self.height;
+        let each = 3 * width * height;
         self.input.resize(each * asks.len(), 0.0);
         let mut places = Vec::with_capacity(asks.len());
         for (ask, slot) in asks.iter().zip(self.input.chunks_exact_mut(each)) {
-            let place = Placement::fit(ask.region, self.width, self.height, ask.scale_max);
-            letterbox::fill(ask.frame, &place, self.width, slot);
+            let place = Placement::fit(ask.region, width, height, ask.scale_max);
+            letterbox::fill(ask.frame, &place, width, slot);
             places.push(place);
         }
-        let shape = [asks.len(), 3, self.height, self.width];
-        let score_min = self.model.card.score_min;
+        let shape = [asks.len(), 3, height, width];
         let tensor = TensorRef::from_array_view((shape, self.input.as_slice()))?;
         let outputs = self.model.session.run(ort::inputs!["image" => tensor])?;
         let missing = || ModelError::Runtime("the detector gave no `pred`".to_owned());
@@ -109,10 +151,26 @@ impl Detector {
         let per_picture = (rows.len() / asks.len()).max(ROW);
         let found = rows.chunks(per_picture).zip(&places).map(|(rows, place)| {
             let kept = rows.as_chunks::<ROW>().0.iter().filter(|row| row.first().is_some_and(|s| *s >= score_min));
-            suppress(kept.map(|row| detection(row, place)).collect())
+            (place.scale(), kept.map(|row| detection(row, place)).collect())
         });
         Ok(found.collect())
     }
+}
+
+/// Near plates of the coarse look, then the far ones of the fine look that they leave.
+fn near_and_far(
+    (near_scale, mut near): (f32, Vec<Detection>),
+    (far_scale, mut far): (f32, Vec<Detection>),
+) -> Vec<Detection> {
+    let width = |d: &Detection| d.bounds[2] - d.bounds[0];
+    near.retain(|d| width(d) * near_scale >= NEAR_WIDTH_MIN);
+    far.retain(|d| width(d) * far_scale <= FAR_WIDTH_MAX);
+    let mut kept = suppress(near);
+    for candidate in suppress(far) {
+        add(&mut kept, candidate);
+    }
+    kept.sort_by(|a, b| b.score.total_cmp(&a.score));
+    kept
 }
 
 fn detection(row: &[f32; ROW], place: &Placement) -> Detection {
@@ -145,11 +203,19 @@ fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
     found.truncate(CANDIDATES_MAX);
     let mut kept: Vec<Detection> = Vec::new();
     for candidate in found {
-        if kept.len() < PLATES_MAX && kept.iter().all(|k| iou(&k.bounds, &candidate.bounds) <= OVERLAP_MAX) {
-            kept.push(candidate);
-        }
+        add(&mut kept, candidate);
     }
     kept
+}
+
+/// Keeps a box that is no other look at a plate already kept.
+fn add(kept: &mut Vec<Detection>, candidate: Detection) {
+    let other = |k: &Detection| {
+        iou(&k.bounds, &candidate.bounds) <= OVERLAP_MAX && inside(&k.bounds, &candidate.bounds) <= INSIDE_MAX
+    };
+    if kept.len() < PLATES_MAX && kept.iter().all(other) {
+        kept.push(candidate);
+    }
 }
 
 /// Whether a plate's box touches the edge of the picture, so that part of it may be cut off.
@@ -170,11 +236,26 @@ mod tests {
     #[test]
     fn the_best_of_overlapping_boxes_stays() {
         let nan = Detection { bounds: [f32::NAN, 0.0, 1.0, 1.0], ..at(0.99, 0.0) };
-        let kept = suppress(vec![at(0.5, 1.0), at(0.9, 0.0), at(0.7, 20.0), at(0.6, 7.0), nan]);
+        let part = Detection { bounds: [2.0, 1.0, 5.0, 3.0], ..at(0.55, 0.0) };
+        let kept = suppress(vec![at(0.5, 1.0), at(0.9, 0.0), at(0.7, 20.0), at(0.6, 7.0), part, nan]);
         let scores: Vec<f32> = kept.iter().map(|d| d.score).collect();
         assert_eq!(scores, [0.9, 0.7, 0.6]);
         assert!((iou(&[0.0, 0.0, 10.0, 4.0], &[5.0, 0.0, 15.0, 4.0]) - 1.0 / 3.0).abs() < 1e-6);
         assert_eq!(iou(&[0.0; 4], &[0.0; 4]), 0.0);
+    }
+
+    #[test]
+    fn near_plates_come_from_the_coarse_look_and_far_ones_from_the_fine() {
+        let wide = |score: f32, x: f32, w: f32| {
+            let bounds = [x, 0.0, x + w, w / 4.0];
+            Detection { score, bounds, quad: quad_of(&bounds) }
+        };
+        let near = vec![wide(0.8, 0.0, 500.0), wide(0.7, 900.0, 60.0)];
+        // A part of the near plate, a wreck of it, a far plate, and the far plate that the coarse look also saw.
+        let far = vec![wide(0.95, 20.0, 200.0), wide(0.9, 0.0, 480.0), wide(0.6, 700.0, 40.0), wide(0.85, 901.0, 58.0)];
+        let kept = near_and_far((0.5, near), (1.0, far));
+        let found: Vec<(f32, f32)> = kept.iter().map(|d| (d.score, d.bounds[0])).collect();
+        assert_eq!(found, [(0.85, 901.0), (0.8, 0.0), (0.6, 700.0)]);
     }
 
     #[test]

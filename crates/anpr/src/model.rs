@@ -97,6 +97,9 @@ pub struct Card {
     /// Score from which a detection counts; chosen on synthetic data.
     #[serde(default = "score_default")]
     pub score_min: f32,
+    /// The same for the fine input, where plates are larger and score higher; `score_min` when absent.
+    #[serde(default)]
+    pub score_min_fine: Option<f32>,
     /// Raw confidence of a whole text → probability that it is right, rising pairs; measured on synthetic data.
     #[serde(default)]
     pub calibration: Vec<[f64; 2]>,

@@ -10,6 +10,9 @@ use crate::rectify::{self, HIGH, Quad, WIDE};
 /// Inputs of one inference at most; bounds its memory.
 const BATCH_MAX: usize = 32;
 
+/// A short plate read with less certainty than this is halved in other ways too.
+const HALVED_SURE: f64 = 0.97;
+
 /// The reader model with its input buffer.
 #[derive(Debug)]
 pub struct Recogniser {
@@ -39,7 +42,42 @@ impl Recogniser {
         let raw = self.infer(&inputs);
         self.input = inputs;
         let mut raw = raw?.into_iter();
-        Ok(counts.into_iter().map(|count| merge(&mut raw, count)).collect())
+        let mut readings: Vec<Reading> = counts.iter().map(|count| merge(&mut raw, *count)).collect();
+        self.halve_again(plates, &counts, &mut readings)?;
+        Ok(readings)
+    }
+
+    /// Unsure readings of short plates give way to surer ones of other halves.
+    fn halve_again(
+        &mut self,
+        plates: &[(&Frame, Quad)],
+        counts: &[usize],
+        readings: &mut [Reading],
+    ) -> Result<(), ModelError> {
+        let again: Vec<(&mut Reading, &(&Frame, Quad))> = readings
+            .iter_mut()
+            .zip(counts)
+            .zip(plates)
+            .filter(|((reading, count), _)| **count > 1 && reading.certainty() < HALVED_SURE)
+            .map(|((reading, _), plate)| (reading, plate))
+            .collect();
+        if again.is_empty() {
+            return Ok(());
+        }
+        let mut inputs = std::mem::take(&mut self.input);
+        inputs.clear();
+        again.iter().for_each(|(_, (frame, quad))| rectify::other_halves(frame, quad, &mut inputs));
+        let raw = self.infer(&inputs);
+        self.input = inputs;
+        let raw = raw?;
+        for ((reading, _), ways) in again.into_iter().zip(raw.chunks(rectify::OTHER_INPUTS)) {
+            for (upper, lower) in ways.iter().step_by(2).zip(ways.iter().skip(1).step_by(2)) {
+                if let Some(surer) = surer_halves(reading, upper, lower) {
+                    *reading = surer;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn infer(&mut self, inputs: &[f32]) -> Result<Vec<Reading>, ModelError> {
@@ -69,9 +107,13 @@ fn merge(raw: &mut impl Iterator<Item = Reading>, count: usize) -> Reading {
         return whole;
     }
     let (upper, lower) = (raw.next().unwrap_or_default(), raw.next().unwrap_or_default());
-    let halves = upper.joined(&lower);
+    surer_halves(&whole, &upper, &lower).unwrap_or(whole)
+}
+
+/// Two lines as one reading, if both say something and it is surer than `known`.
+fn surer_halves(known: &Reading, upper: &Reading, lower: &Reading) -> Option<Reading> {
     let both_say_something = !upper.best().is_empty() && !lower.best().is_empty();
-    if both_say_something && halves.certainty() > whole.certainty() { halves } else { whole }
+    Some(upper.joined(lower)).filter(|halves| both_say_something && halves.certainty() > known.certainty())
 }
 
 #[cfg(test)]

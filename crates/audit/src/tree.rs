@@ -105,7 +105,9 @@ impl Tree {
         while level < 8 && size >> (8 * level) > 0 {
             let width = usize::try_from((size >> (8 * level)) & 255).unwrap_or(0);
             if width > 0 {
-                edge.push((level, tile_path(level, size >> (8 * (level + 1)), Some(width))));
+                // At the eighth level nothing lies above.
+                let above = u32::try_from(8 * (level + 1)).ok().and_then(|bits| size.checked_shr(bits)).unwrap_or(0);
+                edge.push((level, tile_path(level, above, Some(width))));
             }
             level += 1;
         }
@@ -115,6 +117,10 @@ impl Tree {
 
     /// Rebuilds the right edge from what [`Tree::edge_paths`] named; `None` when widths do not fit `size`.
     pub fn from_edge(size: u64, tiles: &[(usize, Vec<u8>)], bundle: Option<&[u8]>) -> Option<Self> {
+        // Seven levels of tiles hold more than any log; a larger size is damage.
+        if size >> 56 > 0 {
+            return None;
+        }
         let mut levels = Vec::new();
         let mut level = 0_usize;
         while level < 8 && size >> (8 * level) > 0 {
@@ -218,6 +224,18 @@ mod tests {
     impl HashReader for Reference {
         fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, Error> {
             Ok(indexes.iter().map(|index| self.0[usize::try_from(*index).unwrap()]).collect())
+        }
+    }
+
+    #[test]
+    fn the_edge_of_the_largest_log_has_paths() {
+        // Found by fuzzing: a damaged size made a shift overflow at the eighth level.
+        for size in [u64::MAX, 1 << 63, 1 << 56] {
+            let (paths, _) = Tree::edge_paths(size);
+            assert!(!paths.is_empty(), "{size}");
+            let tile = |level: usize| vec![0; 32 * usize::try_from((size >> (8 * level)) & 255).unwrap()];
+            let tiles: Vec<(usize, Vec<u8>)> = paths.iter().map(|(level, _)| (*level, tile(*level))).collect();
+            assert!(Tree::from_edge(size, &tiles, None).is_none(), "{size} is damage");
         }
     }
 

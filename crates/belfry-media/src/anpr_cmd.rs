@@ -1,6 +1,7 @@
 //! `belfry-media anpr …`: plates in files, figures against labels, speed.
 
 mod bench;
+mod boxes;
 mod eval;
 mod read;
 mod stats;

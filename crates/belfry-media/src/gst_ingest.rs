@@ -9,6 +9,11 @@
 //! What a camera answers cannot send us elsewhere: `rtspsrc` would follow a redirection, so every request is held back and
 //! the session ended once the address is not the pinned one any more.
 
+mod pins;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use vms_core::{Codec, MonoTime, WallTime};
 
 use crate::host;
+use pins::{Pin, is_pinned};
 
 /// Everything that a pipeline may consist of: our two elements and what `rtspsrc` is made of.
 pub(crate) const ALLOWED_ELEMENTS: [&str; 15] = [
@@ -75,6 +81,7 @@ enum Lower {
 #[derive(Debug)]
 pub(crate) struct GstTransport {
     lower: Lower,
+    pins: Arc<[Pin]>,
     session: Option<Session>,
     /// Pipelines that are being stopped.
     stopping: Vec<JoinHandle<()>>,
@@ -108,13 +115,13 @@ struct Offer {
 
 impl GstTransport {
     /// A transport of this kind; `None` for the kind that is not GStreamer's.
-    pub(crate) fn new(kind: TransportKind) -> Option<Self> {
+    pub(crate) fn new(kind: TransportKind, pins: Arc<[Pin]>) -> Option<Self> {
         let lower = match kind {
             TransportKind::GstTcp => Lower::Tcp,
             TransportKind::GstUdp => Lower::Udp,
             TransportKind::Retina => return None,
         };
-        Some(Self { lower, session: None, stopping: Vec::new() })
+        Some(Self { lower, pins, session: None, stopping: Vec::new() })
     }
 }
 
@@ -129,7 +136,7 @@ impl Transport for GstTransport {
             ticks: AtomicI64::new(0),
         });
         let pipeline = gst::Pipeline::new();
-        if let Err(error) = build(&pipeline, &dial, self.lower, &shared) {
+        if let Err(error) = build(&pipeline, &dial, self.lower, &self.pins, &shared) {
             tracing::error!(%error, "the pipeline cannot be built");
             shared.lose(Failure::new(Cause::Unsupported, "the GStreamer elements for this camera are missing"));
         }
@@ -240,7 +247,13 @@ impl Shared {
 }
 
 /// Makes the elements, wires them, starts.
-fn build(pipeline: &gst::Pipeline, dial: &Dial, lower: Lower, shared: &Arc<Shared>) -> Result<(), glib::BoolError> {
+fn build(
+    pipeline: &gst::Pipeline,
+    dial: &Dial,
+    lower: Lower,
+    pins: &Arc<[Pin]>,
+    shared: &Arc<Shared>,
+) -> Result<(), glib::BoolError> {
     let latency = match lower {
         Lower::Tcp => 0,
         Lower::Udp => UDP_LATENCY_MS,
@@ -272,6 +285,7 @@ fn build(pipeline: &gst::Pipeline, dial: &Dial, lower: Lower, shared: &Arc<Share
     let sink = AppSink::builder().sync(false).async_(false).enable_last_sample(false).max_buffers(64).build();
     watch_elements(pipeline, shared);
     watch_requests(&source, shared);
+    watch_certificate(&source, dial.url.address, pins, shared);
     watch_bus(pipeline, shared)?;
     sink.set_callbacks(packets(Arc::clone(shared)));
     pipeline.add_many([&source, sink.upcast_ref()])?;
@@ -316,6 +330,22 @@ fn watch_requests(source: &gst::Element, shared: &Arc<Shared>) {
             shared.lose(Failure::new(Cause::Unsupported, "the camera redirects, which is not followed"));
         }
         Some(is_pinned.to_value())
+    });
+}
+
+/// Asked only about a certificate that no authority of this machine vouches for.
+fn watch_certificate(source: &gst::Element, address: SocketAddr, pins: &Arc<[Pin]>, shared: &Arc<Shared>) {
+    let (pins, shared) = (Arc::clone(pins), Arc::clone(shared));
+    source.connect("accept-certificate", false, move |values| {
+        let certificate = values.get(2).and_then(|v| v.get::<glib::Object>().ok());
+        let der = certificate
+            .and_then(|c| c.find_property("certificate").map(|_| c.property::<glib::ByteArray>("certificate")));
+        let is_trusted = der.is_some_and(|der| is_pinned(&pins, address, &der));
+        if !is_trusted {
+            // Said before GStreamer says that the connection failed: the first word counts.
+            shared.lose(Failure::new(Cause::Unsupported, "the camera's certificate is not trusted at its address"));
+        }
+        Some(is_trusted.to_value())
     });
 }
 
@@ -405,12 +435,14 @@ fn watch_reports(buffer: &gst::Element, shared: &Arc<Shared>) {
 }
 
 /// Makes [`GstTransport`]s.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct GstFactory;
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GstFactory {
+    pins: Arc<[Pin]>,
+}
 
 impl TransportFactory for GstFactory {
     fn make(&self, kind: TransportKind) -> Option<Box<dyn Transport>> {
-        GstTransport::new(kind).map(|transport| Box::new(transport) as Box<dyn Transport>)
+        GstTransport::new(kind, Arc::clone(&self.pins)).map(|transport| Box::new(transport) as Box<dyn Transport>)
     }
 }
 
@@ -450,6 +482,27 @@ pub(crate) struct IngestArgs {
     /// Which of several GStreamer ingest processes this is, from 0.
     #[arg(long, default_value_t = 0)]
     pub(crate) instance: u32,
+    /// A camera's own certificate for rtsps://, trusted at this address only. May be repeated.
+    #[arg(long = "certificate", value_name = "ADDRESS:PORT=SHA256")]
+    pub(crate) certificates: Vec<Pin>,
+}
+
+/// What GIO may use besides the network: no proxy of the desktop, no settings of the desktop.
+const WITHOUT_DESKTOP: [(&str, &str); 2] = [("GIO_USE_PROXY_RESOLVER", "dummy"), ("GSETTINGS_BACKEND", "memory")];
+
+/// Starts this program anew in its own place, once, without the desktop's parts of GIO.
+///
+/// Before GIO dials the first camera it makes every proxy resolver that is installed, and the one for GNOME ends the process
+/// when the sandbox hides its settings. Only the environment keeps it away, and a process can give another environment to its
+/// successor only.
+fn leave_desktop() -> anyhow::Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    if WITHOUT_DESKTOP.iter().all(|(name, value)| std::env::var_os(name).is_some_and(|is| is == *value)) {
+        return Ok(());
+    }
+    let program = std::env::current_exe()?;
+    let words = std::env::args_os().skip(1);
+    Err(std::process::Command::new(program).args(words).envs(WITHOUT_DESKTOP).exec().into())
 }
 
 /// The whole life of a GStreamer ingest process: serves the `gst_tcp` and `gst_udp` streams of the list that the recorder
@@ -463,6 +516,7 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     use anyhow::Context as _;
+    leave_desktop()?;
     gst::init().context("starting GStreamer")?;
     for name in ALLOWED_ELEMENTS {
         let factory = gst::ElementFactory::find(name)
@@ -473,12 +527,13 @@ where
     // What a TLS library reads: certificates, and its modules.
     let readable = ["/etc/ssl", "/usr/share/ca-certificates", "/usr/lib", "/lib"].map(PathBuf::from);
     ingest::confine(&args.run_dir, &readable).context("confining the process")?;
+    crate::harden::filter_calls()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ports = Ports {
         clock: Arc::new(HostClock),
         random: Arc::new(Seeds(AtomicU64::new(rand::random()))),
         resolver: Arc::new(SystemResolver),
-        transports: Arc::new(GstFactory),
+        transports: Arc::new(GstFactory { pins: args.certificates.clone().into() }),
     };
     let kinds = vec![TransportKind::GstTcp, TransportKind::GstUdp];
     let instance = INSTANCE_FIRST.saturating_add(args.instance);

@@ -5,6 +5,9 @@ mod anpr_cmd;
 mod decode;
 mod film;
 mod gst_ingest;
+// One truth for both programs; this one sets its limits in the same order.
+#[path = "../../belfry/src/harden.rs"]
+mod harden;
 mod host;
 mod reader;
 #[cfg(test)]
@@ -61,9 +64,15 @@ fn main() -> anyhow::Result<()> {
             runtime()?.block_on(command.run())
         }
         // It confines the process before anything else runs in it.
-        Command::Role(RoleCommand::Ingest(args)) => gst_ingest::run_role(&args, stop_on_signal),
+        Command::Role(RoleCommand::Ingest(args)) => {
+            harden::limit(None)?;
+            gst_ingest::run_role(&args, stop_on_signal)
+        }
         Command::Role(RoleCommand::Reader(args)) => {
+            harden::limit(None)?;
             gstreamer::init()?;
+            // GStreamer has looked at its plug-ins, which it does in a process of its own.
+            harden::filter_calls()?;
             runtime()?.block_on(async {
                 let stop = CancellationToken::new();
                 let signals = tokio::spawn(stop_on_signal(stop.clone()));

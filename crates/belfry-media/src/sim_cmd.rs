@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use sim::{Credentials, SimServer, WallClock};
+use sim::{Credentials, Identity, SimServer, SimStats, WallClock};
 use vms_core::WallTime;
 
 /// What to simulate.
@@ -55,6 +55,12 @@ struct ServeArgs {
     /// File whose first line is the password.
     #[arg(long, requires = "user", value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// PEM certificate: the cameras then speak RTSP over TLS (rtsps://) only.
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+    /// PEM private key of the certificate.
+    #[arg(long, requires = "tls_certificate", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
     /// Offer a sound track, which a lawful client never sets up. Nothing is sent on it.
     #[arg(long)]
     audio: bool,
@@ -73,6 +79,12 @@ impl ServeArgs {
         let password = text.lines().next().unwrap_or("").to_owned();
         anyhow::ensure!(!password.is_empty(), "`{}` holds no password", file.display());
         Ok(Some(Credentials { user: user.clone(), password }))
+    }
+
+    fn identity(&self) -> anyhow::Result<Option<Identity>> {
+        let (Some(certificate), Some(key)) = (&self.tls_certificate, &self.tls_key) else { return Ok(None) };
+        let read = |file: &Path| std::fs::read(file).with_context(|| format!("reading `{}`", file.display()));
+        Ok(Some(Identity::from_pem(&read(certificate)?, &read(key)?)?))
     }
 
     /// Puts the faults of the command line into the cameras.
@@ -101,7 +113,7 @@ fn system_clock() -> WallClock {
     })
 }
 
-/// Serves until SIGINT or SIGTERM, with a line of figures every ten seconds.
+/// Serves until SIGINT or SIGTERM, with a line of figures every ten seconds, and the last ones on standard output.
 async fn serve_until_stopped(server: SimServer) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -124,8 +136,12 @@ async fn serve_until_stopped(server: SimServer) -> anyhow::Result<()> {
             }
         }
     }
+    let SimStats { frames_sent, frames_skipped, audio_setups, .. } = server.stats();
     server.stop().await;
-    Ok(())
+    let figures = serde_json::json!({
+        "frames_sent": frames_sent, "frames_skipped": frames_skipped, "audio_setups": audio_setups,
+    });
+    Ok(say(&figures.to_string())?)
 }
 
 /// Opens a film without blocking the runtime.

@@ -1,32 +1,24 @@
-//! `belfry camera …`: a client of the HTTP interface, so that every act is somebody's and is logged like in the console.
+//! `belfry camera …`: what a technician does with cameras, through the HTTP interface of a running Belfry. A stopped one
+//! takes no cameras: their passwords are sealed to the running recorder, and every change is a leaf of the log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Subcommand;
-use reqwest::{Client, Method, Response, header};
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::Method;
 use serde_json::{Value, json};
+use vms_app::camera_rules::split_login;
 
-use crate::print;
+use crate::client::{Failure, ServerArgs, Session, sentence};
+use crate::{complain, print};
 
 /// `belfry camera …`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CameraArgs {
-    /// Address of a running Belfry.
-    #[arg(long, default_value = "http://127.0.0.1:8480", env = "BELFRY_SERVER")]
-    server: String,
-    /// Account to act as.
-    #[arg(long, env = "BELFRY_USER")]
-    user: String,
-    /// File that holds the account's password; without it, `BELFRY_PASSWORD`.
-    #[arg(long)]
-    password_file: Option<PathBuf>,
-    /// Password; not on the command line, where everybody sees it.
-    #[arg(long, hide = true, env = "BELFRY_PASSWORD", hide_env_values = true)]
-    password: Option<String>,
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     #[command(subcommand)]
     what: CameraCommand,
 }
@@ -35,21 +27,22 @@ pub(crate) struct CameraArgs {
 enum CameraCommand {
     /// List the cameras that the account sees.
     List,
-    /// Save a draft camera from a JSON file (the body of `POST /api/v1/cameras`).
-    Add {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Import cameras from a CSV file, as drafts.
+    /// Save a draft camera, from a JSON file or from options.
+    Add(Box<AddArgs>),
+    /// Import cameras from a CSV file, as drafts: all rows or none.
     Import {
-        /// The file; columns as in the documentation.
-        file: PathBuf,
+        /// The file. Its first line names the columns; `--columns` prints them.
+        #[arg(required_unless_present = "columns")]
+        file: Option<PathBuf>,
         /// Only check; write nothing.
         #[arg(long)]
         dry_run: bool,
         /// Write the good rows although others are bad.
         #[arg(long)]
         partial: bool,
+        /// Print the line that names the columns, and end.
+        #[arg(long)]
+        columns: bool,
     },
     /// Dial a camera and say what answers.
     Probe {
@@ -60,53 +53,166 @@ enum CameraCommand {
     Remove {
         /// `cam_…` or the camera's code.
         camera: String,
+        /// Why, for the log.
+        #[arg(long)]
+        reason: String,
     },
 }
 
-struct Session {
-    http: Client,
-    server: String,
-    cookie: String,
-    csrf: String,
+/// A camera on the command line.
+#[derive(Debug, clap::Args)]
+struct AddArgs {
+    /// JSON file with the body of `POST /api/v1/cameras`, instead of the options.
+    #[arg(conflicts_with = "code", required_unless_present = "code")]
+    file: Option<PathBuf>,
+    /// Code of the installation.
+    #[arg(long, requires_all = ["name_nl", "name_fr", "owner", "lat", "lon", "url"])]
+    code: Option<String>,
+    /// Dutch name.
+    #[arg(long)]
+    name_nl: Option<String>,
+    /// French name.
+    #[arg(long)]
+    name_fr: Option<String>,
+    /// Code of the owner, such as 5340.
+    #[arg(long)]
+    owner: Option<String>,
+    /// `overview`, `lez`, `zbt` or `trajectory`.
+    #[arg(long, default_value = "overview")]
+    kind: String,
+    /// Degrees north.
+    #[arg(long, allow_negative_numbers = true)]
+    lat: Option<f64>,
+    /// Degrees east.
+    #[arg(long, allow_negative_numbers = true)]
+    lon: Option<f64>,
+    /// RTSP address of the main stream. A log-in in it is taken out and sealed.
+    #[arg(long)]
+    url: Option<String>,
+    /// RTSP address of the sub-stream.
+    #[arg(long)]
+    sub_url: Option<String>,
+    /// User name of the camera.
+    #[arg(long, requires = "camera_password_file")]
+    camera_user: Option<String>,
+    /// File that holds the camera's password.
+    #[arg(long, requires = "camera_user")]
+    camera_password_file: Option<PathBuf>,
+    /// Class of its footage.
+    #[arg(long, default_value = "RC-VID-OPEN")]
+    retention_class: String,
+    /// Title or number of the document that allows it.
+    #[arg(long, requires = "legal_basis_date")]
+    legal_basis: Option<String>,
+    /// Date of that document, YYYY-MM-DD.
+    #[arg(long)]
+    legal_basis_date: Option<String>,
+    /// The advice given on it.
+    #[arg(long, default_value = "")]
+    advice: String,
+    /// Pictogram placed, YYYY-MM-DD.
+    #[arg(long)]
+    pictogram_on: Option<String>,
 }
 
 /// Logs in, does it, logs out.
 pub(crate) async fn run(args: CameraArgs) -> anyhow::Result<()> {
-    let password = match (&args.password_file, &args.password) {
-        (Some(file), _) => {
-            std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?.trim_end().to_owned()
-        }
-        (None, Some(password)) => password.clone(),
-        (None, None) => bail!("give --password-file FILE or set BELFRY_PASSWORD"),
-    };
-    let session = Session::open(&args.server, &args.user, &password).await?;
-    let outcome = act(&session, &args.what, args.json).await;
-    session.call(Method::POST, "/api/v1/logout", None).await?;
-    outcome
+    if let CameraCommand::Import { columns: true, .. } = args.what {
+        print(&format!("{},call_up\n", vms_app::camera_import::COLUMNS.join(",")));
+        return Ok(());
+    }
+    let session = Session::open(&args.server).await?;
+    let outcome = act(&session, &args.what, args.server.json).await;
+    session.close(outcome).await
 }
 
 async fn act(session: &Session, what: &CameraCommand, as_json: bool) -> anyhow::Result<()> {
     match what {
         CameraCommand::List => list(session, as_json).await,
-        CameraCommand::Add { file } => {
-            let draft: Value = serde_json::from_slice(&std::fs::read(file)?).context("the file is no JSON")?;
+        CameraCommand::Add(wanted) => {
+            let draft = draft(session, wanted).await?;
             let camera = session.call(Method::POST, "/api/v1/cameras", Some(draft)).await?;
-            show(&camera)
+            said(&camera, as_json, "saved as a draft; the owner's approver brings it into service")
         }
-        CameraCommand::Import { file, dry_run, partial } => {
-            let csv = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-            let body = json!({ "csv": csv, "dry_run": dry_run, "partial": partial });
-            import_report(&session.call(Method::POST, "/api/v1/cameras/import", Some(body)).await?)
+        CameraCommand::Import { file, dry_run, partial, columns: _ } => {
+            let file = file.as_deref().context("the file")?;
+            import(session, file, *dry_run, *partial, as_json).await
         }
         CameraCommand::Probe { camera } => {
             let id = session.camera_id(camera).await?;
-            show(&session.call(Method::POST, &format!("/api/v1/cameras/{id}/probe"), None).await?)
+            let found = session.call(Method::POST, &format!("/api/v1/cameras/{id}/probe"), None).await?;
+            probe_report(camera, &found, as_json)
         }
-        CameraCommand::Remove { camera } => {
+        CameraCommand::Remove { camera, reason } => {
             let id = session.camera_id(camera).await?;
-            show(&session.call(Method::POST, &format!("/api/v1/cameras/{id}/retire"), None).await?)
+            let body = json!({ "reason": reason });
+            let gone = session.call(Method::POST, &format!("/api/v1/cameras/{id}/retire"), Some(body)).await?;
+            said(&gone, as_json, "retired; its footage lives out its term")
         }
     }
+}
+
+/// The body of `POST /api/v1/cameras`.
+async fn draft(session: &Session, wanted: &AddArgs) -> anyhow::Result<Value> {
+    let mut draft = match &wanted.file {
+        Some(file) => {
+            let bytes = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
+            serde_json::from_slice(&bytes).map_err(|_| Failure::Input(format!("{}: is no JSON", file.display())))?
+        }
+        None => draft_of_options(session, wanted).await?,
+    };
+    for stream in draft.get_mut("streams").and_then(Value::as_array_mut).into_iter().flatten() {
+        take_login_out(stream)?;
+    }
+    Ok(draft)
+}
+
+async fn draft_of_options(session: &Session, wanted: &AddArgs) -> anyhow::Result<Value> {
+    let owner = match &wanted.owner {
+        Some(code) => Some(session.org_id(code).await?),
+        None => None,
+    };
+    let password = match &wanted.camera_password_file {
+        Some(file) => Some(std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?),
+        None => None,
+    };
+    let stream = |use_: &str, url: &Option<String>| {
+        let mut stream = json!({ "use": use_, "url": url.as_ref()? });
+        if let (Some(user), Some(password), Some(fields)) = (&wanted.camera_user, &password, stream.as_object_mut()) {
+            fields.insert("user".to_owned(), json!(user));
+            fields.insert("password".to_owned(), json!(password.trim_end_matches(['\r', '\n'])));
+        }
+        Some(stream)
+    };
+    let streams: Vec<Value> = [("main", &wanted.url), ("sub", &wanted.sub_url)]
+        .into_iter()
+        .filter_map(|(use_, url)| stream(use_, url))
+        .collect();
+    let basis = wanted.legal_basis.as_ref();
+    let basis =
+        basis.map(|document| json!({ "document": document, "date": wanted.legal_basis_date, "advice": wanted.advice }));
+    Ok(json!({
+        "code": wanted.code, "name_nl": wanted.name_nl, "name_fr": wanted.name_fr, "owner_id": owner,
+        "kind": wanted.kind, "lat": wanted.lat, "lon": wanted.lon, "retention_class": wanted.retention_class,
+        "pictogram_on": wanted.pictogram_on, "legal_basis": basis, "streams": streams,
+    }))
+}
+
+/// A log-in inside an address goes into its own fields, where the server seals it; the address is kept without.
+fn take_login_out(stream: &mut Value) -> anyhow::Result<()> {
+    let split = stream.get("url").and_then(Value::as_str).and_then(split_login);
+    let (Some((url, Some((user, password)))), Some(fields)) = (split, stream.as_object_mut()) else { return Ok(()) };
+    if fields.get("user").is_some_and(|user| !user.is_null()) {
+        return Err(Failure::Input(format!("the address {}", sentence("credentials_twice"))).into());
+    }
+    fields.insert("url".to_owned(), json!(url));
+    fields.insert("user".to_owned(), json!(user));
+    fields.insert("password".to_owned(), json!(password));
+    Ok(())
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
+    Failure::Input(format!("{}: {error}", file.display()))
 }
 
 async fn list(session: &Session, as_json: bool) -> anyhow::Result<()> {
@@ -122,79 +228,96 @@ async fn list(session: &Session, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn import_report(outcome: &Value) -> anyhow::Result<()> {
+async fn import(session: &Session, file: &Path, dry_run: bool, partial: bool, as_json: bool) -> anyhow::Result<()> {
+    let csv = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
+    let csv =
+        String::from_utf8(csv).map_err(|_| Failure::Input(format!("{}: {}", file.display(), sentence("not_csv"))))?;
+    let rows = csv.lines().filter(|line| !line.trim().is_empty()).count().saturating_sub(1);
+    let verb = if dry_run { "checking" } else { "importing" };
+    let progress = progress(&format!("{verb} {rows} rows"));
+    let body = json!({ "csv": csv, "dry_run": dry_run, "partial": partial });
+    let outcome = session.call(Method::POST, "/api/v1/cameras/import", Some(body)).await;
+    progress.finish_and_clear();
+    import_report(&outcome?, dry_run, as_json)
+}
+
+/// Shown on a terminal only. The server takes a file whole, so that this says how long, not how far.
+fn progress(text: &str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(text.to_owned());
+    let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
+    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+fn import_report(outcome: &Value, dry_run: bool, as_json: bool) -> anyhow::Result<()> {
     let bad = outcome.get("bad").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    for row in bad {
-        let word = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
-        let line = row.get("line").and_then(Value::as_u64).unwrap_or(0);
-        print(&format!("line {line}, {}: {}\n", word("column"), word("problem")));
-    }
     let count = |key: &str| outcome.get(key).and_then(Value::as_u64).unwrap_or(0);
-    print(&format!("{} good, {} bad, {} written\n", count("good"), bad.len(), count("written")));
-    anyhow::ensure!(bad.is_empty(), "{} rows are bad", bad.len());
+    let (good, written) = (count("good"), count("written"));
+    if as_json {
+        show(outcome)?;
+    } else {
+        for row in bad {
+            let word = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+            let line = row.get("line").and_then(Value::as_u64).unwrap_or(0);
+            print(&format!("line {line:<5} {:<22} {}\n", word("column"), sentence(&word("problem"))));
+        }
+        let done = if dry_run { "nothing written (--dry-run)".to_owned() } else { format!("{written} written") };
+        print(&format!("{good} good, {} with faults, {done}\n", rows_with_faults(bad)));
+    }
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let advice = match (dry_run, written) {
+        (false, 0) => "nothing was written; mend the rows above, or take the good ones with --partial",
+        (false, _) => "the good rows were written; the others were not",
+        (true, _) => "an import would write nothing while rows are bad, but for --partial",
+    };
+    Err(Failure::Input(advice.to_owned()).into())
+}
+
+/// Rows with faults: a row may have several.
+fn rows_with_faults(bad: &[Value]) -> usize {
+    let mut lines: Vec<u64> = bad.iter().filter_map(|row| row.get("line").and_then(Value::as_u64)).collect();
+    lines.dedup();
+    lines.len()
+}
+
+fn probe_report(camera: &str, found: &Value, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        show(found)?;
+    }
+    let word = |key: &str| found.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+    let number = |key: &str| found.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let is = |key: &str| found.get(key).and_then(Value::as_bool).unwrap_or(false);
+    if !is("ok") {
+        return Err(Failure::No(format!("{camera} gives no picture: {} ({})", word("detail"), word("cause"))).into());
+    }
+    if !as_json {
+        let sound = if is("offers_audio") { "; it offers sound, which is never taken" } else { "" };
+        print(&format!(
+            "{camera} answers: {} {}×{}, first full picture after {} ms{sound}\n",
+            word("codec"),
+            number("width"),
+            number("height"),
+            number("first_key_ms"),
+        ));
+    }
+    Ok(())
+}
+
+/// A camera after a change: the whole of it, or a line.
+fn said(camera: &Value, as_json: bool, words: &str) -> anyhow::Result<()> {
+    if as_json {
+        return show(camera);
+    }
+    let word = |key: &str| camera.get(key).and_then(Value::as_str).unwrap_or("-").to_owned();
+    print(&format!("{} {}\n", word("code"), word("id")));
+    complain(&format!("{}: {words}", word("code")));
     Ok(())
 }
 
 fn show(value: &Value) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?));
     Ok(())
-}
-
-impl Session {
-    async fn open(server: &str, user: &str, password: &str) -> anyhow::Result<Self> {
-        let http = Client::builder().build()?;
-        let server = server.trim_end_matches('/').to_owned();
-        let body = json!({ "user_name": user, "password": password });
-        let request = http.post(format!("{server}/api/v1/login")).header(header::CONTENT_TYPE, "application/json");
-        let response = request.body(body.to_string()).send().await;
-        let response = response.with_context(|| format!("no Belfry answers at {server}"))?;
-        let cookies = response.headers().get_all(header::SET_COOKIE).iter();
-        let cookie = cookies.filter_map(|value| value.to_str().ok()?.split(';').next()).collect::<Vec<_>>().join("; ");
-        let view = answer(response).await?;
-        let csrf = view.get("csrf_token").and_then(Value::as_str).unwrap_or("").to_owned();
-        Ok(Self { http, server, cookie, csrf })
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let mut request = self.http.request(method, format!("{}{path}", self.server));
-        request = request.header(header::COOKIE, &self.cookie).header("X-CSRF-Token", &self.csrf);
-        if let Some(body) = body {
-            request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
-        }
-        answer(request.send().await?).await
-    }
-
-    async fn cameras(&self) -> anyhow::Result<Vec<Value>> {
-        let (mut all, mut cursor) = (Vec::new(), String::new());
-        loop {
-            let page = self.call(Method::GET, &format!("/api/v1/cameras?limit=500{cursor}"), None).await?;
-            all.extend(page.get("items").and_then(Value::as_array).cloned().unwrap_or_default());
-            match page.get("next_cursor").and_then(Value::as_str) {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => return Ok(all),
-            }
-        }
-    }
-
-    async fn camera_id(&self, name: &str) -> anyhow::Result<String> {
-        if name.starts_with("cam_") {
-            return Ok(name.to_owned());
-        }
-        let cameras = self.cameras().await?;
-        let found = cameras.iter().find(|camera| camera.get("code").and_then(Value::as_str) == Some(name));
-        let id = found.and_then(|camera| camera.get("id")).and_then(Value::as_str);
-        id.map(str::to_owned).with_context(|| format!("the account sees no camera `{name}`"))
-    }
-}
-
-async fn answer(response: Response) -> anyhow::Result<Value> {
-    let status = response.status();
-    let text = response.text().await?;
-    let value: Value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::Null) };
-    if status.is_success() {
-        return Ok(value);
-    }
-    let word = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
-    let problems = value.get("errors").map(Value::to_string).unwrap_or_default();
-    bail!("{status} {}: {} {problems}", word("code"), word("detail"))
 }

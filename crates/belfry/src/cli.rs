@@ -40,8 +40,12 @@ pub(crate) enum Command {
     },
     /// Cameras: list, add, import, probe, remove.
     Camera(crate::camera::CameraArgs),
+    /// Partners behind gateways: list, connect, switch on and off, import their cameras.
+    Partner(crate::partner::PartnerArgs),
     /// Play the vehicle registry for tests and demonstrations.
     RegistryStub(RegistryArgs),
+    /// Play a partner's catalogue for tests and demonstrations: serves one file, read anew at every request.
+    PartnerStub(PartnerStubArgs),
     /// Read plates in pictures and films (handed over to `belfry-media`).
     Anpr {
         /// Arguments for `belfry-media anpr`.
@@ -98,6 +102,15 @@ pub(crate) struct RoleArgs {
     /// End when the process that started this one ends.
     #[arg(long)]
     pub(crate) supervised: bool,
+    /// Ingest: the file in which it leaves the mark of the camera whose turn it is; a keeper reads it.
+    #[arg(long, hide = true)]
+    pub(crate) mark: Option<PathBuf>,
+    /// Ingest: hand over to the relay that listens here. Relay: listen here.
+    #[arg(long, hide = true)]
+    pub(crate) uplink: Option<PathBuf>,
+    /// Relay: a stream of a camera that lives alone; may be repeated.
+    #[arg(long, hide = true)]
+    pub(crate) apart: Vec<String>,
 }
 
 /// Roles of this program; the reader is one of `belfry-media`.
@@ -107,8 +120,13 @@ pub(crate) enum RoleName {
     Serve,
     /// Segments, index, live origin.
     Recorder,
-    /// Camera sessions.
+    /// Camera sessions, without a keeper.
     Ingest,
+    /// Keeps the ingest process of one shard running, and a camera that kills it apart.
+    Keeper,
+    /// Between the recorder and the processes of a shard one of whose cameras lives alone.
+    #[value(hide = true)]
+    Relay,
     /// Partner sessions.
     Gateway,
 }
@@ -120,6 +138,17 @@ pub(crate) enum ConfigCommand {
     Default,
     /// Check the file and say what is wrong with it.
     Check,
+}
+
+/// `belfry partner-stub …`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PartnerStubArgs {
+    /// Where to listen; the catalogue is at `/catalogue.json`.
+    #[arg(long, default_value = "127.0.0.1:8491")]
+    pub(crate) bind: SocketAddr,
+    /// The catalogue, JSON as in `gateway-mivb`'s wire format.
+    #[arg(long)]
+    pub(crate) catalogue: PathBuf,
 }
 
 /// `belfry registry-stub …`.

@@ -123,11 +123,33 @@ pub(crate) struct Ingest {
     pub children: u32,
     /// Child processes of the GStreamer kind.
     pub gst_children: u32,
+    /// Private memory that a child process of the normal kind may take, MiB; one that wants more ends and is started again.
+    pub memory_max_mib: u64,
+    /// Certificates that cameras of the GStreamer kind made for themselves (rtsps://), each trusted at one address only.
+    pub certificates: Vec<CameraCertificate>,
+}
+
+/// One camera's own certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CameraCertificate {
+    /// Where the camera listens, such as `10.1.2.3:322`.
+    pub address: SocketAddr,
+    /// SHA-256 of the certificate in DER form: 64 hexadecimal digits, with or without colons, as
+    /// `openssl x509 -noout -fingerprint -sha256` prints them.
+    pub sha256: String,
+}
+
+impl CameraCertificate {
+    fn is_digest(&self) -> bool {
+        let digits = self.sha256.replace(':', "");
+        digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
 }
 
 impl Default for Ingest {
     fn default() -> Self {
-        Self { children: 4, gst_children: 0 }
+        Self { children: 4, gst_children: 0, memory_max_mib: 1_024, certificates: Vec::new() }
     }
 }
 
@@ -174,11 +196,13 @@ impl Default for Reader {
 pub(crate) struct Gateway {
     /// Run the gateway.
     pub enabled: bool,
+    /// The catalogue of a partner that is switched on is imported so often, seconds.
+    pub catalogue_every_s: u32,
 }
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, catalogue_every_s: 300 }
     }
 }
 
@@ -251,12 +275,15 @@ impl Config {
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let config: Self = toml::from_str(&text)
-            .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
+        let config = Self::parse(&text, path)?;
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder =
             std::path::absolute(folder).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         config.resolved(&folder).checked(path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })
     }
 
     /// The embedded default as TOML.
@@ -303,6 +330,12 @@ impl Config {
         if self.ingest.gst_children > 16 {
             return Err(wrong("ingest.gst_children", "must be at most 16"));
         }
+        if !self.ingest.certificates.iter().all(CameraCertificate::is_digest) {
+            return Err(wrong("ingest.certificates", "sha256 must be 64 hexadecimal digits"));
+        }
+        if self.ingest.memory_max_mib < 256 {
+            return Err(wrong("ingest.memory_max_mib", "must be at least 256"));
+        }
         for network in &self.cameras.allowed_networks {
             if network.split_once('/').is_none() {
                 return Err(wrong("cameras.allowed_networks", "each must be a CIDR network such as `10.1.0.0/16`"));
@@ -313,6 +346,9 @@ impl Config {
         }
         if !(1..=64).contains(&self.reader.threads) || !(1..=60).contains(&self.reader.rate_max) {
             return Err(wrong("reader", "threads must be 1 to 64, rate_max 1 to 60"));
+        }
+        if !(2..=86_400).contains(&self.gateway.catalogue_every_s) {
+            return Err(wrong("gateway.catalogue_every_s", "must be 2 to 86400"));
         }
         if self.recorder.disk_cap_mib < 64 {
             return Err(wrong("recorder.disk_cap_mib", "must be at least 64"));
@@ -331,9 +367,28 @@ impl Config {
     }
 }
 
+/// Feeds a foreign file to the parser and the checks.
+#[cfg_attr(not(test), expect(dead_code, reason = "called by the fuzz target, which takes this file in by its path"))]
+pub(crate) fn fuzz_config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let path = Path::new("/etc/belfry/belfry.toml");
+    if let Ok(config) = Config::parse(text, path) {
+        drop(config.resolved(Path::new("/etc/belfry")).checked(path));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn foreign_files_are_refused_without_a_panic() {
+        for data in
+            [&b"\xff"[..], b"[http]\nbind = '999.1.1.1:1'", b"[[http]]", b"[cameras]\nallowed_ports = [[1, 2, 3]]", b""]
+        {
+            fuzz_config(data);
+        }
+    }
 
     fn load(text: &str) -> Result<Config, String> {
         let dir = tempfile::tempdir().unwrap();
@@ -357,9 +412,11 @@ mod tests {
             ("[http]\nmetrics_bind = '0.0.0.0:1'", "http.metrics_bind"),
             ("[database]\nurl = 'mysql://x'", "database.url"),
             ("[ingest]\nchildren = 0", "ingest.children"),
+            ("[ingest]\nmemory_max_mib = 9", "ingest.memory_max_mib"),
             ("[cameras]\nallowed_networks = ['10.0.0.1']", "cameras.allowed_networks"),
             ("[cameras]\nallowed_ports = [[9, 3]]", "cameras.allowed_ports"),
             ("[recorder]\ndisk_cap_mib = 1", "recorder.disk_cap_mib"),
+            ("[gateway]\ncatalogue_every_s = 0", "gateway.catalogue_every_s"),
             ("nonsense", "expected"),
         ] {
             let error = load(text).unwrap_err();

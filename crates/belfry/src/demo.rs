@@ -1,4 +1,4 @@
-//! `belfry demo`: a simulated town, a registry stub and Belfry, with accounts to look around. Safe to run again: what is
+//! `belfry demo`: a simulated town, a partner, a registry stub and Belfry, with accounts to look around. Safe to run again: what is
 //! there is used, and the accounts' passwords are printed again.
 
 use std::ffi::OsString;
@@ -11,10 +11,12 @@ use tokio::process::Command;
 use vms_app::UseCases;
 use vms_app::accounts::AccountWish;
 use vms_app::camera_import::ImportOptions;
+use vms_app::grants::GrantWish;
 use vms_app::model::Camera;
-use vms_app::partners::GrantWish;
 use vms_app::words::{CameraKind, Language};
 use vms_core::{Profile, Right};
+
+mod partner;
 
 use crate::cli::DemoArgs;
 use crate::complain;
@@ -25,16 +27,22 @@ use crate::roles::{own_program, stop_signal};
 use crate::run::{children, init_tracing};
 use crate::supervisor::{ChildSpec, supervise};
 
+/// The zones beside the operator's own, 5340.
+const OTHER_ZONES: [&str; 5] = ["5339", "5341", "5342", "5343", "5344"];
 const SIM_PORT: u16 = 8554;
 const REGISTRY_PORT: u16 = 8490;
+/// The partner's cameras and its catalogue.
+const PARTNER_RTSP_PORT: u16 = 8555;
+const PARTNER_HTTP_PORT: u16 = 8491;
 
 /// Accounts of the demo: name, what they are, organisation, profile, language.
-const PEOPLE: [(&str, &str, &str, Profile, Language); 6] = [
+const PEOPLE: [(&str, &str, &str, Profile, Language); 7] = [
     ("admin", "Platform administrator", "PARADIGM", Profile::P18, Language::En),
     ("operator", "Control-room operator, zone 5340", "5340", Profile::P01, Language::Nl),
     ("chef", "Zone chief, zone 5340", "5340", Profile::P03, Language::Fr),
     ("lez", "LEZ agent, tax administration", "FISC", Profile::P07, Language::Fr),
     ("techniek", "Technician, operator company", "IRISNET", Profile::P17, Language::Nl),
+    ("mivb", "Local administrator of the partner MIVB", "MIVB", Profile::P19, Language::Fr),
     ("toezicht", "Oversight commission", "CC", Profile::P21, Language::Nl),
 ];
 
@@ -57,7 +65,8 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         render_town(&config, &args, &dir).await.context("the simulated town")?;
     }
     let list = args.cameras.clone().unwrap_or_else(|| dir.join("town/cameras.csv"));
-    seed(&config, &dir, &list, &password).await.context("setting the demo up")?;
+    let with_partner = with_town && partner::fits(&config);
+    seed(&config, &dir, &list, &password, with_partner).await.context("setting the demo up")?;
     if args.setup_only {
         return Ok(());
     }
@@ -65,6 +74,9 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let mut all = Vec::new();
     if with_town {
         all.extend([town(&config, &args, &dir, false), registry_stub(&dir)?]);
+    }
+    if with_partner {
+        all.extend(partner::children(&config, &dir)?);
     }
     all.extend(children(&config, &config_path)?);
     announce(&config, &password);
@@ -82,7 +94,7 @@ fn write_config(args: &DemoArgs, dir: &Path, path: &Path) -> anyhow::Result<()> 
     config.http.bind = args.bind;
     config.http.metrics_bind = ([127, 0, 0, 1], args.bind.port().saturating_add(1)).into();
     config.cameras.allowed_networks = vec!["127.0.0.0/8".into()];
-    config.cameras.allowed_ports = vec![(SIM_PORT, SIM_PORT)];
+    config.cameras.allowed_ports = vec![(SIM_PORT, PARTNER_RTSP_PORT)];
     config.registry.url = format!("http://127.0.0.1:{REGISTRY_PORT}");
     config.ingest.children = 1 + args.extra / 25;
     config.recorder.disk_cap_mib = 4 * 1024;
@@ -125,10 +137,13 @@ fn registry_stub(dir: &Path) -> anyhow::Result<ChildSpec> {
     Ok(ChildSpec { name: "registry-stub".into(), program: own_program()?, args, grace })
 }
 
-/// Accounts and cameras, with a recorder running just for its sealing key.
-async fn seed(config: &Config, dir: &Path, list: &Path, password: &str) -> anyhow::Result<()> {
+/// Accounts and cameras, with a recorder (and for the partner a gateway) running just for its sealing key.
+async fn seed(config: &Config, dir: &Path, list: &Path, password: &str, with_partner: bool) -> anyhow::Result<()> {
     let core = Core::open(config).await?;
-    let outcome = seed_in(config, &core.cases, dir, list, password).await;
+    let mut outcome = seed_in(config, &core.cases, dir, list, password).await;
+    if outcome.is_ok() && with_partner {
+        outcome = partner::seed(config, &core.cases, dir).await.context("the partner");
+    }
     core.close().await;
     outcome
 }
@@ -139,7 +154,7 @@ async fn seed_in(config: &Config, cases: &UseCases, dir: &Path, list: &Path, pas
             make_account(cases, user_name, what, org, profile, language, password).await?;
         }
     }
-    for zone in ["5339", "5341", "5342", "5343", "5344"] {
+    for zone in OTHER_ZONES {
         let name = format!("chef-{zone}");
         if cases.actor_of_command_line(&name).await.is_err() {
             make_account(cases, &name, "Zone chief", zone, Profile::P03, Language::Fr, password).await?;
@@ -149,7 +164,7 @@ async fn seed_in(config: &Config, cases: &UseCases, dir: &Path, list: &Path, pas
     let known = cases.camera_list(&admin, "", None, 1).await?;
     if known.is_empty() {
         let csv = std::fs::read(list).with_context(|| format!("reading {}", list.display()))?;
-        with_recorder(config, dir, async {
+        with_role(config, dir, link::Role::Recorder, async {
             let options = ImportOptions { dry_run: false, partial: false };
             let outcome = cases.camera_import(&admin, &csv, options).await?;
             anyhow::ensure!(outcome.bad.is_empty(), "the camera list has bad rows: {:?}", outcome.bad);
@@ -190,39 +205,45 @@ async fn approve(cases: &UseCases, id: vms_core::CameraId) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Zone 5339 shares its overview cameras with zone 5340 for a year, so that the demo shows a justified look.
+/// The other zones share their overview cameras with zone 5340 for a year, so that the demo shows a justified look and a full wall.
 async fn share(cases: &UseCases, cameras: &[Camera]) -> anyhow::Result<()> {
     let orgs = cases.org_list().await?;
     let zone = |code: &str| orgs.iter().find(|org| org.code == code).map(|org| org.id);
-    let (Some(owner), Some(partner)) = (zone("5339"), zone("5340")) else { return Ok(()) };
-    let chief = cases.actor_of_command_line("chef-5339").await?;
+    let Some(partner) = zone("5340") else { return Ok(()) };
     let now = cases.clock().now();
     let year = Duration::from_secs(365 * 86_400);
     let period = vms_core::TimeRange::new(now, now.plus(year)).context("a year from now")?;
-    for camera in cameras.iter().filter(|camera| camera.owner == owner && camera.kind == CameraKind::Overview) {
-        for right in [Right::Live, Right::Playback] {
-            let wish = GrantWish { camera: camera.id, partner, profile: None, right, purpose: None, period };
-            cases.grant_give(&chief, wish).await?;
+    for code in OTHER_ZONES {
+        let Some(owner) = zone(code) else { continue };
+        let chief = cases.actor_of_command_line(&format!("chef-{code}")).await?;
+        for camera in cameras.iter().filter(|camera| camera.owner == owner && camera.kind == CameraKind::Overview) {
+            for right in [Right::Live, Right::Playback] {
+                let wish = GrantWish { camera: camera.id, partner, profile: None, right, purpose: None, period };
+                cases.grant_give(&chief, wish).await?;
+            }
         }
     }
     Ok(())
 }
 
-async fn with_recorder<T>(
+/// Does something while one role runs.
+async fn with_role<T>(
     config: &Config,
     dir: &Path,
+    role: link::Role,
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
     let mut command = Command::new(own_program()?);
-    command.arg("--config").arg(dir.join("belfry.toml")).args(["role", "recorder", "--supervised"]);
+    let name = if role == link::Role::Gateway { "gateway" } else { "recorder" };
+    command.arg("--config").arg(dir.join("belfry.toml")).args(["role", name, "--supervised"]);
     let mut recorder = command.stdin(Stdio::null()).kill_on_drop(true).spawn()?;
-    let socket = config.socket("recorder");
+    let socket = config.socket(name);
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        while link::connect(&socket, link::Role::Serve, 0, link::Role::Recorder).await.is_err() {
+        while link::connect(&socket, link::Role::Serve, 0, role).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-    waited.await.context("the recorder did not start")?;
+    waited.await.with_context(|| format!("the {name} did not start"))?;
     let outcome = work.await;
     if let Some(pid) = recorder.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;

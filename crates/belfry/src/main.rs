@@ -2,11 +2,16 @@
 
 mod camera;
 mod cli;
+mod client;
 mod config;
 mod demo;
+mod figures;
+mod harden;
 mod keys;
+mod partner;
 mod roles;
 mod run;
+mod shard;
 mod supervisor;
 mod wiring;
 
@@ -15,11 +20,26 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::{Args, Command, ConfigCommand, RegistryArgs, RoleArgs, RoleName};
+use crate::cli::{Args, Command, ConfigCommand, PartnerStubArgs, RegistryArgs, RoleArgs, RoleName};
 use crate::config::Config;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let as_json = match &args.command {
+        Command::Camera(what) => what.server.json,
+        Command::Partner(what) => what.server.json,
+        Command::Run
+        | Command::Demo(_)
+        | Command::Role(_)
+        | Command::Config { .. }
+        | Command::Migrate
+        | Command::FirstAdministrator { .. }
+        | Command::RegistryStub(_)
+        | Command::PartnerStub(_)
+        | Command::Anpr { .. }
+        | Command::Sim { .. }
+        | Command::Completion { .. } => false,
+    };
     let outcome = match args.command {
         Command::Config { what: ConfigCommand::Default } => config_default(),
         Command::Config { what: ConfigCommand::Check } => config_check(&args.config),
@@ -30,10 +50,12 @@ fn main() -> ExitCode {
         Command::Anpr { args } => run::hand_over("anpr", args),
         Command::Sim { args } => run::hand_over("sim", args),
         Command::Camera(what) => in_runtime(camera::run(what)),
+        Command::Partner(what) => in_runtime(partner::run(what)),
         Command::RegistryStub(what) => in_runtime(registry_stub(what)),
+        Command::PartnerStub(what) => in_runtime(partner_stub(what)),
         Command::Demo(what) => in_runtime(demo::run(what)),
         Command::Run => with_config(&args.config, |config| in_runtime(run::run(config, args.config.clone()))),
-        Command::Role(what) => with_config(&args.config, |config| role(config, &what)),
+        Command::Role(what) => with_config(&args.config, |config| role(config, &args.config, &what)),
         Command::Migrate => with_config(&args.config, |config| in_runtime(migrate(config))),
         Command::FirstAdministrator { user_name } => {
             with_config(&args.config, |config| in_runtime(first_administrator(config, user_name)))
@@ -41,10 +63,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("belfry: {error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => ExitCode::from(client::report(&error, as_json)),
     }
 }
 
@@ -58,21 +77,33 @@ fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?.block_on(work)
 }
 
-/// A role in this process. Ingest and gateway live on one thread each: cheap, and no camera waits for a core.
-fn role(config: Config, args: &RoleArgs) -> anyhow::Result<()> {
+/// A role in this process. Ingest, its keeper, its relay and the gateway live on one thread each: cheap, and no camera waits for a
+/// core.
+fn role(config: Config, args_config: &std::path::Path, args: &RoleArgs) -> anyhow::Result<()> {
     if args.supervised {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     }
     let single = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let memory_max =
+        matches!(args.role, RoleName::Ingest).then(|| config.ingest.memory_max_mib.saturating_mul(1 << 20));
+    harden::limit(memory_max)?;
     match args.role {
         RoleName::Ingest => {
-            let instance = args.instance;
-            single()?.block_on(async { roles::ingest_child(&config, instance, roles::stop_signal()?).await })
+            ingest::runtime()?.block_on(async { roles::ingest_child(&config, args, roles::stop_signal()?).await })
         }
+        RoleName::Relay => single()?.block_on(async { roles::relay(&config, args, roles::stop_signal()?).await }),
+        RoleName::Keeper => single()?.block_on(roles::keeper(&config, args_config, args.instance)),
         RoleName::Gateway => single()?.block_on(async { roles::gateway(&config, roles::stop_signal()?).await }),
-        RoleName::Recorder => in_runtime(async { roles::recorder(&config, roles::stop_signal()?).await }),
+        RoleName::Recorder => recording()?.block_on(async { roles::recorder(&config, roles::stop_signal()?).await }),
         RoleName::Serve => in_runtime(async { roles::serve::run(&config, roles::stop_signal()?).await }),
     }
+}
+
+/// The recorder's threads beside those of its disk: one worker for up to four cores. It moves bytes and seldom computes; a second
+/// worker is woken for every unit and finds nothing to do.
+fn recording() -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    tokio::runtime::Builder::new_multi_thread().worker_threads(cores.div_ceil(4)).enable_all().build()
 }
 
 fn config_default() -> anyhow::Result<()> {
@@ -106,6 +137,16 @@ async fn first_administrator(config: Config, user_name: String) -> anyhow::Resul
             Ok(())
         }
         None => anyhow::bail!("there are accounts already; an administrator makes further ones in the console"),
+    }
+}
+
+async fn partner_stub(args: PartnerStubArgs) -> anyhow::Result<()> {
+    run::init_tracing();
+    let listener = tokio::net::TcpListener::bind(args.bind).await.with_context(|| format!("binding {}", args.bind))?;
+    let stop = roles::stop_signal()?;
+    tokio::select! {
+        outcome = gateway_mivb::stub::serve(listener, args.catalogue) => outcome.context("partner stub"),
+        () = stop.cancelled() => Ok(()),
     }
 }
 

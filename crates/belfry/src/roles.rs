@@ -10,9 +10,14 @@ use anyhow::Context as _;
 use link::{Role, TransportKind};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::RoleArgs;
 use crate::config::Config;
 use crate::keys::write_durably;
+use crate::shard::mark::{Mark, MarkedFactory};
+use crate::shard::relay::RelayConfig;
+use crate::shard::{ShardSpec, keep_shard};
 use crate::wiring::system::{SystemClock, ingest_ports};
+use crate::{figures, harden, shard};
 
 /// Cancelled by SIGTERM or SIGINT; a second signal ends the process at once.
 pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
@@ -69,27 +74,68 @@ pub(crate) async fn recorder(config: &Config, stop: CancellationToken) -> anyhow
         ballast_bytes: config.recorder.keep_free_mib.saturating_mul(1 << 20),
         ..recorder::RecorderConfig::new(dir, config.socket("recorder"), gate)
     };
-    recorder::run(settings, Arc::new(SystemClock), stop).await.context("recorder")
+    let list = config.recorder.dir.join("assignment.json");
+    let figures = figures::serve_recorder(&config.paths.run, config.socket("recorder"), list, stop.clone())?;
+    harden::filter_calls()?;
+    let outcome = recorder::run(settings, Arc::new(SystemClock), stop).await.context("recorder");
+    drop(figures.await);
+    outcome
 }
 
-/// Makes the normal transport, and no other.
-#[derive(Debug)]
-struct RetinaOnly;
+/// Serves the cameras of one ingest process. Confines itself before the first packet.
+pub(crate) async fn ingest_child(config: &Config, args: &RoleArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let run = &config.paths.run;
+    let mark = args.mark.as_deref().map(Mark::create).transpose().context("opening the mark")?;
+    let abort_file = cfg!(debug_assertions).then(|| run.join("abort-at"));
+    let factory = MarkedFactory { mark: mark.map(Arc::new), memory: memory(), abort_file };
+    let figures = figures::serve(run, &format!("ingest-{}", args.instance), stop.clone())?;
+    ingest::confine(run, &[]).context("confining file access")?;
+    harden::filter_calls()?;
+    let uplink = args.uplink.clone().unwrap_or_else(|| config.socket("recorder"));
+    let settings = ingest::IngestConfig::standard(uplink, args.instance, vec![TransportKind::Retina]);
+    ingest::run(settings, ingest_ports(Arc::new(factory)), stop).await;
+    drop(figures.await);
+    Ok(())
+}
 
-impl ingest::TransportFactory for RetinaOnly {
-    fn make(&self, kind: TransportKind) -> Option<Box<dyn ingest::Transport>> {
-        match kind {
-            TransportKind::Retina => Some(Box::new(ingest::RetinaTransport::default())),
-            TransportKind::GstTcp | TransportKind::GstUdp => None,
-        }
+fn memory() -> Option<Arc<ingest::Memory>> {
+    let opened = ingest::Memory::open();
+    if let Err(error) = &opened {
+        tracing::warn!(%error, "memory of this process cannot be read: only time bounds what a camera may send");
     }
+    opened.ok().map(Arc::new)
 }
 
-/// Serves the cameras of one ingest child. Confines itself before the first packet.
-pub(crate) async fn ingest_child(config: &Config, instance: u32, stop: CancellationToken) -> anyhow::Result<()> {
+/// Keeps the ingest process of one shard running.
+pub(crate) async fn keeper(config: &Config, config_path: &Path, instance: u32) -> anyhow::Result<()> {
+    prepare_run_dir(config)?;
+    let stop = stop_signal()?;
+    let figures = figures::serve(&config.paths.run, &format!("keeper-{instance}"), stop.clone())?;
+    let shard = ShardSpec {
+        program: own_program()?,
+        config: std::path::absolute(config_path)?,
+        run: config.paths.run.clone(),
+        instance,
+        grace: Duration::from_secs(5),
+    };
+    keep_shard(shard, stop).await;
+    drop(figures.await);
+    Ok(())
+}
+
+/// Between the recorder and the processes of a shard.
+pub(crate) async fn relay(config: &Config, args: &RoleArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let apart: Result<Vec<_>, _> = args.apart.iter().map(|text| text.parse()).collect();
+    let settings = RelayConfig {
+        recorder: config.socket("recorder"),
+        listen: args.uplink.clone().context("a relay needs --uplink")?,
+        instance: args.instance,
+        apart: apart.map_err(|_| anyhow::anyhow!("--apart wants `str_…`"))?,
+    };
+    let listener = shard::relay::bind(&settings)?;
     ingest::confine(&config.paths.run, &[]).context("confining file access")?;
-    let settings = ingest::IngestConfig::standard(config.socket("recorder"), instance, vec![TransportKind::Retina]);
-    ingest::run(settings, ingest_ports(Arc::new(RetinaOnly)), stop).await;
+    harden::filter_calls()?;
+    shard::relay::run(settings, listener, SystemClock::wall_now, stop).await;
     Ok(())
 }
 
@@ -107,9 +153,13 @@ pub(crate) async fn gateway(config: &Config, stop: CancellationToken) -> anyhow:
         recorder_role: Role::Gateway,
         ..ingest::IngestConfig::standard(config.socket("gateway"), 0, vec![TransportKind::Retina])
     };
+    let factory = MarkedFactory { mark: None, memory: memory(), abort_file: None };
+    let figures = figures::serve(&config.paths.run, "gateway", stop.clone())?;
+    harden::filter_calls()?;
     let relaying = recorder::run(relay, Arc::new(SystemClock), stop.clone());
-    let pulling = ingest::run(settings, ingest_ports(Arc::new(RetinaOnly)), stop);
+    let pulling = ingest::run(settings, ingest_ports(Arc::new(factory)), stop);
     let (outcome, ()) = tokio::join!(relaying, pulling);
+    drop(figures.await);
     outcome.context("gateway")
 }
 

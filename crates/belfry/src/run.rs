@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::config::Config;
+use crate::figures;
 use crate::roles::{own_program, prepare_run_dir, stop_signal};
 use crate::supervisor::{ChildSpec, supervise};
 
@@ -34,11 +35,12 @@ pub(crate) fn children(config: &Config, config_path: &Path) -> anyhow::Result<Ve
     let role = |name: &str, instance: u32, grace: u64| {
         let mut args: Vec<OsString> = vec!["--config".into(), config_path.clone().into(), "role".into(), name.into()];
         args.extend(["--instance".into(), instance.to_string().into(), "--supervised".into()]);
-        let name = if name == "ingest" { format!("{name}-{instance}") } else { name.to_owned() };
+        let name = if name == "keeper" { format!("{name}-{instance}") } else { name.to_owned() };
         ChildSpec { name, program: own.clone(), args, grace: Duration::from_secs(grace) }
     };
     let mut children = vec![role("recorder", 0, 15)];
-    children.extend((0..config.ingest.children).map(|instance| role("ingest", instance, 5)));
+    // Each keeps the ingest process of its shard, and knows what to do with a camera that kills it.
+    children.extend((0..config.ingest.children).map(|instance| role("keeper", instance, 8)));
     children.extend((0..config.ingest.gst_children).map(|instance| gst_ingest(config, instance)));
     if config.reader.enabled {
         children.push(reader(config));
@@ -57,6 +59,9 @@ fn media_child(config: &Config, name: String, args: Vec<OsString>) -> ChildSpec 
 fn gst_ingest(config: &Config, instance: u32) -> ChildSpec {
     let mut args: Vec<OsString> = vec!["role".into(), "ingest".into(), "--run-dir".into()];
     args.extend([config.paths.run.clone().into(), "--instance".into(), instance.to_string().into()]);
+    for camera in &config.ingest.certificates {
+        args.extend(["--certificate".into(), format!("{}={}", camera.address, camera.sha256).into()]);
+    }
     media_child(config, format!("gst-ingest-{instance}"), args)
 }
 
@@ -75,5 +80,11 @@ fn reader(config: &Config) -> ChildSpec {
 /// Runs every role until a signal.
 pub(crate) async fn run(config: Config, config_path: PathBuf) -> anyhow::Result<()> {
     prepare_run_dir(&config)?;
-    supervise(children(&config, &config_path)?, stop_signal()?).await
+    crate::harden::limit(None)?;
+    figures::sweep(&config.paths.run);
+    let stop = stop_signal()?;
+    let figures = figures::serve(&config.paths.run, "supervisor", stop.clone())?;
+    supervise(children(&config, &config_path)?, stop).await?;
+    drop(figures.await);
+    Ok(())
 }

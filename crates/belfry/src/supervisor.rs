@@ -34,22 +34,29 @@ pub(crate) struct ChildSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Backoff {
     next: Duration,
+    first: Duration,
+    max: Duration,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { next: WAIT_FIRST }
+        Self::between(WAIT_FIRST, WAIT_MAX)
     }
 }
 
 impl Backoff {
+    /// Doubles from `first` to at most `max`.
+    pub(crate) const fn between(first: Duration, max: Duration) -> Self {
+        Self { next: first, first, max }
+    }
+
     /// The wait after a life of `lived`.
     pub(crate) fn after(&mut self, lived: Duration) -> Duration {
         if lived >= HEALTHY_AFTER {
-            self.next = WAIT_FIRST;
+            self.next = self.first;
         }
         let wait = self.next;
-        self.next = (self.next * 2).min(WAIT_MAX);
+        self.next = (self.next * 2).min(self.max);
         wait
     }
 }
@@ -82,46 +89,69 @@ fn spawn(spec: &ChildSpec) -> std::io::Result<Child> {
     Command::new(&spec.program).args(&spec.args).stdin(Stdio::null()).kill_on_drop(true).spawn()
 }
 
-async fn keep(spec: ChildSpec, first: Child, stop: CancellationToken) {
-    let name = spec.name.as_str();
-    let mut backoff = Backoff::default();
-    let mut child = Some(first);
-    let mut started = Instant::now();
-    loop {
-        let Some(running) = child.as_mut() else {
-            let wait = backoff.after(started.elapsed());
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = stop.cancelled() => return,
-            }
-            started = Instant::now();
-            match spawn(&spec) {
-                Ok(new) => {
-                    tracing::info!(child = name, pid = new.id(), "{name} started again");
-                    metrics::counter!("belfry_child_restarts_total", "child" => name.to_owned()).increment(1);
-                    child = Some(new);
-                }
-                Err(error) => tracing::error!(child = name, error = %error, "{name} cannot be started"),
-            }
-            continue;
-        };
-        tokio::select! {
-            outcome = running.wait() => {
-                report(name, outcome);
-                child = None;
-            }
-            () = stop.cancelled() => {
-                end(name, running, spec.grace).await;
-                return;
-            }
+/// How the life of one process ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending {
+    /// It was asked to.
+    Stopped,
+    /// On its own.
+    Died(ExitStatus),
+    /// It could not be started, or not be waited for.
+    NotStarted,
+}
+
+/// Starts a process and waits for its end, which `stop` asks for.
+pub(crate) async fn live_once(spec: &ChildSpec, stop: &CancellationToken) -> Ending {
+    match spawn(spec) {
+        Ok(child) => {
+            tracing::debug!(child = spec.name, pid = child.id(), "{} started", spec.name);
+            live(spec, child, stop).await
+        }
+        Err(error) => {
+            tracing::error!(child = spec.name, error = %error, "{} cannot be started", spec.name);
+            Ending::NotStarted
         }
     }
 }
 
-fn report(name: &str, outcome: std::io::Result<ExitStatus>) {
-    match outcome {
-        Ok(status) => tracing::error!(child = name, status = %status, "{name} ended on its own"),
-        Err(error) => tracing::error!(child = name, error = %error, "{name} cannot be waited for"),
+async fn live(spec: &ChildSpec, mut child: Child, stop: &CancellationToken) -> Ending {
+    let name = spec.name.as_str();
+    tokio::select! {
+        outcome = child.wait() => {
+            metrics::counter!("belfry_child_deaths_total", "child" => name.to_owned()).increment(1);
+            match outcome {
+                Ok(status) => {
+                    tracing::error!(child = name, status = %status, "{name} ended on its own");
+                    Ending::Died(status)
+                }
+                Err(error) => {
+                    tracing::error!(child = name, error = %error, "{name} cannot be waited for");
+                    Ending::NotStarted
+                }
+            }
+        }
+        () = stop.cancelled() => {
+            end(name, &mut child, spec.grace).await;
+            Ending::Stopped
+        }
+    }
+}
+
+async fn keep(spec: ChildSpec, first: Child, stop: CancellationToken) {
+    let mut backoff = Backoff::default();
+    let mut started = Instant::now();
+    let mut ending = live(&spec, first, &stop).await;
+    loop {
+        match ending {
+            Ending::Stopped => return,
+            Ending::Died(_) | Ending::NotStarted => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.after(started.elapsed())) => {}
+            () = stop.cancelled() => return,
+        }
+        started = Instant::now();
+        ending = live_once(&spec, &stop).await;
     }
 }
 

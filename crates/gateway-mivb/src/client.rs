@@ -6,14 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use ipnet::IpNet;
+use vms_app::catalogue_fault::CatalogueFault;
 use vms_app::model::{Partner, PartnerCamera};
-use vms_app::ports::{MediaError, PartnerCatalogue};
-use vms_app::words::Cause;
+use vms_app::ports::PartnerCatalogue;
 
 use crate::translate::translate;
 
-/// Largest document, bytes.
-const DOCUMENT_MAX: usize = 8 << 20;
+/// Largest document, MiB. The largest partner's 3,500 cameras take about one.
+const DOCUMENT_MAX_MIB: usize = 4;
 /// Longest wait for the whole document.
 const FETCH_MAX: Duration = Duration::from_secs(15);
 
@@ -36,21 +36,21 @@ impl CatalogueClient {
         Self { guard }
     }
 
-    async fn document(&self, address: &str) -> Result<Vec<u8>, MediaError> {
-        let url = url::Url::parse(address).map_err(|_| MediaError::NoPicture(Cause::AddressRefused))?;
-        let host = url.host_str().ok_or(MediaError::NoPicture(Cause::AddressRefused))?;
+    async fn document(&self, address: &str) -> Result<Vec<u8>, CatalogueFault> {
+        let url = url::Url::parse(address).map_err(|_| CatalogueFault::AddressRefused)?;
+        let host = url.host_str().ok_or(CatalogueFault::AddressRefused)?;
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
-            return Err(MediaError::NoPicture(Cause::AddressRefused));
+            return Err(CatalogueFault::AddressRefused);
         }
         let port = url.port_or_known_default().unwrap_or(443);
         let found: Vec<SocketAddr> = tokio::net::lookup_host((host.trim_matches(['[', ']']), port))
             .await
-            .map_err(|error| MediaError::Unavailable(error.into()))?
+            .map_err(|error| unreachable_for(&error))?
             .collect();
         let allowed =
             |at: &SocketAddr| self.guard.allowed_networks.iter().any(|net| net.contains(&at.ip().to_canonical()));
         if found.is_empty() || !found.iter().all(allowed) {
-            return Err(MediaError::NoPicture(Cause::AddressRefused));
+            return Err(CatalogueFault::AddressRefused);
         }
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -58,18 +58,16 @@ impl CatalogueClient {
             .timeout(FETCH_MAX)
             .resolve_to_addrs(host, &found)
             .build()
-            .map_err(|error| MediaError::Unavailable(error.into()))?;
-        let response = client.get(url).send().await.map_err(|error| MediaError::Unavailable(error.into()))?;
+            .map_err(|error| unreachable_for(&error))?;
+        let response = client.get(url).send().await.map_err(|error| unreachable_for(&error))?;
         if !response.status().is_success() {
-            let detail = format!("the partner answered {}", response.status());
-            return Err(MediaError::Refused { code: "catalogue".to_owned(), detail });
+            return Err(CatalogueFault::Answered(response.status().as_u16()));
         }
         let (mut document, mut pieces) = (Vec::new(), response.bytes_stream());
         while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| MediaError::Unavailable(error.into()))?;
-            if document.len() + piece.len() > DOCUMENT_MAX {
-                let detail = "the catalogue is larger than 8 MiB".to_owned();
-                return Err(MediaError::Refused { code: "catalogue".to_owned(), detail });
+            let piece = piece.map_err(|error| unreachable_for(&error))?;
+            if document.len() + piece.len() > DOCUMENT_MAX_MIB << 20 {
+                return Err(CatalogueFault::TooLarge { max_mib: DOCUMENT_MAX_MIB });
             }
             document.extend_from_slice(&piece);
         }
@@ -77,12 +75,16 @@ impl CatalogueClient {
     }
 }
 
+/// The partner hears of its own outage in one word; the cause stays in our log.
+fn unreachable_for(error: &dyn std::error::Error) -> CatalogueFault {
+    tracing::debug!(%error, "a partner's catalogue can't be reached");
+    CatalogueFault::Unreachable
+}
+
 #[async_trait]
 impl PartnerCatalogue for CatalogueClient {
-    async fn fetch(&self, partner: &Partner) -> Result<Vec<PartnerCamera>, MediaError> {
-        let document = self.document(&partner.catalogue_url).await?;
-        translate(&document)
-            .map_err(|refused| MediaError::Refused { code: "catalogue".to_owned(), detail: refused.to_string() })
+    async fn fetch(&self, partner: &Partner) -> Result<Vec<PartnerCamera>, CatalogueFault> {
+        translate(&self.document(&partner.catalogue_url).await?)
     }
 }
 
@@ -98,7 +100,7 @@ mod tests {
         let router = axum::Router::new()
             .route("/good", axum::routing::get(move || async move { good }))
             .route("/away", axum::routing::get(|| async { axum::response::Redirect::temporary("/good") }))
-            .route("/large", axum::routing::get(|| async { vec![b' '; DOCUMENT_MAX + 1] }));
+            .route("/large", axum::routing::get(|| async { vec![b' '; (DOCUMENT_MAX_MIB << 20) + 1] }));
         drop(tokio::spawn(async move { axum::serve(listener, router).await }));
         address
     }
@@ -112,9 +114,17 @@ mod tests {
             client(network).document(&format!("http://{address}{path}")).await.map(|document| translate(&document))
         };
         assert_eq!(fetch("127.0.0.0/8", "/good").await.unwrap().unwrap().len(), 1);
-        assert!(matches!(fetch("10.0.0.0/8", "/good").await, Err(MediaError::NoPicture(Cause::AddressRefused))));
-        for path in ["/away", "/large", "/missing"] {
-            assert!(matches!(fetch("127.0.0.0/8", path).await, Err(MediaError::Refused { .. })), "{path}");
+        for (network, path, wanted) in [
+            ("10.0.0.0/8", "/good", CatalogueFault::AddressRefused),
+            ("127.0.0.0/8", "/away", CatalogueFault::Answered(307)),
+            ("127.0.0.0/8", "/missing", CatalogueFault::Answered(404)),
+            ("127.0.0.0/8", "/large", CatalogueFault::TooLarge { max_mib: DOCUMENT_MAX_MIB }),
+        ] {
+            assert_eq!(fetch(network, path).await, Err(wanted), "{path}");
         }
+        for address in ["ftp://127.0.0.1/", "http://user@127.0.0.1/", "nonsense"] {
+            assert_eq!(client("127.0.0.0/8").document(address).await, Err(CatalogueFault::AddressRefused), "{address}");
+        }
+        assert_eq!(client("127.0.0.0/8").document("http://127.0.0.1:1/").await, Err(CatalogueFault::Unreachable));
     }
 }

@@ -4,11 +4,12 @@
 //! we take from it are names, places and RTSP addresses. Streams are pulled by the gateway role (a relay of the
 //! recorder's live origin that records nothing), only while somebody watches, one pull for all viewers.
 //!
-//! Belongs here: their wire types and the translation. Their words never pass [`translate`].
+//! Belongs here: their wire types and the translation. Their words never pass [`translate`]. [`stub`] plays their side.
 
 pub mod client;
+pub mod stub;
 pub mod translate;
 pub mod wire;
 
 pub use client::{CatalogueClient, CatalogueGuard};
-pub use translate::{Refused, translate};
+pub use translate::translate;

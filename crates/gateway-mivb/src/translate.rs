@@ -2,70 +2,50 @@
 
 use std::collections::HashSet;
 
+use vms_app::catalogue_fault::CatalogueFault;
 use vms_app::model::PartnerCamera;
 
-use crate::wire::Catalogue;
+use crate::wire::{Camera, Catalogue};
 
 /// Most cameras in one document; the largest partner has about 3,500.
-const CAMERAS_MAX: usize = 20_000;
+const CAMERAS_MAX: usize = 10_000;
 /// The region with two kilometres around it (`domain.md` G2), degrees.
 const LAT: std::ops::RangeInclusive<f64> = 50.745..=50.932;
 const LON: std::ops::RangeInclusive<f64> = 4.215..=4.511;
 
-/// Why a document was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// Not JSON of the expected shape.
-    #[error("the catalogue does not parse: {0}")]
-    Syntax(String),
-    /// Another version of their format.
-    #[error("the catalogue has version {0}, version 1 is read")]
-    Version(u32),
-    /// More cameras than could be true.
-    #[error("the catalogue has {0} cameras, at most {CAMERAS_MAX} are read")]
-    TooMany(usize),
-    /// One camera is wrong; nothing of the document is taken.
-    #[error("camera `{reference}`: {problem}")]
-    Camera {
-        /// Their reference.
-        reference: String,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-}
+/// Longest user name and password of a stream, bytes.
+const LOGIN_LEN_MAX: usize = 200;
 
 /// Translates a document. Cameras that are not shared now are left out.
 ///
 /// # Errors
-/// [`Refused`].
-pub fn translate(document: &[u8]) -> Result<Vec<PartnerCamera>, Refused> {
-    let catalogue: Catalogue = serde_json::from_slice(document).map_err(|error| Refused::Syntax(error.to_string()))?;
+/// [`CatalogueFault`]: nothing of the document is taken. Nothing of its text is in the error, since log-ins stand in it.
+pub fn translate(document: &[u8]) -> Result<Vec<PartnerCamera>, CatalogueFault> {
+    let catalogue: Catalogue = serde_json::from_slice(document).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        if error.is_data() {
+            CatalogueFault::WrongShape { line, column }
+        } else {
+            CatalogueFault::NotJson { line, column }
+        }
+    })?;
     if catalogue.version != 1 {
-        return Err(Refused::Version(catalogue.version));
+        return Err(CatalogueFault::Version(catalogue.version));
     }
     if catalogue.cameras.len() > CAMERAS_MAX {
-        return Err(Refused::TooMany(catalogue.cameras.len()));
+        return Err(CatalogueFault::TooMany { found: catalogue.cameras.len(), max: CAMERAS_MAX });
     }
     let mut seen = HashSet::new();
     let mut cameras = Vec::new();
-    for camera in catalogue.cameras {
-        let wrong = |problem| Refused::Camera { reference: camera.reference.clone(), problem };
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if camera.reference.is_empty() || camera.reference.len() > 40 || !camera.reference.chars().all(fits) {
-            return Err(wrong("the reference must be 1 to 40 letters, digits, `-`, `_` or `.`"));
+    for (at, camera) in catalogue.cameras.into_iter().enumerate() {
+        if !is_reference(&camera.reference) {
+            return Err(CatalogueFault::Camera { reference: format!("#{}", at + 1), problem: "bad_reference" });
+        }
+        if let Err(problem) = check(&camera) {
+            return Err(CatalogueFault::Camera { reference: camera.reference, problem });
         }
         if !seen.insert(camera.reference.clone()) {
-            return Err(wrong("the reference stands there twice"));
-        }
-        if !LAT.contains(&camera.lat) || !LON.contains(&camera.lon) {
-            return Err(wrong("the place is not in the region"));
-        }
-        let address = url::Url::parse(&camera.rtsp).map_err(|_| wrong("the address is no URL"))?;
-        if !matches!(address.scheme(), "rtsp" | "rtsps") || address.host_str().is_none() {
-            return Err(wrong("the address is no RTSP address"));
-        }
-        if !address.username().is_empty() || address.password().is_some() {
-            return Err(wrong("the address holds a log-in; it belongs in `login`"));
+            return Err(CatalogueFault::Camera { reference: camera.reference, problem: "twice" });
         }
         if camera.gedeeld {
             cameras.push(PartnerCamera {
@@ -80,6 +60,31 @@ pub fn translate(document: &[u8]) -> Result<Vec<PartnerCamera>, Refused> {
         }
     }
     Ok(cameras)
+}
+
+/// 1 to 30 letters, digits, `-`, `_` or `.`: with the partner's code before it, it is the camera's code here.
+fn is_reference(text: &str) -> bool {
+    (1..=30).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+fn check(camera: &Camera) -> Result<(), &'static str> {
+    if !LAT.contains(&camera.lat) || !LON.contains(&camera.lon) {
+        return Err("not_in_the_region");
+    }
+    let address = url::Url::parse(&camera.rtsp).map_err(|_| "not_a_url")?;
+    if !matches!(address.scheme(), "rtsp" | "rtsps") || address.host_str().is_none() {
+        return Err("not_rtsp");
+    }
+    if !address.username().is_empty() || address.password().is_some() {
+        return Err("credentials_in_url");
+    }
+    let fits = |text: &str| text.len() <= LOGIN_LEN_MAX && !text.chars().any(char::is_control);
+    match &camera.login {
+        // The user name ends at the first colon in Basic and Digest alike (RFC 7617 section 2, RFC 7616 section 3.4.2).
+        Some(login) if login.user.is_empty() || login.user.contains(':') => Err("bad_login"),
+        Some(login) if !fits(&login.user) || !fits(&login.password) => Err("bad_login"),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Feeds foreign bytes to the parser (fuzz target and corpus test).
@@ -112,25 +117,54 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_and_nothing_is_taken() {
         type Change = fn(&mut serde_json::Value);
-        let cases: [(Change, &str); 7] = [
-            (|v| v["version"] = 2.into(), "version 2"),
+        let cases: [(Change, &str); 12] = [
+            (|v| v["version"] = 2.into(), "version"),
             (|v| v["cameras"][1]["ref"] = "ROG-01".into(), "twice"),
-            (|v| v["cameras"][0]["ref"] = "../x".into(), "reference"),
-            (|v| v["cameras"][0]["lat"] = 48.85.into(), "region"),
-            (|v| v["cameras"][0]["rtsp"] = "http://10.0.0.1/".into(), "RTSP"),
-            (|v| v["cameras"][0]["rtsp"] = "rtsp://a:b@10.0.0.1/".into(), "login"),
-            (|v| v["cameras"][0]["naam"] = serde_json::Value::Null, "parse"),
+            (|v| v["cameras"][0]["ref"] = "../x".into(), "bad_reference"),
+            (|v| v["cameras"][0]["ref"] = "x".repeat(31).into(), "bad_reference"),
+            (|v| v["cameras"][0]["lat"] = 48.85.into(), "not_in_the_region"),
+            (|v| v["cameras"][0]["rtsp"] = "nowhere".into(), "not_a_url"),
+            (|v| v["cameras"][0]["rtsp"] = "http://10.0.0.1/".into(), "not_rtsp"),
+            (|v| v["cameras"][0]["rtsp"] = "rtsp://a:b@10.0.0.1/".into(), "credentials_in_url"),
+            (|v| v["cameras"][0]["naam"] = serde_json::Value::Null, "wrong_shape"),
+            (|v| v["cameras"][0]["login"]["user"] = "a:b".into(), "bad_login"),
+            (|v| v["cameras"][0]["login"]["password"] = "a\r\nb".into(), "bad_login"),
+            (
+                |v| {
+                    let one = v["cameras"][0].clone();
+                    v["cameras"] = serde_json::Value::Array(vec![one; CAMERAS_MAX + 1]);
+                },
+                "too_many",
+            ),
         ];
         for (change, wanted) in cases {
-            let refused = translate(&document(change)).unwrap_err().to_string();
-            assert!(refused.contains(wanted), "{refused}");
+            assert_eq!(translate(&document(change)).unwrap_err().problem(), wanted);
         }
     }
 
     #[test]
+    fn no_error_holds_a_password() {
+        let odd = document(|v| v["cameras"][0]["login"]["password"] = 481_516.into());
+        let refused = translate(&odd).unwrap_err();
+        assert_eq!(refused.problem(), "wrong_shape");
+        assert!(!format!("{refused} {refused:?}").contains("481516"));
+    }
+
+    #[test]
     fn rubbish_is_refused() {
-        for rubbish in [&b""[..], b"[]", b"{\"version\":1}", &[0xff; 32], b"{\"version\":1,\"cameras\":[{}]}"] {
-            assert!(matches!(translate(rubbish), Err(Refused::Syntax(_))));
+        let html = b"<!DOCTYPE html><html><body>Aanmelden</body></html>";
+        let deep = [b"{\"version\":1,\"cameras\":".as_slice(), &[b'['; 100_000]].concat();
+        for (rubbish, wanted) in [
+            (&b""[..], "not_json"),
+            (html, "not_json"),
+            (&[0xff; 32], "not_json"),
+            (&deep, "wrong_shape"),
+            (b"[]", "wrong_shape"),
+            (b"{\"version\":1}", "wrong_shape"),
+            (b"{\"version\":1,\"version\":1,\"cameras\":[]}", "wrong_shape"),
+            (b"{\"version\":1,\"cameras\":[{}]}", "wrong_shape"),
+        ] {
+            assert_eq!(translate(rubbish).unwrap_err().problem(), wanted);
             fuzz_catalogue(rubbish);
         }
     }

@@ -15,7 +15,7 @@ use crate::drive::{Source, Wanted, drive};
 use crate::guard::UrlGuard;
 use crate::ports::Ports;
 use crate::probe::probe;
-use crate::role::IngestConfig;
+use crate::role::{IngestConfig, watched};
 use crate::transport::Credentials;
 
 /// Probes at the same time; one more is answered at once with a refusal.
@@ -69,6 +69,7 @@ impl Crew {
         for stream in std::mem::take(&mut self.demands) {
             self.set_wanted(stream);
         }
+        watched(false);
     }
 
     /// Ends every session.
@@ -91,6 +92,7 @@ impl Crew {
             }
             if self.version.replace(version).is_none() {
                 self.demands.clear();
+                watched(false);
             }
             self.change_guard(&allowed_networks, &allowed_ports);
             self.assign(streams, credentials);
@@ -115,6 +117,7 @@ impl Crew {
         } else {
             self.demands.remove(&stream);
         }
+        watched(!self.demands.is_empty());
         self.set_wanted(stream);
     }
 
@@ -146,7 +149,9 @@ impl Crew {
         for stream in gone {
             self.workers.remove(&stream);
             self.board.close(stream);
+            self.demands.remove(&stream);
         }
+        watched(!self.demands.is_empty());
         let fresh: Vec<(StreamId, StreamSpec, Option<Credentials>)> = wanted
             .into_iter()
             .filter_map(|(stream, (spec, pair))| {
@@ -174,7 +179,7 @@ impl Crew {
     }
 
     fn start(&mut self, stream: StreamId, spec: StreamSpec, credentials: Option<Credentials>, start_after: Duration) {
-        let Some(transport) = self.ports.transports.make(spec.transport) else {
+        let Some(transport) = self.ports.transports.make_for(Some(stream), spec.transport) else {
             tracing::error!(%stream, "this process cannot make the transport of a stream in its list");
             return;
         };
@@ -211,7 +216,7 @@ impl Crew {
 
     fn start_probe(&mut self, request: u64, spec: StreamSpec) {
         let carried = self.config.kinds.contains(&spec.transport);
-        let transport = if carried { self.ports.transports.make(spec.transport) } else { None };
+        let transport = if carried { self.ports.transports.make_for(None, spec.transport) } else { None };
         let board = Arc::clone(&self.board);
         let Some(transport) = transport else {
             return board.answer(refused(

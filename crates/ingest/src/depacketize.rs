@@ -2,7 +2,7 @@
 //!
 //! `retina` and GStreamer have depacketisers of their own, but both rework what they get: parameter sets are stripped,
 //! rewritten or reduced to one, and a changed picture parameter set under another id is lost. The unit of truth is the NAL
-//! bytes as received, so this one copies each NAL unit once, behind its length, and nothing else. Both transports use it.
+//! bytes as received, so this one copies each NAL unit behind its length, and nothing else. Both transports use it.
 //!
 //! Belongs here: fragmentation, aggregation, access unit boundaries, loss, limits. Does not belong here: RTP headers,
 //! reordering, clocks, what is inside a NAL unit.
@@ -14,6 +14,9 @@ use vms_core::Codec;
 pub const UNIT_LEN_MAX: usize = 8 * 1024 * 1024;
 /// Most NAL units in one access unit. Level 6.2 of both codecs allows 600 slices.
 pub const UNIT_NALS_MAX: u32 = 1024;
+
+/// Room for collecting that a stream keeps from one access unit to the next, bytes; a longer one takes its room along.
+const ROOM_MAX: usize = 512 * 1024;
 
 /// Payload of one RTP packet, in order of sequence numbers.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +74,6 @@ pub struct Depacketizer {
     /// Packets are missing inside the present access unit: the rest of it is dropped.
     is_damaged: bool,
     ready: Option<Frame>,
-    /// Length of the last access units, for the first allocation of the next.
-    usual_len: usize,
 }
 
 impl Depacketizer {
@@ -88,7 +89,6 @@ impl Depacketizer {
             lost: 0,
             is_damaged: false,
             ready: None,
-            usual_len: 16 * 1024,
         }
     }
 
@@ -143,8 +143,14 @@ impl Depacketizer {
     }
 
     fn finish(&mut self) -> Frame {
-        self.usual_len = (self.usual_len + self.unit.len()) / 2;
-        let payload = std::mem::take(&mut self.unit).freeze();
+        // Copied out to its exact length: the room for collecting stays, and a unit takes no more memory than it is long.
+        let payload = if self.unit.capacity() > ROOM_MAX {
+            std::mem::take(&mut self.unit).freeze()
+        } else {
+            let copied = Bytes::copy_from_slice(&self.unit);
+            self.unit.clear();
+            copied
+        };
         let lost_before = std::mem::take(&mut self.lost);
         self.reset();
         Frame { payload, ticks: self.ticks, lost_before }
@@ -274,9 +280,7 @@ impl Depacketizer {
         if self.nals >= UNIT_NALS_MAX {
             return Err(PayloadError::TooLong);
         }
-        if self.unit.is_empty() {
-            self.unit.reserve(len.max(self.usual_len) + 4);
-        }
+        self.unit.reserve(len + 4);
         self.nals += 1;
         self.open = Some(self.unit.len());
         self.unit.put_u32(0);

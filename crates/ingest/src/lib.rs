@@ -18,6 +18,7 @@ mod crew;
 pub mod depacketize;
 pub mod drive;
 pub mod guard;
+pub mod memory;
 pub mod ports;
 pub mod probe;
 pub mod ring;
@@ -31,8 +32,9 @@ pub mod unit;
 mod wire;
 
 pub use guard::{Refusal, Resolver, SystemResolver, UrlGuard};
+pub use memory::Memory;
 pub use ports::{Clock, Ports, Random, TransportFactory};
-pub use role::{IngestConfig, run};
+pub use role::{IngestConfig, run, runtime};
 pub use rtsp::RetinaTransport;
 pub use sandbox::{Confinement, confine};
 pub use transport::{Credentials, Dial, Event, Failure, SessionInfo, Transport};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use link::TransportKind;
-use vms_core::{MonoTime, WallTime};
+use vms_core::{MonoTime, StreamId, WallTime};
 
 use crate::guard::Resolver;
 use crate::transport::Transport;
@@ -27,6 +27,12 @@ pub trait Random: Send + Sync {
 pub trait TransportFactory: Send + Sync {
     /// A fresh transport of this kind; `None` when this process does not carry the kind.
     fn make(&self, kind: TransportKind) -> Option<Box<dyn Transport>>;
+
+    /// The same for a stream that is known by name; `stream` is `None` for a probe.
+    fn make_for(&self, stream: Option<StreamId>, kind: TransportKind) -> Option<Box<dyn Transport>> {
+        let _: Option<StreamId> = stream;
+        self.make(kind)
+    }
 }
 
 /// Everything at once.

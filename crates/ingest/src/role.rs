@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use link::codec::Sender;
@@ -26,6 +27,36 @@ const DEMAND_HELD_MAX: Duration = Duration::from_secs(10);
 const BATCH_BYTES: usize = 256 * 1024;
 /// Tearing sessions down and handing over what is held may take so long when the process ends.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
+
+/// Pause before the process waits for the network again while somebody watches one of its cameras: what arrives meanwhile is
+/// taken, and handed over, in one go. It is what a picture may be late by here; a wake-up for every picture of every camera
+/// costs more than its bytes do.
+const GATHER_WATCHED: Duration = Duration::from_millis(8);
+/// The same while nobody watches, neither a person nor the reader: pictures are on their way to the disk only. It is also what
+/// the host's time of a picture may be late by.
+const GATHER: Duration = Duration::from_millis(40);
+
+/// Whether somebody watches a camera of this process; its one runtime's pause goes by it.
+static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Somebody watches, or nobody does any more.
+pub(crate) fn watched(is_watched: bool) {
+    IS_WATCHED.store(is_watched, Ordering::Relaxed);
+}
+
+/// The runtime of an ingest process: one thread, that pauses before it waits so that few wake-ups take many packets.
+///
+/// # Errors
+/// When the host refuses it.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let gather = || {
+        let pause = if IS_WATCHED.load(Ordering::Relaxed) { GATHER_WATCHED } else { GATHER };
+        let pause = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(pause.subsec_nanos()) };
+        // Cut short by a signal: the runtime then looks for events, which is right.
+        drop(rustix::thread::nanosleep(&pause));
+    };
+    tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(gather).build()
+}
 
 /// Settings of one ingest process.
 #[derive(Clone, Debug)]

@@ -22,6 +22,7 @@ use vms_core::Codec;
 
 use crate::clock::wall_of_ntp;
 use crate::depacketize::{Depacketizer, PayloadError, RtpPayload};
+use crate::memory::{Kept, Memory, shorten_turn};
 use crate::sdp;
 use crate::transport::{Dial, Event, Failure, SessionInfo, Transport};
 
@@ -39,8 +40,8 @@ type Opened = (Session<Playing>, usize, SessionInfo);
 
 enum State {
     Idle,
-    Opening(BoxFuture<'static, Result<Opened, Failure>>),
-    Playing { session: Box<Session<Playing>>, stream: usize, depacketizer: Depacketizer, lost: u32 },
+    Opening(BoxFuture<'static, Result<Opened, Failure>>, Kept),
+    Playing { session: Box<Session<Playing>>, stream: usize, depacketizer: Depacketizer, lost: u32, kept: Kept },
 }
 
 /// See the module.
@@ -48,11 +49,19 @@ pub struct RetinaTransport {
     state: State,
     /// Sessions of this camera that are being torn down.
     group: Arc<SessionGroup>,
+    memory: Option<Arc<Memory>>,
 }
 
 impl Default for RetinaTransport {
     fn default() -> Self {
-        Self { state: State::Idle, group: Arc::new(SessionGroup::default()) }
+        Self::new(Memory::open().ok().map(Arc::new))
+    }
+}
+
+impl RetinaTransport {
+    /// Bounds what a camera can make the process keep when `memory` is there; only time bounds it otherwise.
+    pub fn new(memory: Option<Arc<Memory>>) -> Self {
+        Self { state: State::Idle, group: Arc::new(SessionGroup::default()), memory }
     }
 }
 
@@ -60,7 +69,7 @@ impl fmt::Debug for RetinaTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Idle => "idle",
-            State::Opening(_) => "opening",
+            State::Opening(..) => "opening",
             State::Playing { .. } => "playing",
         };
         f.debug_struct("RetinaTransport").field("state", &state).finish_non_exhaustive()
@@ -78,33 +87,71 @@ impl Transport for RetinaTransport {
                 Err(_) => Err(Failure::new(Cause::Unreachable, "the camera did not answer in time")),
             }
         };
-        self.state = State::Opening(opening.boxed());
+        self.state = State::Opening(opening.boxed(), Kept::default());
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        let memory = self.memory.as_deref();
         let event = match &mut self.state {
             State::Idle => return Poll::Pending,
-            State::Opening(opening) => match ready!(opening.poll_unpin(cx)) {
-                Ok((session, stream, info)) => {
-                    let depacketizer = Depacketizer::new(info.codec);
-                    self.state = State::Playing { session: Box::new(session), stream, depacketizer, lost: 0 };
-                    return Poll::Ready(Event::Connected(info));
+            State::Opening(opening, kept) => {
+                let (opened, too_much) = match memory {
+                    Some(memory) => {
+                        shorten_turn(cx);
+                        kept.around(memory, || opening.poll_unpin(cx))
+                    }
+                    None => (opening.poll_unpin(cx), false),
+                };
+                if too_much {
+                    drop(opened);
+                    self.state = State::Idle;
+                    return Poll::Ready(Event::Lost(too_long()));
                 }
-                Err(failure) => Event::Lost(failure),
-            },
-            State::Playing { session, stream, depacketizer, lost } => {
-                ready!(poll_playing(Pin::new(session), *stream, depacketizer, lost, cx))
+                match opened {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok((session, stream, info))) => {
+                        let (depacketizer, kept) = (Depacketizer::new(info.codec), Kept::default());
+                        self.state = State::Playing { session: Box::new(session), stream, depacketizer, lost: 0, kept };
+                        return Poll::Ready(Event::Connected(info));
+                    }
+                    Poll::Ready(Err(failure)) => Event::Lost(failure),
+                }
+            }
+            State::Playing { session, stream, depacketizer, lost, kept } => {
+                let watched = memory.filter(|_| kept.is_barren());
+                // Always: the first turn in the middle of an endless message could otherwise double its buffer without end.
+                shorten_turn(cx);
+                let mut polling = || poll_playing(Pin::new(session), *stream, depacketizer, lost, cx);
+                let ((polled, packets), too_much) = match watched {
+                    Some(memory) => kept.around(memory, polling),
+                    None => (polling(), false),
+                };
+                if packets > 0 {
+                    *kept = Kept::default();
+                }
+                match polled {
+                    Poll::Pending if packets == 0 && too_much => Event::Lost(too_long()),
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(event) => event,
+                }
             }
         };
         if matches!(event, Event::Lost(_)) {
-            self.state = State::Idle;
+            self.disconnect();
         }
         Poll::Ready(event)
     }
 
     fn disconnect(&mut self) {
         // Dropping the session sends TEARDOWN from a task of its own.
-        self.state = State::Idle;
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Playing { session, kept, .. } if kept.was_barren() => {
+                drop_unheard(session);
+                // The old group would wait for the task that is gone, and panic.
+                self.group = Arc::new(SessionGroup::default());
+            }
+            State::Idle | State::Opening(..) | State::Playing { .. } => {}
+        }
     }
 
     fn farewell(&self) -> BoxFuture<'static, ()> {
@@ -113,18 +160,53 @@ impl Transport for RetinaTransport {
     }
 }
 
+/// Ends a session that is in the middle of a message without waiting for the camera's answer to TEARDOWN: `retina` reads for it in
+/// the background, and that reading has no bound. Its task is started on a runtime that goes at once, and the socket with it.
+fn drop_unheard(session: Box<Session<Playing>>) {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let entered = runtime.enter();
+            drop(session);
+            drop(entered);
+            runtime.shutdown_background();
+        }
+        Err(_) => drop(session),
+    }
+}
+
+fn too_long() -> Failure {
+    Failure::new(Cause::Malformed, "the camera sends a message without end")
+}
+
+/// The next event, and how many packets came in on the way.
 fn poll_playing(
+    session: Pin<&mut Session<Playing>>,
+    stream: usize,
+    depacketizer: &mut Depacketizer,
+    lost: &mut u32,
+    cx: &mut Context<'_>,
+) -> (Poll<Event>, u32) {
+    let mut packets = 0;
+    let polled = poll_packets(session, stream, depacketizer, lost, cx, &mut packets);
+    (polled, packets)
+}
+
+fn poll_packets(
     mut session: Pin<&mut Session<Playing>>,
     stream: usize,
     depacketizer: &mut Depacketizer,
     lost: &mut u32,
     cx: &mut Context<'_>,
+    packets: &mut u32,
 ) -> Poll<Event> {
     if let Some(frame) = depacketizer.pull() {
+        *packets += 1;
         return Poll::Ready(Event::Frame(frame));
     }
     loop {
-        match ready!(session.as_mut().poll_next(cx)) {
+        let item = ready!(session.as_mut().poll_next(cx));
+        *packets += 1;
+        match item {
             Some(Ok(PacketItem::Rtp(packet))) => {
                 if packet.stream_id() != stream {
                     continue;

@@ -16,6 +16,13 @@ const KIND_FRAGMENT: u8 = 3;
 /// Header of a live fragment, bytes: flags u8, reserved u8, init u16, reserved u32, sequence u64, capture µs i64, send µs i64.
 pub const FRAGMENT_HEADER_LEN: usize = 32;
 
+/// Room for one read: several access units arrive together, and one system call shall take them all.
+const READ_LEN: usize = 128 * 1024;
+
+/// A longer frame is handed out where it was read; a shorter one is copied out, so that the buffer stays and no access unit
+/// keeps its neighbours in memory.
+const COPY_MAX: usize = READ_LEN;
+
 /// Why a connection is of no use any more.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -178,6 +185,9 @@ impl<S: AsyncRead> Receiver<S> {
             if let Some(body) = self.take_frame()? {
                 return decode(body);
             }
+            if self.buffer.capacity() - self.buffer.len() < READ_LEN / 2 {
+                self.buffer.reserve(READ_LEN);
+            }
             if self.half.read_buf(&mut self.buffer).await? == 0 {
                 return Err(if self.buffer.is_empty() { LinkError::Closed } else { LinkError::Malformed });
             }
@@ -206,7 +216,12 @@ impl<S: AsyncRead> Receiver<S> {
             return Ok(None);
         }
         self.buffer.advance(4);
-        Ok(Some(self.buffer.split_to(length).freeze()))
+        if length > COPY_MAX {
+            return Ok(Some(self.buffer.split_to(length).freeze()));
+        }
+        let body = self.buffer.get(..length).map(Bytes::copy_from_slice);
+        self.buffer.advance(length);
+        Ok(body)
     }
 }
 

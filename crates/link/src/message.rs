@@ -190,7 +190,7 @@ pub struct SegmentRow {
     pub units: u32,
     /// False while it grows.
     pub closed: bool,
-    /// SHA-256 of the closed file in hexadecimal.
+    /// Digest of the closed segment in hexadecimal.
     pub digest: Option<String>,
     /// Set when the sweeper destroyed it.
     pub erased_us: Option<i64>,

@@ -7,8 +7,8 @@
 use bytes::Bytes;
 use mp4_atom::{
     Avc1, Avcc, AvccExt, Codec as Entry, Dinf, Dref, DrefEntry, Encode as _, FourCC, Ftyp, Hdlr, Hvc1, HvcCArray, Hvcc,
-    Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, SegmentReference, Sidx, Stbl, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak,
-    Trex, Trun, TrunEntry, Url, Visual, Vmhd,
+    Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, SegmentReference, Sidx, Stbl, Stco, Stsd, Tfdt, Tfhd, Tkhd, Traf,
+    Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd,
 };
 use vms_core::Codec;
 
@@ -90,7 +90,8 @@ pub fn init_segment(sets: &[&ParameterSets]) -> Result<Bytes, Fmp4Error> {
     let minf = Minf {
         vmhd: Some(Vmhd::default()),
         dinf: Dinf { dref: Dref { entries: vec![DrefEntry::Url(Url::default())] } },
-        stbl: Stbl { stsd: Stsd { codecs: entries }, ..Stbl::default() },
+        // ISO/IEC 14496-12, 8.7.5: a table of chunks must be there, and is empty in a fragmented file.
+        stbl: Stbl { stsd: Stsd { codecs: entries }, stco: Some(Stco { entries: Vec::new() }), ..Stbl::default() },
         ..Minf::default()
     };
     let mdhd = Mdhd { timescale: TIMESCALE, language: "und".to_owned(), ..Mdhd::default() };

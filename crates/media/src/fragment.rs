@@ -95,7 +95,9 @@ pub struct FragmentLimits {
     pub ticks_max: i64,
     /// Longest fragment in host time, microseconds: for streams whose own clock stands still.
     pub host_us_max: u64,
-    /// A key frame does not cut before this many ticks: streams of key frames only would make a fragment per frame.
+    /// A key frame does not cut a fragment that itself begins with one before this many ticks: streams of key frames only
+    /// would make a fragment per frame. It does cut one that does not: what is behind the limit of a second may be short,
+    /// and a key frame in the middle of a fragment cannot be found.
     pub ticks_min: i64,
     /// Most units.
     pub units_max: usize,
@@ -178,7 +180,7 @@ impl FragmentBuilder {
             || next.param_set != first.param_set
             || next.dts < last.dts
             || is_break(step, self.length.predict())
-            || (next.is_key && ticks >= self.limits.ticks_min)
+            || (next.is_key && (ticks >= self.limits.ticks_min || !first.is_key))
             || ticks >= self.limits.ticks_max
             || host_us >= self.limits.host_us_max
             || self.units.len() >= self.limits.units_max
@@ -245,6 +247,8 @@ mod tests {
         assert_eq!(cut(&steady(50, 250)), [(25, 3600), (25, 3600)]);
         assert_eq!(cut(&steady(24, 12)), [(12, 3600), (12, 3600)]);
         assert_eq!(cut(&steady(10, 1)), [(7, 3600), (3, 3600)]);
+        // 27 frames a group: after a second two are left, and the next key frame still begins a fragment.
+        assert_eq!(cut(&steady(54, 27)), [(25, 3600), (2, 3600), (25, 3600), (2, 3600)]);
     }
 
     #[test]

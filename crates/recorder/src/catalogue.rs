@@ -1,9 +1,9 @@
 //! What the disk writer knows, shared with playback, health and the index: open segments, new holes, newest instants.
 //!
-//! The index (SQLite) is a copy that follows about a second behind; the media files are the truth. Memory is bounded by the
+//! The index (SQLite) is a copy that follows some seconds behind; the media files are the truth. Memory is bounded by the
 //! open segments, those closed since the last successful flush of the index, and [`GAPS_MAX`] holes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -16,6 +16,10 @@ use crate::plan::UnitEnd;
 
 /// Most holes that wait for the index; beyond it the oldest is dropped (it also stands in its segment file).
 pub const GAPS_MAX: usize = 100_000;
+
+/// The index hears of a segment that grows when it is this much longer than it knows, microseconds. A new segment, a closed
+/// one and a hole reach it with the next flush.
+const GROWTH_US: i64 = 5_000_000;
 
 /// One segment.
 #[derive(Clone, Debug)]
@@ -56,7 +60,7 @@ pub struct SegmentState {
     pub sets: Vec<Arc<ParameterSets>>,
     /// Offset of the closing record.
     pub closing_at: Option<u64>,
-    /// SHA-256 of the closed file.
+    /// Digest of the closed segment.
     pub digest: Option<[u8; 32]>,
     /// Closing flags.
     pub flags: u8,
@@ -94,11 +98,16 @@ pub struct Batch {
 #[derive(Debug, Default)]
 struct Inner {
     segments: BTreeMap<SegmentId, SegmentState>,
+    /// Not in the index as they stand.
     dirty: BTreeSet<SegmentId>,
+    /// How far the index knows segments that still grow.
+    indexed: BTreeMap<SegmentId, WallTime>,
     gaps: Vec<GapChange>,
     ends: HashMap<StreamId, UnitEnd>,
     previous: HashMap<StreamId, [u8; 32]>,
     durable: HashMap<StreamId, WallTime>,
+    /// Streams that the disk has no room for now.
+    blocked: HashSet<StreamId>,
 }
 
 /// The shared state. Locked for moments only, never across a wait.
@@ -148,7 +157,7 @@ impl Catalogue {
         self.lock().ends.insert(stream, end);
     }
 
-    /// SHA-256 of the last closed file of a stream; zeros when there is none.
+    /// Digest of the last closed segment of a stream; zeros when there is none.
     pub fn previous(&self, stream: StreamId) -> [u8; 32] {
         self.lock().previous.get(&stream).copied().unwrap_or_default()
     }
@@ -166,6 +175,21 @@ impl Catalogue {
     /// Sets it; the caller goes from older to newer footage.
     pub fn set_durable(&self, stream: StreamId, until: WallTime) {
         self.lock().durable.insert(stream, until);
+    }
+
+    /// Whether the disk has no room for a stream now.
+    pub fn is_blocked(&self, stream: StreamId) -> bool {
+        self.lock().blocked.contains(&stream)
+    }
+
+    /// Sets it.
+    pub fn set_blocked(&self, stream: StreamId, is_blocked: bool) {
+        let mut inner = self.lock();
+        if is_blocked {
+            inner.blocked.insert(stream);
+        } else {
+            inner.blocked.remove(&stream);
+        }
     }
 
     /// Segments of a stream that the index may not know or not know completely, within a span.
@@ -188,11 +212,21 @@ impl Catalogue {
         self.lock().segments.values().map(|state| state.file_len).sum()
     }
 
-    /// Takes what changed. Give it back with [`Catalogue::restore`] when the index refused it.
+    /// Takes what changed; mere growth only once it is [`GROWTH_US`] for some segment, and then of all. Give it back with
+    /// [`Catalogue::restore`] when the index refused it.
     pub fn take(&self) -> Batch {
         let mut inner = self.lock();
         let dirty = std::mem::take(&mut inner.dirty);
-        let segments = dirty.iter().filter_map(|id| inner.segments.get(id)).cloned().collect();
+        let changed = dirty.iter().filter_map(|id| inner.segments.get(id));
+        let (grown, news): (Vec<&SegmentState>, Vec<&SegmentState>) = changed
+            .partition(|state| !state.is_closed() && state.flags == 0 && inner.indexed.contains_key(&state.segment));
+        let is_due = grown.iter().any(|state| {
+            inner.indexed.get(&state.segment).is_none_or(|known| state.to.micros_since(*known) >= GROWTH_US)
+        });
+        let later = if is_due { BTreeSet::new() } else { grown.iter().map(|state| state.segment).collect() };
+        let taken = if is_due { grown } else { Vec::new() };
+        let segments: Vec<SegmentState> = news.into_iter().chain(taken).cloned().collect();
+        inner.dirty = later;
         Batch { segments, gaps: std::mem::take(&mut inner.gaps) }
     }
 
@@ -200,7 +234,12 @@ impl Catalogue {
     pub fn flushed(&self, batch: &Batch) {
         let mut inner = self.lock();
         for state in &batch.segments {
-            if state.is_closed() && !inner.dirty.contains(&state.segment) {
+            if !state.is_closed() {
+                inner.indexed.insert(state.segment, state.to);
+                continue;
+            }
+            inner.indexed.remove(&state.segment);
+            if !inner.dirty.contains(&state.segment) {
                 inner.segments.remove(&state.segment);
             }
         }

@@ -149,9 +149,13 @@ impl Hub {
         state.acks = Some(Arc::clone(acks));
         let place = (unit.epoch, unit.seq);
         if state.seen.is_some_and(|seen| place <= seen) {
-            // A replay after a reconnect. What is on disk is acknowledged again, what is still on its way will be.
+            // A replay after a reconnect. What is durable is acknowledged again, what is still on its way will be.
             metrics::counter!("recorder_units_repeated_total").increment(1);
-            if let Some(end) = self.catalogue.end(self.stream).filter(|end| (end.epoch, end.seq) >= place) {
+            let durable = self.catalogue.durable(self.stream);
+            if let Some(end) = self.catalogue.end(self.stream)
+                && (end.epoch, end.seq) >= place
+                && durable >= Some(end.wall)
+            {
                 acks.post(self.stream, end.epoch, end.seq);
             }
             return;
@@ -199,6 +203,11 @@ impl Hub {
     /// The camera session changed its phase.
     pub fn phase(&self, phase: StreamPhase, cause: Option<Cause>) {
         let mut state = self.lock();
+        // While a session tries again, the cause of its failure stands.
+        let cause = match phase {
+            StreamPhase::Connecting => cause.or(state.cause),
+            StreamPhase::Live | StreamPhase::Idle | StreamPhase::NoKeyFrame | StreamPhase::Waiting => cause,
+        };
         if state.phase == phase && state.cause == cause {
             return;
         }
@@ -257,34 +266,36 @@ impl Hub {
         self.submit(&mut state, held);
     }
 
-    /// A viewer comes. The second value: the camera has to be asked for pictures now.
+    /// A viewer comes. The second value: ingest has to be told. It asks a camera on demand for pictures, and hands over
+    /// those of any other with less delay.
     pub fn join(&self, now: MonoTime) -> (Arc<ViewerQueue>, bool) {
         let mut state = self.lock();
         let queue = state.live.join(now);
-        let ask = state.spec.on_demand && !state.demanded;
-        state.demanded |= state.spec.on_demand;
+        let ask = !std::mem::replace(&mut state.demanded, true);
         (queue, ask)
     }
 
-    /// A viewer goes; true when it was the last of a stream on demand.
+    /// A viewer goes; true when it was the last one.
     pub fn leave(&self, queue: &Arc<ViewerQueue>) -> bool {
         let mut state = self.lock();
         state.live.leave(queue);
         state.live.viewers() == 0 && state.demanded
     }
 
-    /// Nobody watches any more for a while: true when the camera is to be released now.
+    /// Nobody watches any more for a while: true when ingest is to be told now.
     pub fn release(&self) -> bool {
         let mut state = self.lock();
         let idle = state.demanded && state.live.viewers() == 0;
         if idle {
             state.demanded = false;
-            state.live.forget();
+            if state.spec.on_demand {
+                state.live.forget();
+            }
         }
         idle
     }
 
-    /// Whether an on-demand stream is wanted now.
+    /// Whether ingest was told that somebody watches.
     pub fn is_demanded(&self) -> bool {
         self.lock().demanded
     }
@@ -302,7 +313,8 @@ impl Hub {
         StreamHealth {
             stream: self.stream.to_string(),
             phase: state.phase,
-            cause: state.cause,
+            // Frames may well arrive: the worse news is that they are not kept.
+            cause: if self.catalogue.is_blocked(self.stream) { Some(Cause::Disk) } else { state.cause },
             last_frame_us: state.newest.map(|(wall, _)| wall.micros),
             durable_until_us: self.catalogue.durable(self.stream).map(|until| until.micros),
             bits_per_s: state.bits_per_s,

@@ -68,7 +68,7 @@ pub struct Newest {
     pub mono_us: u64,
     /// Boot, hexadecimal.
     pub boot: String,
-    /// SHA-256 of the file, when closed.
+    /// Digest of the segment, when closed.
     pub digest: Option<String>,
 }
 

@@ -225,7 +225,6 @@ pub fn recover_file(root: &Path, relative: &Path) -> Result<(SegmentState, Vec<G
 
 /// Cuts a file behind its last whole record and appends a flagged closing record, durably.
 fn close_cut(path: &Path, scan: &Scan) -> Result<(u64, u64, [u8; 32], u8), ReadError> {
-    use sha2::Digest as _;
     let mut file = OpenOptions::new().read(true).append(true).open(path)?;
     file.set_len(scan.good_len)?;
     let closing = Closing {
@@ -239,7 +238,6 @@ fn close_cut(path: &Path, scan: &Scan) -> Result<(u64, u64, [u8; 32], u8), ReadE
     file.write_all(&write::closing(scan.header.segment, scan.next_number, &closing))?;
     file.sync_data()?;
     // The digest of the whole is taken from what is really there now.
-    let whole = std::fs::read(path)?;
-    let digest = sha2::Sha256::digest(&whole).into();
-    Ok((scan.good_len, u64::try_from(whole.len()).unwrap_or(u64::MAX), digest, FLAG_RECOVERED))
+    let whole = read::scan(&file)?;
+    Ok((scan.good_len, whole.good_len, whole.digest, FLAG_RECOVERED))
 }

@@ -4,6 +4,7 @@
 //! Does not belong here: sending them ([`crate::rtsp`]), drawing them ([`crate::scene`]), decoding (nobody here does).
 
 mod annex_b;
+mod fragments;
 mod mp4;
 
 use std::path::{Path, PathBuf};
@@ -109,7 +110,7 @@ impl Film {
         Self::from_annex_b(codec, &stream, FilmTiming::beside(path)?)
     }
 
-    /// A film from an MP4 file with a `moov` (not fragmented): its first H.264 or H.265 track.
+    /// A film from an MP4 file, fragmented or not: its first H.264 or H.265 track. Sound and all else are passed over.
     ///
     /// # Errors
     /// [`FilmError::Bad`].
@@ -140,9 +141,15 @@ impl Film {
             unit.dts -= start;
             unit.pts -= start;
         }
-        let duration = end - start;
+        let mut duration = end - start;
         if duration <= last - start {
             return Err(FilmError::bad("the last picture has no duration"));
+        }
+        // The picture shown last may be stated to end later than the last decoded one: in a loop it would meet the first.
+        let shown = |units: &[FilmUnit]| Some(units.iter().map(|u| u.pts).max()? - units.iter().map(|u| u.pts).min()?);
+        let span = shown(&units).unwrap_or(0);
+        if span >= duration {
+            duration = span + (span / i64::try_from(units.len()).unwrap_or(i64::MAX)).max(1);
         }
         let params = inline_params(codec, stated, &mut units)?;
         if !units.iter().any(|u| u.is_key) {
@@ -265,6 +272,18 @@ pub(crate) mod tests {
         assert_eq!(film.units()[1].dts, 3600);
         assert_eq!(film.units()[0].nals.len(), 3);
         assert_eq!((film.params().sps.len(), film.params().pps.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_loop_never_shows_two_pictures_at_once() {
+        let plain = Film::from_annex_b(Codec::H264, &tiny_annex_b(5, 5), FilmTiming::default()).unwrap();
+        // The last decoded picture lasts less than the one that is shown last waits.
+        for (late, wanted) in [(0, 5 * 3600), (3599, 5 * 3600), (3600, 6 * 3600), (5000, 19_400 + 19_400 / 5)] {
+            let mut units = plain.units().to_vec();
+            units[4].pts += late;
+            let film = Film::finish(Codec::H264, FilmParams::default(), units, 5 * 3600).unwrap();
+            assert_eq!(film.duration(), wanted, "{late}");
+        }
     }
 
     #[test]

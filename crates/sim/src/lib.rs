@@ -21,7 +21,7 @@ use vms_core::WallTime;
 
 pub use counter::{Counter, find_counter, find_counter_in_unit};
 pub use film::{Film, FilmError, FilmTiming};
-pub use rtsp::{CameraConfig, Credentials, Faults, SimConfig, SimError, SimServer, SimStats};
+pub use rtsp::{CameraConfig, Credentials, Faults, Identity, IdentityError, SimConfig, SimError, SimServer, SimStats};
 
 /// Where the simulator takes the time of day from.
 #[derive(Clone)]

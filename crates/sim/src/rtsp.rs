@@ -11,10 +11,12 @@ mod hostile;
 mod message;
 mod sdp;
 mod server;
+mod tls;
 mod transport;
 
 pub use auth::Credentials;
 pub use faults::{ClockJump, FaultWordError, Faults, Hostile};
 pub use message::fuzz_rtsp_request;
 pub use server::{CameraConfig, SimConfig, SimError, SimServer, SimStats, StreamStats};
+pub use tls::{Identity, IdentityError};
 pub use transport::fuzz_transport;

@@ -80,17 +80,24 @@ fn mutated_films_are_survived() {
     for round in 0..500 {
         fuzz_film(&mutate(&stream, round));
     }
-    let film = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/films/vfr.mp4");
-    let Ok(file) = std::fs::read(&film) else {
-        println!("MP4 PART NOT RUN: no target/films; make them with scripts/make-films.sh");
-        return;
-    };
-    // Only the tables are worth changing: the pictures lie in the middle and are not looked into.
-    let moov = file.windows(4).rposition(|w| w == b"moov").unwrap() - 4;
-    let (media, tables) = file.split_at(moov);
-    for round in 0..400 {
-        let mut data = media.to_vec();
-        data.extend_from_slice(&mutate(tables, round));
-        fuzz_film(&data);
+    for name in ["vfr.mp4", "fragmented.mp4"] {
+        let film = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/films").join(name);
+        let Ok(file) = std::fs::read(&film) else {
+            println!("MP4 PART NOT RUN: no target/films/{name}; make it with scripts/make-films.sh");
+            continue;
+        };
+        // Only the tables are worth changing: the pictures are not looked into.
+        for kind in [b"moov", b"moof"] {
+            let Some(at) = file.windows(4).rposition(|w| w == kind) else { continue };
+            let (head, rest) = file.split_at(at - 4);
+            let size = usize::try_from(u32::from_be_bytes(rest[..4].try_into().unwrap())).unwrap();
+            let (tables, media) = rest.split_at(size);
+            for round in 0..400 {
+                let mut data = head.to_vec();
+                data.extend_from_slice(&mutate(tables, round));
+                data.extend_from_slice(media);
+                fuzz_film(&data);
+            }
+        }
     }
 }

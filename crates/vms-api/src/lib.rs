@@ -15,7 +15,9 @@ pub mod settings;
 pub mod shell;
 pub mod socket;
 pub mod table;
+pub mod waiting;
 
 pub use problem::Problem;
 pub use settings::Settings;
 pub use shell::{Api, openapi, router};
+pub use waiting::waiting_router;

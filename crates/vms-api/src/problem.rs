@@ -87,6 +87,14 @@ impl Problem {
     }
 }
 
+/// What an operator and an administrator need to know while the central database is away.
+pub(crate) const DATABASE_AWAY: &str = "The central database does not answer: recording goes on, but rights can't be looked up, \
+    so nothing is shown. Start the database again; everything else comes back by itself";
+
+/// The same for the log.
+const LOG_AWAY: &str = "The log of uses can't be written: recording goes on, but nothing is shown without it. \
+    Look at the space and the state of the disk that holds the log";
+
 /// Status, code and title of each error. No `_` arm: a new variant must choose here or the build fails.
 fn choose(error: &UseCaseError) -> (StatusCode, &'static str, &'static str) {
     use StatusCode as S;
@@ -105,13 +113,16 @@ fn choose(error: &UseCaseError) -> (StatusCode, &'static str, &'static str) {
         E::Missing(Requirement::SecondPerson) => {
             (S::FORBIDDEN, "second_person_required", "A second person is required")
         }
-        E::LogUnavailable(_) => (S::SERVICE_UNAVAILABLE, "log_unavailable", "The log of uses can't be written"),
+        E::LogUnavailable(_) => (S::SERVICE_UNAVAILABLE, "log_unavailable", LOG_AWAY),
         E::NotFound(_) => (S::NOT_FOUND, "not_found", "Not found"),
         E::Invalid(_) => (S::UNPROCESSABLE_ENTITY, "invalid", "Invalid request"),
         E::Conflict(conflict) => (S::CONFLICT, conflict_code(conflict), "Conflict"),
         E::VersionRequired => (S::PRECONDITION_REQUIRED, "if_match_required", "Say which version you saw"),
         E::VersionStale => (S::PRECONDITION_FAILED, "changed_meanwhile", "Changed by somebody else"),
-        E::Unavailable(_) => (S::SERVICE_UNAVAILABLE, "unavailable", "Try again later"),
+        E::StoreUnavailable(_) => (S::SERVICE_UNAVAILABLE, "database_unavailable", DATABASE_AWAY),
+        E::Unavailable(_) => {
+            (S::SERVICE_UNAVAILABLE, "unavailable", "A role of this system does not answer; try again")
+        }
         E::Internal(_) => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
     }
 }
@@ -125,6 +136,8 @@ const fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::PartnerOff => "partner_off",
         Conflict::NoPicture(_) => "no_picture",
         Conflict::NoSuchService(_) => "no_such_service",
+        Conflict::Catalogue(fault) => fault.code(),
+        Conflict::PartnersCamera => "partners_camera",
     }
 }
 
@@ -134,7 +147,10 @@ fn conflict_field(conflict: &Conflict) -> Option<FieldError> {
         Conflict::WrongState(state) => ("state", *state),
         Conflict::NoPicture(cause) => ("cause", cause.as_str()),
         Conflict::NoSuchService(service) => ("service", *service),
-        Conflict::LegalBasisMissing | Conflict::PictogramMissing | Conflict::PartnerOff => return None,
+        Conflict::Catalogue(fault) => ("catalogue", fault.problem()),
+        Conflict::LegalBasisMissing | Conflict::PictogramMissing | Conflict::PartnerOff | Conflict::PartnersCamera => {
+            return None;
+        }
     };
     Some(FieldError { field: field.to_owned(), problem: problem.to_owned() })
 }
@@ -182,6 +198,7 @@ impl From<UseCaseError> for Problem {
             | UseCaseError::NotFound(_)
             | UseCaseError::VersionRequired
             | UseCaseError::VersionStale
+            | UseCaseError::StoreUnavailable(_)
             | UseCaseError::Unavailable(_)
             | UseCaseError::Internal(_) => {}
         }
@@ -208,6 +225,21 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_turned_away_reads_what_to_do() {
+        type Make = fn(vms_app::error::BoxError) -> UseCaseError;
+        let cases: [(Make, &str, &str); 3] = [
+            (UseCaseError::StoreUnavailable, "database_unavailable", "Start the database again"),
+            (UseCaseError::LogUnavailable, "log_unavailable", "the disk that holds the log"),
+            (UseCaseError::Unavailable, "unavailable", "try again"),
+        ];
+        for (make, code, words) in cases {
+            let problem = Problem::from(make("connection refused".into()));
+            assert_eq!((problem.status, problem.code, problem.retry_after_s), (503, code, Some(5)));
+            assert!(problem.title.contains(words) && !problem.title.contains("  "), "{}", problem.title);
+        }
+    }
 
     #[test]
     fn server_errors_say_nothing() {

@@ -35,7 +35,7 @@ impl UseCases {
     /// one day to the next, so this is made anew at least daily.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`].
+    /// [`UseCaseError::StoreUnavailable`].
     pub async fn recorder_plan(&self) -> Result<AssignmentPlan, UseCaseError> {
         let version = self.stores.assignment_version().await?;
         let (now, cameras) = (self.now(), self.cameras_now().await?);
@@ -47,7 +47,7 @@ impl UseCases {
     /// What the gateway does: streams of partners that are switched on, pulled only while somebody watches.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`].
+    /// [`UseCaseError::StoreUnavailable`].
     pub async fn gateway_plan(&self) -> Result<AssignmentPlan, UseCaseError> {
         let version = self.stores.assignment_version().await?;
         let (now, cameras) = (self.now(), self.cameras_now().await?);
@@ -81,7 +81,7 @@ impl UseCases {
     /// The cameras whose plates are read.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`].
+    /// [`UseCaseError::StoreUnavailable`].
     pub async fn anpr_cameras(&self) -> Result<Vec<AnprCamera>, UseCaseError> {
         let (cameras, orgs) = (self.cameras_now().await?, self.orgs_now().await?);
         let in_service = cameras.iter().filter(|camera| camera.partner.is_none() && camera.is_in_service());
@@ -106,7 +106,7 @@ impl UseCases {
     /// The camera that a stream belongs to, from memory.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`].
+    /// [`UseCaseError::StoreUnavailable`].
     pub async fn camera_of_stream(&self, stream: StreamId) -> Result<Option<Camera>, UseCaseError> {
         let cameras = self.cameras_now().await?;
         Ok(cameras.iter().find(|camera| camera.streams.iter().any(|known| known.id == stream)).cloned())
@@ -115,7 +115,7 @@ impl UseCases {
     /// A camera by id, for parts that hold an id from a message; no view of it leaves the process without a gate.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`].
+    /// [`UseCaseError::StoreUnavailable`].
     pub async fn camera_known(&self, id: CameraId) -> Result<Option<Camera>, UseCaseError> {
         Ok(self.cameras_now().await?.iter().find(|camera| camera.id == id).cloned())
     }

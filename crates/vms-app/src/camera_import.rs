@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use vms_core::StreamUse;
 
-use crate::camera_rules::{CameraDraft, StreamDraft};
+use crate::camera_rules::{CameraDraft, StreamDraft, split_login};
 use crate::cases::UseCases;
 use crate::error::UseCaseError;
 use crate::gate::action::EditCamera;
@@ -184,15 +184,22 @@ fn row(cells: &HashMap<&str, &str>, orgs: &[Org]) -> Result<CameraDraft, (&'stat
     let full = |name: &str| Some(cell(name)).filter(|text| !text.is_empty()).map(str::to_owned);
     let owner = orgs.iter().find(|org| org.code == cell("owner")).ok_or(("owner", "unknown"))?.id;
     let credentials = full("user").map(|user| (user, cell("password").to_owned()));
-    let stream = |use_, url: &str| StreamDraft {
-        use_,
-        url: url.to_owned(),
-        credentials: credentials.clone(),
-        transport: TransportKind::Retina,
+    // A log-in inside an address is taken out of it and sealed like any other; the address is stored without.
+    let stream = |use_, column: &'static str| match (split_login(cell(column)), &credentials) {
+        (Some((_, Some(_))), Some(_)) => Err((column, "credentials_twice")),
+        (Some((url, Some(login))), None) => {
+            Ok(StreamDraft { use_, url, credentials: Some(login), transport: TransportKind::Retina })
+        }
+        (Some((_, None)) | None, credentials) => Ok(StreamDraft {
+            use_,
+            url: cell(column).to_owned(),
+            credentials: credentials.clone(),
+            transport: TransportKind::Retina,
+        }),
     };
-    let mut streams = vec![stream(StreamUse::Main, cell("url_main"))];
-    if let Some(url) = full("url_sub") {
-        streams.push(stream(StreamUse::Sub, &url));
+    let mut streams = vec![stream(StreamUse::Main, "url_main")?];
+    if full("url_sub").is_some() {
+        streams.push(stream(StreamUse::Sub, "url_sub")?);
     }
     let call_up = match full("call_up") {
         None => None,

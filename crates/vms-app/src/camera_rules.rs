@@ -110,10 +110,14 @@ pub fn check_draft(draft: &CameraDraft, settings: &Settings, is_video_class: boo
         if let Err(problem) = check_stream_url(&stream.url, &settings.allowed_networks, &settings.allowed_ports) {
             wrong(&format!("streams.{}.url", stream.use_), problem);
         }
-        if let Some((user, password)) = &stream.credentials
-            && (user.is_empty() || user.len() > TEXT_LEN_MAX || password.len() > TEXT_LEN_MAX)
-        {
-            wrong(&format!("streams.{}.user", stream.use_), "not_a_user");
+        if let Some((user, password)) = &stream.credentials {
+            // A user name ends at its first colon (RFC 7617 section 2), in what is sealed too.
+            if user.is_empty() || user.len() > TEXT_LEN_MAX || user.contains(':') || user.chars().any(is_unsafe_char) {
+                wrong(&format!("streams.{}.user", stream.use_), "not_a_user");
+            }
+            if password.len() > TEXT_LEN_MAX || password.chars().any(char::is_control) {
+                wrong(&format!("streams.{}.password", stream.use_), "not_a_password");
+            }
         }
     }
     found
@@ -132,6 +136,36 @@ fn check_text(field: &str, text: &str, is_needed: bool, wrong: &mut impl FnMut(&
 /// Control characters, and marks that turn the direction of text around (`reliability.md` 7.1 no. 31).
 fn is_unsafe_char(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}')
+}
+
+/// An address, and the user and password that stood in it.
+pub type SplitUrl = (String, Option<(String, String)>);
+
+/// Takes a log-in out of an address, as a technician's list of cameras often holds it. What is left goes through the guard.
+/// `None` when the address does not read; it is left to the guard to say why.
+pub fn split_login(text: &str) -> Option<SplitUrl> {
+    let mut url = Url::parse(text).ok()?;
+    if url.username().is_empty() && url.password().is_none() {
+        return Some((text.to_owned(), None));
+    }
+    let login = (percent_decoded(url.username())?, percent_decoded(url.password().unwrap_or(""))?);
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    Some((url.to_string(), Some(login)))
+}
+
+/// `%40` and the like to bytes (RFC 3986 section 2.1); `None` when that is no text.
+fn percent_decoded(text: &str) -> Option<String> {
+    let (mut out, mut bytes) = (Vec::with_capacity(text.len()), text.bytes());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            out.push(digit(bytes.next())? * 16 + digit(bytes.next())?);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok()
 }
 
 /// Whether an address may be that of a camera. Names are left to the recorder, which resolves, pins and checks again.
@@ -194,6 +228,7 @@ fn is_host_name(name: &str) -> bool {
 /// Feeds foreign bytes to the guard (corpus test).
 pub fn fuzz_stream_url(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
+        debug_assert!(split_login(text).is_none_or(|(url, login)| login.is_none() || split_login(&url).is_some()));
         let all: Vec<IpNet> = ["0.0.0.0/0".parse(), "::/0".parse()].into_iter().flatten().collect();
         let verdict = check_stream_url(text, &all, &[(1, u16::MAX)]);
         debug_assert!(verdict.is_err() || text.to_ascii_lowercase().starts_with("rtsp"));
@@ -203,6 +238,22 @@ pub fn fuzz_stream_url(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_in_is_taken_out_of_an_address() {
+        let login = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        for (text, url, wanted) in [
+            ("rtsp://10.0.0.1/main", "rtsp://10.0.0.1/main", None),
+            ("rtsp://u:p@10.0.0.1:8554/a?b=1", "rtsp://10.0.0.1:8554/a?b=1", login("u", "p")),
+            ("rtsp://u:p%40%3a@10.0.0.1/", "rtsp://10.0.0.1/", login("u", "p@:")),
+            ("rtsp://u:p@q@10.0.0.1/", "rtsp://10.0.0.1/", login("u", "p@q")),
+            ("rtsp://u@10.0.0.1/", "rtsp://10.0.0.1/", login("u", "")),
+        ] {
+            assert_eq!(split_login(text), Some((url.to_owned(), wanted)), "{text}");
+        }
+        assert_eq!(split_login("rtsp://u:%ff@10.0.0.1/"), None);
+        assert_eq!(split_login("nowhere"), None);
+    }
 
     #[test]
     fn addresses_outside_the_camera_networks_are_refused() {

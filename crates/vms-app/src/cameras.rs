@@ -191,6 +191,10 @@ impl UseCases {
         if camera.state == CameraState::Retired {
             return Err(UseCaseError::Conflict(Conflict::WrongState("retired")));
         }
+        // Everything but our own call-up number comes from the partner and would come again with its next catalogue.
+        if camera.partner.is_some() && (CameraPatch { call_up: None, ..patch.clone() }) != CameraPatch::default() {
+            return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
+        }
         let draft = patched(&camera, &patch);
         let class = RetentionClass::parse(&draft.retention_class);
         let is_video = class.as_ref().is_some_and(|class| self.retention.is_video(class, self.now()));
@@ -251,16 +255,25 @@ impl UseCases {
         self.camera_store(Camera { state, updated_at: self.now(), ..camera }).await
     }
 
-    /// Ends a camera: it no longer records or shows; its footage lives out its term.
+    /// Ends a camera: it no longer records or shows; its footage lives out its term. The reason stands in the leaf.
     ///
     /// # Errors
-    /// `Denied`, `Conflict(WrongState)`.
-    pub async fn camera_retire(&self, actor: &Actor, id: CameraId) -> Result<Camera, UseCaseError> {
+    /// `Denied`, `Conflict(WrongState)`, `Conflict(PartnersCamera)`.
+    pub async fn camera_retire(
+        &self,
+        actor: &Actor,
+        id: CameraId,
+        reason: Option<String>,
+    ) -> Result<Camera, UseCaseError> {
         let camera = self.stores.camera_fetch(id).await?.ok_or(UseCaseError::NotFound(Entity::Camera))?;
         let target = self.camera_target::<RetireCamera>(actor, &camera, None).await?;
-        self.permit_on::<RetireCamera>(actor, &camera, target, &Why::default()).await?;
+        let why = Why { justification: reason, ..Why::default() };
+        self.permit_on::<RetireCamera>(actor, &camera, target, &why).await?;
         if camera.state == CameraState::Retired {
             return Err(UseCaseError::Conflict(Conflict::WrongState("retired")));
+        }
+        if camera.partner.is_some() {
+            return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
         }
         self.camera_store(Camera { state: CameraState::Retired, updated_at: self.now(), ..camera }).await
     }
@@ -274,7 +287,9 @@ impl UseCases {
         let target = self.camera_target::<EditCamera>(actor, &camera, None).await?;
         self.permit_on::<EditCamera>(actor, &camera, target, &Why::default()).await?;
         let stream = main_or_first(&camera).ok_or(UseCaseError::NotFound(Entity::Stream))?;
-        Ok(self.media.probe(&probe_spec(&camera, stream)).await?)
+        // The log-in is sealed to the role that pulls the camera.
+        let source = if camera.partner.is_some() { MediaSource::Gateway } else { MediaSource::Recorder };
+        Ok(self.media.probe(source, &probe_spec(&camera, stream)).await?)
     }
 
     /// One coarse picture, under its own logged right. Works on drafts: it is how a technician sees that it points where

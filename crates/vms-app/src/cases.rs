@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use vms_core::{CameraId, DecisionId, OrgId, TimeRange, WallTime};
 
+use crate::catalogue::CatalogueDesk;
 use crate::error::{BoxError, UseCaseError};
 use crate::events::EventHub;
 use crate::gate::{Actor, Gate};
@@ -18,7 +19,7 @@ use crate::login::TryCounters;
 use crate::model::{Camera, Org};
 use crate::passwords::{PasswordCost, Passwords};
 use crate::playback::OpenPlayback;
-use crate::ports::{Clock, Ids, MediaPort, PartnerCatalogue, Stores};
+use crate::ports::{Clock, Ids, MediaPort, PartnerCatalogue, Stores, random_bytes};
 use crate::rate::Trickle;
 use crate::seed::{AccountRules, RetentionTable};
 
@@ -103,6 +104,7 @@ pub struct UseCases {
     pub(crate) health: HealthBoard,
     /// Rises with every change that may take a right away; running streams decide again at once.
     pub(crate) changes: watch::Sender<u64>,
+    pub(crate) catalogues: CatalogueDesk,
     pub(crate) tickets: Mutex<HashMap<String, PendingTicket>>,
     pub(crate) playbacks: Mutex<HashMap<DecisionId, Arc<OpenPlayback>>>,
     cameras: Mutex<Option<(u64, Arc<Vec<Camera>>)>>,
@@ -126,6 +128,7 @@ impl UseCases {
             events: Arc::new(EventHub::new(Arc::clone(&stores), Arc::clone(&clock))),
             health: HealthBoard::default(),
             changes: watch::Sender::new(0),
+            catalogues: CatalogueDesk::new(random_bytes(ids.as_ref())),
             tickets: Mutex::default(),
             playbacks: Mutex::default(),
             cameras: Mutex::default(),
@@ -221,7 +224,7 @@ impl UseCases {
     /// All organisations, by code.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`].
+    /// [`UseCaseError::StoreUnavailable`].
     pub async fn org_list(&self) -> Result<Arc<Vec<Org>>, UseCaseError> {
         self.orgs_now().await
     }
@@ -229,7 +232,7 @@ impl UseCases {
     /// Puts the shipped organisations in; safe to run at every start.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`], or `Internal` when the seed does not read.
+    /// [`UseCaseError::StoreUnavailable`], or `Internal` when the seed does not read.
     pub async fn seed_organisations(&self) -> Result<usize, UseCaseError> {
         let seeds = crate::seed::organisations().map_err(|error| UseCaseError::Internal(error.into()))?;
         for seed in &seeds {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use policy::{DenyReason, Requirement};
 use vms_core::DecisionId;
 
+use crate::catalogue_fault::CatalogueFault;
 use crate::gate::GateError;
 use crate::ports::{MediaError, StoreError};
 use crate::words::Cause;
@@ -81,6 +82,10 @@ pub enum Conflict {
     NoPicture(Cause),
     /// The part of the system that would do it is not there.
     NoSuchService(&'static str),
+    /// A partner's catalogue was not taken; what was imported before stays.
+    Catalogue(CatalogueFault),
+    /// The partner has the last word on this camera: its catalogue and its switch decide.
+    PartnersCamera,
 }
 
 /// One thing wrong with one field of a request.
@@ -131,7 +136,7 @@ pub enum UseCaseError {
     #[error("invalid: {}", named(.0))]
     Invalid(Vec<FieldProblem>),
     /// The state of the world stands in the way.
-    #[error("conflict: {0:?}")]
+    #[error("{}", stands_in_the_way(.0))]
     Conflict(Conflict),
     /// A change without saying which version was seen.
     #[error("the seen version must be named")]
@@ -139,7 +144,10 @@ pub enum UseCaseError {
     /// Somebody else changed it meanwhile.
     #[error("it was changed by somebody else")]
     VersionStale,
-    /// A part that is needed can't be reached now.
+    /// The central database does not answer: nobody's rights can be looked up, so nothing is shown. Recording goes on.
+    #[error("the central database does not answer")]
+    StoreUnavailable(#[source] BoxError),
+    /// Another part that is needed can't be reached now.
     #[error("a dependency is unavailable")]
     Unavailable(#[source] BoxError),
     /// A bug or a broken invariant.
@@ -157,7 +165,7 @@ impl UseCaseError {
 impl From<StoreError> for UseCaseError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(source) => Self::Unavailable(source),
+            StoreError::Unavailable(source) => Self::StoreUnavailable(source),
             StoreError::Taken(what) => Self::Conflict(Conflict::Taken(what)),
             StoreError::Stale => Self::VersionStale,
             StoreError::Internal(source) => Self::Internal(source),
@@ -184,6 +192,21 @@ impl From<MediaError> for UseCaseError {
             MediaError::Refused { code, detail } => Self::Internal(format!("refused: {code}: {detail}").into()),
             MediaError::Unavailable(source) => Self::Unavailable(source),
         }
+    }
+}
+
+/// What stands in the way, for people at a command line and for the log.
+fn stands_in_the_way(conflict: &Conflict) -> String {
+    match conflict {
+        Conflict::LegalBasisMissing => "no legal basis is recorded".to_owned(),
+        Conflict::PictogramMissing => "no pictogram date is recorded, or it lies in the future".to_owned(),
+        Conflict::Taken(what) => format!("`{what}` is taken"),
+        Conflict::WrongState(state) => format!("not possible in the state `{state}`"),
+        Conflict::PartnerOff => "the partner's data flow is switched off".to_owned(),
+        Conflict::NoPicture(cause) => format!("no picture: {cause}"),
+        Conflict::NoSuchService(service) => format!("no {service} is running"),
+        Conflict::Catalogue(fault) => fault.to_string(),
+        Conflict::PartnersCamera => "the partner has the last word on this camera: its catalogue decides".to_owned(),
     }
 }
 

@@ -66,7 +66,7 @@ impl EventHub {
     /// Listens from now on, and says what was missed after `last`.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`].
+    /// [`UseCaseError::StoreUnavailable`].
     pub async fn listen(&self, last: Option<i64>) -> Result<(Replay, broadcast::Receiver<Arc<Event>>), UseCaseError> {
         // First the receiver, then the replay: what comes in between is seen twice, never not at all.
         let receiver = self.sender.subscribe();
@@ -100,7 +100,7 @@ impl UseCases {
     /// is not theirs to see.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`].
+    /// [`UseCaseError::StoreUnavailable`].
     pub async fn may_receive(&self, signed: &Signed, event: &Event) -> Result<bool, UseCaseError> {
         let actor = &signed.actor;
         match event.scope {
@@ -124,6 +124,8 @@ impl UseCases {
             | Right::CameraEdit
             | Right::CameraApprove
             | Right::CameraRetire
+            | Right::CameraShare
+            | Right::GrantView
             | Right::CameraTestPicture
             | Right::ReadsSearch
             | Right::AuditView

@@ -209,7 +209,7 @@ impl MediaPort for FakeMedia {
         Ok(Bytes::from_static(b"\xff\xd8fake"))
     }
 
-    async fn probe(&self, _spec: &StreamSpec) -> Result<ProbeReport, MediaError> {
+    async fn probe(&self, _source: MediaSource, _spec: &StreamSpec) -> Result<ProbeReport, MediaError> {
         Ok(ProbeReport {
             ok: false,
             cause: Some(Cause::Unreachable),

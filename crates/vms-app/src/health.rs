@@ -70,15 +70,39 @@ pub struct CameraHealth {
     pub should_record: bool,
 }
 
+/// A camera whose footage should be on disk and is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// The camera's code.
+    pub code: String,
+    /// Why, when the recorder or the session says.
+    pub cause: Option<Cause>,
+}
+
+/// While a session that failed tries again, the reason of the failure is still what a person wants to read.
+fn still_why(before: &StreamHealth, now: Phase) -> Option<Cause> {
+    let was_down = match before.phase {
+        Phase::Connecting | Phase::NoKeyFrame | Phase::Waiting => true,
+        Phase::Idle | Phase::Live => false,
+    };
+    let is_trying = match now {
+        Phase::Connecting | Phase::NoKeyFrame => true,
+        Phase::Idle | Phase::Live | Phase::Waiting => false,
+    };
+    before.cause.filter(|_| was_down && is_trying)
+}
+
 impl UseCases {
     /// Takes the reports of a recorder or gateway; changes become events, and what a stream turned out to be is kept.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`].
+    /// [`UseCaseError::StoreUnavailable`].
     pub async fn health_report(&self, reports: Vec<StreamHealth>) -> Result<(), UseCaseError> {
         let cameras = self.cameras_now().await?;
-        for report in reports {
+        for mut report in reports {
             let Some((camera, stream)) = owner_of(&cameras, report.stream) else { continue };
+            report.cause =
+                report.cause.or_else(|| self.health.of(report.stream).and_then(|old| still_why(&old, report.phase)));
             let fresh = report.clone();
             let before = self.health.put(report);
             let was = before.as_ref().map(|old| (old.phase, old.cause));
@@ -102,11 +126,11 @@ impl UseCases {
         Ok(())
     }
 
-    /// Whether footage of every camera in service reached the disk lately; the codes of those that did not.
+    /// Whether footage of every camera in service reached the disk lately: those that did not, with what is known of why.
     ///
     /// # Errors
-    /// [`UseCaseError::Unavailable`].
-    pub async fn health_summary(&self) -> Result<Vec<String>, UseCaseError> {
+    /// [`UseCaseError::StoreUnavailable`].
+    pub async fn health_summary(&self) -> Result<Vec<Behind>, UseCaseError> {
         let now = self.now();
         let cameras = self.cameras_now().await?;
         let behind = cameras.iter().filter(|camera| self.should_record(camera, now)).filter(|camera| {
@@ -115,7 +139,8 @@ impl UseCases {
             let is_late = durable.is_none_or(|until| now > until.plus(self.settings.health_lag_max));
             is_late && now.micros_since(camera.updated_at) > START_GRACE_US
         });
-        Ok(behind.map(|camera| camera.code.clone()).collect())
+        let cause = |camera: &Camera| camera.stream(StreamUse::Main).and_then(|main| self.health.of(main.id)?.cause);
+        Ok(behind.map(|camera| Behind { code: camera.code.clone(), cause: cause(camera) }).collect())
     }
 
     /// Health of every camera that the actor sees.

@@ -16,11 +16,14 @@ pub mod camera_import;
 pub mod camera_rules;
 pub mod cameras;
 pub mod cases;
+pub mod catalogue;
+pub mod catalogue_fault;
 pub mod error;
 pub mod events;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
 pub mod gate;
+pub mod grants;
 pub mod health;
 pub mod lez;
 pub mod lez_ports;

@@ -170,15 +170,16 @@ impl UseCases {
         }
         let Some(camera) = self.stores.camera_by_stream(stream).await? else { return Ok(Err(EndWhy::CameraGone)) };
         // The past of a retired camera may be seen while it lasts.
-        if !past && self.in_service(&camera).await.is_err() {
-            return Ok(Err(EndWhy::CameraGone));
+        if !past && let Err(error) = self.in_service(&camera).await {
+            let is_off = matches!(error, UseCaseError::Conflict(Conflict::PartnerOff));
+            return Ok(Err(if is_off { EndWhy::PartnerOff } else { EndWhy::CameraGone }));
         }
         let target = self.camera_target::<A>(actor, &camera, permit.why().purpose).await?;
         let asked = permit.target();
         let target = Target { stream: asked.stream, range: asked.range, rendition: asked.rendition, ..target };
         match self.gate.renew(permit, target).await {
             Ok(()) => Ok(Ok(camera)),
-            Err(GateError::LogUnavailable(_)) => Ok(Err(EndWhy::Expired)),
+            Err(GateError::LogUnavailable(_)) => Ok(Err(EndWhy::Unavailable)),
             Err(GateError::Denied { .. } | GateError::Missing(_) | GateError::Unknown) => Ok(Err(EndWhy::Revoked)),
         }
     }
@@ -224,6 +225,8 @@ pub struct LiveSession {
     changes: watch::Receiver<u64>,
     units: u64,
     bytes: u64,
+    /// The last look at the right failed for want of the database.
+    is_undecided: bool,
     ended: Option<EndWhy>,
 }
 
@@ -239,7 +242,19 @@ impl LiveSession {
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let changes = cases.changes();
         let LiveFeed { events, control } = feed;
-        Self { cases, permit, stream, events, control, recheck, changes, units: 0, bytes: 0, ended: None }
+        Self {
+            cases,
+            permit,
+            stream,
+            events,
+            control,
+            recheck,
+            changes,
+            units: 0,
+            bytes: 0,
+            is_undecided: false,
+            ended: None,
+        }
     }
 
     /// The decision behind it.
@@ -266,10 +281,11 @@ impl LiveSession {
                     Err(why) => LiveEvent::End { why },
                 },
             };
-            if let LiveEvent::End { why } = &event {
-                self.ended = Some(*why);
-            }
-            return Some(event);
+            let LiveEvent::End { why } = event else { return Some(event) };
+            // Who looks on must not read "your right has ended" when nobody could look it up.
+            let why = if self.is_undecided && why == EndWhy::Expired { EndWhy::Unavailable } else { why };
+            self.ended = Some(why);
+            return Some(LiveEvent::End { why });
         }
     }
 
@@ -280,7 +296,9 @@ impl LiveSession {
     }
 
     async fn decide_again(&mut self) -> Result<(), EndWhy> {
-        match self.cases.may_go_on(&self.permit, self.stream, false).await {
+        let answer = self.cases.may_go_on(&self.permit, self.stream, false).await;
+        self.is_undecided = answer.is_err();
+        match answer {
             Ok(Ok(camera)) => {
                 let source = source_of(&camera, self.permit.target().rendition);
                 let capability =

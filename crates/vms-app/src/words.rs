@@ -151,8 +151,12 @@ words!(
         Revoked = "revoked",
         /// The capability was not renewed in time.
         Expired = "expired",
+        /// Nobody could say any more whether it may go on: the database or the log did not answer.
+        Unavailable = "unavailable",
         /// The camera or its stream is no longer there.
         CameraGone = "camera_gone",
+        /// The partner that the camera is pulled from was switched off.
+        PartnerOff = "partner_off",
         /// The other side closed it.
         Stopped = "stopped",
         /// The role table says no.

@@ -73,6 +73,10 @@ words!(
         CameraApprove = "camera.approve",
         /// Retire a camera.
         CameraRetire = "camera.retire",
+        /// Share own cameras with another organisation, and take that back.
+        CameraShare = "camera.share",
+        /// See who shares what with whom.
+        GrantView = "grant.view",
         /// Take one masked test picture of a camera (at most 10 s, blueprint 4.7).
         CameraTestPicture = "camera.test_picture",
         /// See plate reads as they come, of one's own territory.

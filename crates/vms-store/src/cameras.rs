@@ -321,6 +321,29 @@ impl GrantStore for Store {
         })
     }
 
+    async fn grant_fetch(&self, id: GrantId) -> Stored<Option<Grant>> {
+        let row = sqlx::query(
+            "select id, owner_id, camera_id, partner_id, profile, right_, purpose, from_us, to_us, revoked_at_us
+               from right_grant where id = $1",
+        )
+        .bind(id.to_string())
+        .fetch_optional(&self.read)
+        .await
+        .map_err(db_error)?;
+        row.as_ref().map(grant).transpose()
+    }
+
+    async fn grant_list_all(&self) -> Stored<Vec<Grant>> {
+        let rows = sqlx::query(
+            "select id, owner_id, camera_id, partner_id, profile, right_, purpose, from_us, to_us, revoked_at_us
+               from right_grant order by id desc",
+        )
+        .fetch_all(&self.read)
+        .await
+        .map_err(db_error)?;
+        rows.iter().map(grant).collect()
+    }
+
     async fn grant_list_to(&self, partner: OrgId, at: WallTime) -> Stored<Vec<Grant>> {
         grants(self, partner, String::new(), at).await
     }

@@ -4,9 +4,11 @@
 //! temporary folder, so no port is taken. Durability is switched off: a test's data need not survive a power cut; all
 //! else is as shipped. The server gets a signal when the test process ends, however it ends.
 
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -20,7 +22,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What to do when there is none.
 const INSTALL: &str = "PostgreSQL is needed for the tests: apt-get install postgresql";
 
-static SERVER: OnceCell<PathBuf> = OnceCell::const_new();
+/// The running server.
+#[derive(Debug)]
+struct Server {
+    dir: PathBuf,
+    /// To its keeper; closed by the kernel with this process, which ends the server.
+    orders: Mutex<ChildStdin>,
+}
+
+static SERVER: OnceCell<Server> = OnceCell::const_new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// The address of a fresh, empty database. Starts the server on the first call.
@@ -28,11 +38,42 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 /// # Errors
 /// With the command that installs PostgreSQL when it is missing; with the server's own words when it does not start.
 pub async fn database() -> anyhow::Result<String> {
-    let dir = SERVER.get_or_try_init(start).await?;
+    let dir = &SERVER.get_or_try_init(start).await?.dir;
     let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
     let mut conn = PgConnection::connect(&address(dir, "postgres")).await.context("connecting to the test server")?;
     conn.execute(sqlx::AssertSqlSafe(format!("create database {name} template template0"))).await?;
     Ok(address(dir, &name))
+}
+
+/// Stops the server of this process as an administrator does (fast shutdown: clients are cut off) and returns when it is gone.
+/// For tests of an outage; everything else in this process that uses the server is hit too.
+///
+/// # Errors
+/// It was never started, or does not stop within a minute.
+pub async fn stop() -> anyhow::Result<()> {
+    let server = order("stop")?;
+    let pid_file = server.dir.join("data/postmaster.pid");
+    let deadline = tokio::time::Instant::now() + START_MAX;
+    while pid_file.exists() {
+        anyhow::ensure!(tokio::time::Instant::now() < deadline, "postgres does not stop");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// Starts the stopped server again on the same data.
+///
+/// # Errors
+/// It was never started, or does not answer within a minute.
+pub async fn start_again() -> anyhow::Result<()> {
+    wait_ready(&order("start")?.dir).await
+}
+
+fn order(word: &str) -> anyhow::Result<&'static Server> {
+    let server = SERVER.get().context("the test server was never started")?;
+    let mut orders = server.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    writeln!(orders, "{word}").context("the keeper of the test server is gone")?;
+    Ok(server)
 }
 
 fn address(dir: &Path, database: &str) -> String {
@@ -81,7 +122,7 @@ fn command(program: &Path, user: Option<(u32, u32)>) -> Command {
     command
 }
 
-async fn start() -> anyhow::Result<PathBuf> {
+async fn start() -> anyhow::Result<Server> {
     let bin = programs()?;
     let user = unprivileged()?;
     sweep_left_over();
@@ -102,10 +143,14 @@ async fn start() -> anyhow::Result<PathBuf> {
     }
     // The shell outlives neither us nor the server: its standard input is a pipe that closes when this process ends,
     // by whatever way, and then it stops the server and removes the folder.
-    let script = "\"$1\" -D \"$2/data\" -k \"$2\" -c listen_addresses= -c fsync=off -c synchronous_commit=off \
-        -c full_page_writes=off -c max_connections=200 >\"$2/log\" 2>&1 & server=$!; cat >/dev/null; \
-        kill -INT $server; wait $server; rm -rf \"$2/data\" \"$2\"/.s* \"$2/log\"; rmdir \"$2\" 2>/dev/null";
-    let keeper = command(Path::new("/bin/sh"), user)
+    // Until then it takes orders, a word a line: an outage under test.
+    let script = "begin() { \"$bin\" -D \"$dir/data\" -k \"$dir\" -c listen_addresses= -c fsync=off \
+        -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 >>\"$dir/log\" 2>&1 </dev/null & server=$!; }; \
+        end() { [ -z \"$server\" ] || { kill -INT $server; wait $server; server=; }; }; \
+        bin=$1; dir=$2; begin; \
+        while read -r word; do case $word in stop) end;; start) begin;; esac; done; end; \
+        rm -rf \"$dir/data\" \"$dir\"/.s* \"$dir/log\"; rmdir \"$dir\" 2>/dev/null";
+    let mut keeper = command(Path::new("/bin/sh"), user)
         .args(["-c", script, "sh"])
         .arg(bin.join("postgres"))
         .arg(&dir)
@@ -115,10 +160,10 @@ async fn start() -> anyhow::Result<PathBuf> {
         .process_group(0)
         .spawn()
         .context("starting postgres")?;
-    // Never closed by us: the kernel closes it with the process.
-    std::mem::forget(keeper);
+    // A static is never dropped: the kernel closes the pipe with the process.
+    let orders = Mutex::new(keeper.stdin.take().context("the keeper has no standard input")?);
     wait_ready(&dir).await?;
-    Ok(dir)
+    Ok(Server { dir, orders })
 }
 
 async fn wait_ready(dir: &Path) -> anyhow::Result<()> {

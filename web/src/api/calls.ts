@@ -2,21 +2,27 @@
 
 import { call, callBlob, query, setCsrfToken, type Result } from "./http";
 import type {
-  CatalogueResult,
   Camera,
+  CameraBody,
   CameraHealth,
+  CameraPatch,
+  CatalogueResult,
   Finding,
   Leaf,
   Org,
   Page,
   Partner,
+  PartnerBody,
   PlaybackTicket,
+  Probe,
   Purpose,
   Read,
   Session,
   Ticket,
   Timeline,
   User,
+  UserBody,
+  UserPatch,
 } from "./types";
 
 const API = "/api/v1";
@@ -66,12 +72,12 @@ export const cameras = {
     const answer = await call<Camera>("GET", `${API}/cameras/${id}`);
     return answer.ok ? { ...answer, value: owned(answer.value) } : answer;
   },
-  create: (body: unknown) => call<Camera>("POST", `${API}/cameras`, { body }),
-  patch: (id: string, body: unknown, ifMatch: string | null) =>
+  create: (body: CameraBody) => call<Camera>("POST", `${API}/cameras`, { body }),
+  patch: (id: string, body: CameraPatch, ifMatch: string | null) =>
     call<Camera>("PATCH", `${API}/cameras/${id}`, { body, ifMatch }),
   approve: (id: string) => call<Camera>("POST", `${API}/cameras/${id}/approve`, { body: {} }),
-  retire: (id: string) => call<Camera>("POST", `${API}/cameras/${id}/retire`, { body: {} }),
-  probe: (id: string) => call<Record<string, unknown>>("POST", `${API}/cameras/${id}/probe`, { body: {} }),
+  retire: (id: string, reason: string) => call<Camera>("POST", `${API}/cameras/${id}/retire`, { body: { reason } }),
+  probe: (id: string) => call<Probe>("POST", `${API}/cameras/${id}/probe`, { body: {} }),
   testPicture: (id: string, purpose: Purpose) =>
     callBlob("POST", `${API}/cameras/${id}/test-picture`, { body: { purpose } }),
   timeline: (id: string, stream: string, from: string, to: string) =>
@@ -118,13 +124,12 @@ export const findings = {
 
 export const admin = {
   partners: () => all<Partner>(`${API}/partners`),
-  createPartner: (body: unknown) => call<Partner>("POST", `${API}/partners`, { body }),
+  createPartner: (body: PartnerBody) => call<Partner>("POST", `${API}/partners`, { body }),
   setPartner: (id: string, enabled: boolean) => call<Partner>("PATCH", `${API}/partners/${id}`, { body: { enabled } }),
   importCatalogue: (id: string) => call<CatalogueResult>("POST", `${API}/partners/${id}/catalogue`, { body: {} }),
   users: () => all<User>(`${API}/users`),
-  createUser: (body: unknown) => call<User>("POST", `${API}/users`, { body }),
-  patchUser: (id: string, body: { disabled?: boolean; reset_password?: boolean }) =>
-    call<User>("PATCH", `${API}/users/${id}`, { body }),
+  createUser: (body: UserBody) => call<User>("POST", `${API}/users`, { body }),
+  patchUser: (id: string, body: UserPatch) => call<User>("PATCH", `${API}/users/${id}`, { body }),
   orgs: () => all<Org>(`${API}/orgs`),
   audit: (from: string | null, to: string | null, cursor: string | null) =>
     call<Page<Leaf>>("GET", `${API}/audit${query({ from, to, limit: 100, cursor })}`),

@@ -59,7 +59,9 @@ export function HealthState({
       </Badge>
     );
   }
-  if (GOOD.includes(health.phase)) {
+  // A full disk: frames arrive, and none is recorded.
+  const kept = health.cause !== "disk";
+  if (GOOD.includes(health.phase) && kept) {
     return (
       <Badge tone="ok" icon={CircleCheck}>
         {code("phase", health.phase)}
@@ -68,7 +70,11 @@ export function HealthState({
   }
   const waiting = health.phase === "connecting" || health.phase === "starting" || health.phase === "idle";
   const cause = code("cause", health.cause);
-  const words = cause === "" || short ? code("phase", health.phase) : `${code("phase", health.phase)}: ${cause}`;
+  const words = !kept
+    ? cause
+    : cause === "" || short
+      ? code("phase", health.phase)
+      : `${code("phase", health.phase)}: ${cause}`;
   return (
     <Badge
       tone={waiting ? "muted" : "bad"}

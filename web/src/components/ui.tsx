@@ -159,7 +159,7 @@ export function Empty({ icon: Icon, children }: { icon: LucideIcon; children: Re
 export function Page({ title, tools, children }: { title: string; tools?: ReactNode; children: ReactNode }) {
   return (
     <section className="flex h-full min-h-0 flex-col" aria-label={title}>
-      <header className="flex flex-wrap items-end justify-between gap-3 border-b border-line px-4 py-2.5">
+      <header className="flex flex-wrap items-center justify-between gap-3 border-b border-line px-4 py-2.5">
         <h1>{title}</h1>
         <div className="flex flex-wrap items-end gap-2">{tools}</div>
       </header>

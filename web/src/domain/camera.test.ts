@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { byOwner, matches, nameOf, pickStream } from "./camera";
+import { byOwner, chooseStream, matches, nameOf, pickStream } from "./camera";
 import { goodJustification, missing } from "./purpose";
 import { percent, trust } from "./plate";
 
@@ -37,6 +37,32 @@ describe("camera", () => {
     expect(pickStream([main, sub], true)).toBe(main);
     expect(pickStream([main], false)).toBe(main);
     expect(pickStream([], true)).toBeNull();
+  });
+});
+
+describe("stream for a position", () => {
+  const stream = (use: string, codec: string | null) => ({ id: use, use, codec });
+  const plays = (one: { codec: string | null }) => one.codec !== "h265";
+  it.each([
+    ["small, both playable", [stream("main", "h264"), stream("sub", "h264")], false, "sub", null],
+    ["large, both playable", [stream("main", "h264"), stream("sub", "h264")], true, "main", null],
+    ["large, main in H.265: the sub-stream", [stream("main", "h265"), stream("sub", "h264")], true, "sub", "h265"],
+    ["small, main in H.265: nothing is refused", [stream("main", "h265"), stream("sub", "h264")], false, "sub", null],
+    ["small, sub in H.265: the main stream", [stream("main", "h264"), stream("sub", "h265")], false, "main", "h265"],
+    ["both in H.265", [stream("main", "h265"), stream("sub", "h265")], true, null, "h265"],
+    ["H.265 alone", [stream("main", "h265")], false, null, "h265"],
+    ["codec not known yet", [stream("main", null), stream("sub", null)], true, "main", null],
+    ["a stream for plate reading is no picture for people", [stream("anpr", "h264")], true, null, null],
+    ["no stream", [], true, null, null],
+  ])("%s", (_name, streams, large, use, refusedCodec) => {
+    const choice = chooseStream(streams, large, plays);
+    expect(choice.stream?.use ?? null).toBe(use);
+    expect(choice.refusedCodec).toBe(refusedCodec);
+  });
+  it("takes what a stream turned out to be over what the list says", () => {
+    const streams = [stream("main", "h264"), stream("sub", "h264")];
+    expect(chooseStream(streams, true, (one) => one.id !== "main").stream?.id).toBe("sub");
+    expect(chooseStream(streams, true, () => false)).toEqual({ stream: null, refusedCodec: "h264" });
   });
 });
 

@@ -45,6 +45,29 @@ export function pickStream<S extends StreamLike>(streams: readonly S[], large: b
   return large ? (main ?? sub) : (sub ?? main);
 }
 
+export interface Choice<S> {
+  /** Null: there is nothing to show. */
+  stream: S | null;
+  /** Codec that kept the wanted stream from being shown; null when the wanted one is shown or none exists. */
+  refusedCodec: string | null;
+}
+
+/**
+ * The stream for a position: the wanted one where this browser plays it, else the other of main and sub that it plays. A
+ * small picture is better than none, and a large one better than none too.
+ */
+export function chooseStream<S extends StreamLike>(
+  streams: readonly S[],
+  large: boolean,
+  plays: (stream: S) => boolean,
+): Choice<S> {
+  const wanted = pickStream(streams, large);
+  if (wanted === null || plays(wanted)) return { stream: wanted, refusedCodec: null };
+  const other = pickStream(streams, !large);
+  const stream = other !== null && other.id !== wanted.id && plays(other) ? other : null;
+  return { stream, refusedCodec: wanted.codec ?? "" };
+}
+
 /** Groups by owner, own organisation first, then by name; cameras by call-up number, then by code. */
 export function byOwner<C extends Searchable & { owner: { id: string } }>(
   cameras: readonly C[],

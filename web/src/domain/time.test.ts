@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
+  typedMoment,
+  instantsOf,
   dayRange,
   fromInputValue,
   fromLocal,
@@ -71,4 +73,31 @@ describe("wire and input", () => {
     [180_000, "3 min"],
     [3 * HOUR, "3 h"],
   ])("%i ms is %s", (ms, text) => expect(span(ms)).toBe(text));
+});
+
+describe("typed local times", () => {
+  it.each([
+    ["2026-10-25T02:30:00", ["2026-10-25T00:30:00.000Z", "2026-10-25T01:30:00.000Z"]],
+    ["2026-10-25T01:59:59", ["2026-10-24T23:59:59.000Z"]],
+    ["2026-10-25T03:00:00", ["2026-10-25T02:00:00.000Z"]],
+    ["2026-03-29T02:30:00", ["2026-03-29T01:30:00.000Z"]],
+    ["2026-07-01T12:00:00", ["2026-07-01T10:00:00.000Z"]],
+    ["soon", []],
+  ])("%s", (text, want) => expect(instantsOf(text).map((ms) => new Date(ms).toISOString())).toEqual(want));
+});
+
+describe("a moment as it is typed", () => {
+  const near = Date.parse("2026-11-22T09:14:30Z");
+  it.each([
+    ["14:03", "2026-11-22T14:03:00"],
+    [" 9h05 ", "2026-11-22T09:05:00"],
+    ["14.03.27", "2026-11-22T14:03:27"],
+    ["21/11 23:59:59", "2026-11-21T23:59:59"],
+    ["29/02/2024 00:00", "2024-02-29T00:00:00"],
+    ["29/02/2026 00:00", null],
+    ["24:00", null],
+    ["12:60", null],
+    ["noon", null],
+    ["", null],
+  ])("%s", (text, want) => expect(typedMoment(text, near)).toBe(want));
 });

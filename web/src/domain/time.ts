@@ -124,6 +124,35 @@ export function fromInputValue(text: string): number | null {
   return fromLocal(year ?? 0, month ?? 1, date ?? 1, hour ?? 0, minute ?? 0, second || 0);
 }
 
+/**
+ * A moment as an operator types it: `14:03`, `14:03:27`, `22/11 14:03`, `22/11/2026 14:03:27`; `:`, `.` and `h` part the time, and
+ * what is left out comes from the moment `near`. The value of `<input type="datetime-local">`, or null when malformed.
+ */
+export function typedMoment(text: string, near: number): string | null {
+  const match = /^(?:(\d{1,2})[/.-](\d{1,2})(?:[/.-](\d{4}))?\s+)?(\d{1,2})[:.h](\d{2})(?:[:.](\d{2}))?$/.exec(
+    text.trim(),
+  );
+  if (match === null) return null;
+  const now = localParts(near);
+  const [day_, month, year, hour, minute, second] = match
+    .slice(1)
+    .map((part) => (part === undefined ? null : Number(part)));
+  const parts = [month ?? now.month, day_ ?? now.day, hour ?? 0, minute ?? 0, second ?? 0];
+  const [m = 0, d = 0, h = 0, min = 0, sec = 0] = parts;
+  const whole = new Date(Date.UTC(year ?? now.year, m - 1, d));
+  if (whole.getUTCMonth() !== m - 1 || whole.getUTCDate() !== d || h > 23 || min > 59 || sec > 59) return null;
+  const two = (n: number): string => String(n).padStart(2, "0");
+  return `${year ?? now.year}-${two(m)}-${two(d)}T${two(h)}:${two(min)}:${two(sec)}`;
+}
+
+/** Both instants of a local time in the hour that autumn repeats; one instant at every other time; none when malformed. */
+export function instantsOf(text: string): number[] {
+  const first = fromInputValue(text);
+  if (first === null) return [];
+  const again = first + HOUR;
+  return toInputValue(again) === toInputValue(first) ? [first, again] : [first];
+}
+
 /** RFC 3339 in UTC with microseconds. */
 export function toWire(ms: number): string {
   return new Date(ms).toISOString().replace(/\.(\d{3})Z$/, ".$1000Z");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { HOUR, MINUTE, dayRange } from "./time";
-import { joined, segmentFrom, ticketSpan, ticks, tickStep, zoom, ZOOM_MAX, ZOOM_MIN } from "./timeline";
+import { eventFrom, joined, segmentFrom, ticketSpan, ticks, tickStep, zoom, ZOOM_MAX, ZOOM_MIN } from "./timeline";
 
 describe("ticks", () => {
   it.each([
@@ -13,6 +13,12 @@ describe("ticks", () => {
     expect(found[0]?.day).toBe(true);
     const hours = found.slice(1, firstHours.length).map((tick) => tick.label.slice(0, 2));
     expect(hours).toEqual(firstHours.slice(1));
+  });
+
+  it("tells the two hours of an autumn night apart by their zone", () => {
+    const labels = ticks(dayRange(Date.parse("2026-10-25T12:00:00Z")), 30, "nl").map((tick) => tick.label);
+    expect(labels.slice(1, 5)).toEqual(["01:00 CEST", "02:00 CEST", "02:00 CET", "03:00 CET"]);
+    expect(new Set(labels).size).toBe(labels.length);
   });
 
   it("picks a step that fits", () => {
@@ -71,4 +77,18 @@ describe("tickets", () => {
       { from: 30, to: 40 },
     ]);
   });
+});
+
+describe("events", () => {
+  const reads = [{ at: 10_000 }, { at: 60_000 }];
+  const gaps = [{ from: 20_000, to: 30_000, cause: "silent" }];
+  it.each<[string, number, "next" | "previous", number | null]>([
+    ["the first read, two seconds early", 0, "next", 8_000],
+    ["not the one on screen", 8_000, "next", 30_000],
+    ["the end of a gap", 15_000, "next", 30_000],
+    ["none after the last", 58_000, "next", null],
+    ["back to the gap", 58_000, "previous", 30_000],
+    ["back over the one that just began", 31_000, "previous", 8_000],
+    ["none before the first", 9_000, "previous", null],
+  ])("%s", (_name, at, direction, want) => expect(eventFrom(reads, gaps, at, direction)).toBe(want));
 });

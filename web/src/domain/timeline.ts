@@ -1,6 +1,17 @@
 // Geometry and facts of the timeline, without a canvas.
 
-import { clock, clockShort, dayShort, HOUR, localParts, MINUTE, offsetMinutes, SECOND, type Language } from "./time";
+import {
+  clock,
+  clockShort,
+  dayShort,
+  HOUR,
+  localParts,
+  MINUTE,
+  offsetMinutes,
+  SECOND,
+  zoneName,
+  type Language,
+} from "./time";
 
 export interface Span {
   from: number;
@@ -59,6 +70,8 @@ export function tickStep(view: View, most: number): number {
 export function ticks(view: View, most: number, language: Language): Tick[] {
   const step = tickStep(view, most);
   const out: Tick[] = [];
+  // In a view over a clock change the letters tell the hour that occurs twice (or not at all) apart.
+  const changes = offsetMinutes(view.from) !== offsetMinutes(view.to);
   let at = roundUp(view.from, step);
   while (at < view.to && out.length < 500) {
     const local = localParts(at);
@@ -67,6 +80,7 @@ export function ticks(view: View, most: number, language: Language): Tick[] {
     if (isDay) label = dayShort(at, language);
     else if (step >= MINUTE) label = clockShort(at, language);
     else label = step < SECOND ? `${clock(at, language)}.${Math.floor((at % 1000) / 100)}` : clock(at, language);
+    if (changes && !isDay) label = `${label} ${zoneName(at)}`;
     out.push({ at, label, day: isDay });
     const next = roundUp(at + 1, step);
     at = next > at ? next : at + step;
@@ -128,4 +142,23 @@ export function joined(spans: readonly Span[], tolerance: number): Span[] {
     else out.push({ ...span });
   }
   return out;
+}
+
+/** A read is looked at from a little before. */
+export const LEAD_IN = 2 * SECOND;
+/** Nearer than this an event counts as the one that is on screen now. */
+const SAME_EVENT = 1500;
+
+/** Where to go for the next event after an instant, or the last one before it: reads (with a lead-in) and ends of gaps. */
+export function eventFrom(
+  reads: readonly { at: number }[],
+  gaps: readonly Gap[],
+  at: number,
+  direction: "next" | "previous",
+): number | null {
+  const all = [...reads.map((read) => read.at - LEAD_IN), ...gaps.map((gap) => gap.to)];
+  const wanted =
+    direction === "next" ? all.filter((one) => one > at + SECOND / 2) : all.filter((one) => one < at - SAME_EVENT);
+  if (wanted.length === 0) return null;
+  return direction === "next" ? Math.min(...wanted) : Math.max(...wanted);
 }

@@ -1,9 +1,9 @@
 // One live tile: ticket → WebSocket → MSE → <video>. No framework; the wrapper gets states and ages by callback.
 
 import { backoffMs } from "./backoff";
-import { CaptureIndex, ClockOffset, freshness, type Freshness } from "./freshness";
-import { LiveEdge } from "./liveEdge";
+import { ClockOffset, freshness, type Freshness } from "./freshness";
 import { MseFeed } from "./mseFeed";
+import { Playhead, type LatencySample, type PlayheadCounts } from "./playhead";
 import { WallClock } from "./wallClock";
 import { HEADER_BYTES, parseHeader, parseText, type EndReason, type WireText } from "./wire";
 
@@ -23,12 +23,6 @@ export type TilePhase =
   | { phase: "codec"; codec: string }
   | { phase: "cancelled" };
 
-export interface LatencySample {
-  captureUs: number;
-  displayUs: number;
-  latencyUs: number;
-}
-
 export interface TileEvents {
   onPhase(phase: TilePhase): void;
   /** Four times a second; null when no frame has been shown yet. */
@@ -37,11 +31,19 @@ export interface TileEvents {
 
 /** Reasons after which a new ticket is asked for without the operator. */
 const RETRY_AFTER: readonly EndReason[] = ["expired", "stopped"];
-const SAMPLE_BOUND = 4000;
 const TICK_MS = 250;
+const ON_THE_WAY = ["idle", "connecting", "no_key_frame"];
+
+export interface TileCounts extends PlayheadCounts {
+  /** Frames that arrived. */
+  fragments: number;
+  /** Frames that the server left out. */
+  dropped: number;
+  /** Appends to the buffer: fewer than frames where several went together. */
+  appends: number;
+}
 
 export class LiveTile {
-  readonly latencySamples: LatencySample[] = [];
   dropped = 0;
   fragments = 0;
   #closed = false;
@@ -50,14 +52,11 @@ export class LiveTile {
   #feed: MseFeed | null = null;
   #mime: string | null = null;
   #retry: ReturnType<typeof setTimeout> | null = null;
-  #frameHandle = 0;
-  #shownUs: number | null = null;
   #phaseKey = "";
   #serverPhase: string | null = null;
-  readonly #edge = new LiveEdge();
-  readonly #captures = new CaptureIndex();
   readonly #offset = new ClockOffset();
   readonly #clock = new WallClock();
+  readonly #playhead: Playhead;
   readonly #ticker: ReturnType<typeof setInterval>;
 
   constructor(
@@ -69,24 +68,33 @@ export class LiveTile {
     video.muted = true;
     video.playsInline = true;
     video.autoplay = true;
-    video.addEventListener("waiting", this.#onWaiting);
+    this.#playhead = new Playhead(video, this.#clock);
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
-    this.#watchFrames();
     void this.#connect();
+  }
+
+  /** Latest samples, oldest first. */
+  get latencySamples(): LatencySample[] {
+    return this.#playhead.samples;
+  }
+
+  /** Looks at each frame instead of one a tick. */
+  measure(everyFrame: boolean): void {
+    this.#playhead.everyFrame = everyFrame;
+  }
+
+  counts(): TileCounts {
+    const { fragments, dropped } = this;
+    return { fragments, dropped, appends: this.#feed?.appends ?? 0, ...this.#playhead.counts() };
   }
 
   close(): void {
     this.#closed = true;
     clearInterval(this.#ticker);
     if (this.#retry !== null) clearTimeout(this.#retry);
-    this.video.removeEventListener("waiting", this.#onWaiting);
-    this.video.cancelVideoFrameCallback(this.#frameHandle);
+    this.#playhead.close();
     this.#drop();
   }
-
-  readonly #onWaiting = (): void => {
-    if (this.#shownUs !== null) this.#edge.stalled();
-  };
 
   #phase(phase: TilePhase): void {
     const key = JSON.stringify(phase);
@@ -97,7 +105,7 @@ export class LiveTile {
 
   async #connect(): Promise<void> {
     if (this.#closed) return;
-    if (this.#shownUs === null) this.#phase({ phase: "connecting" });
+    if (this.#playhead.shownUs === null) this.#phase({ phase: "connecting" });
     const answer = await this.open();
     if (this.#closed) return;
     switch (answer.kind) {
@@ -151,10 +159,11 @@ export class LiveTile {
         this.dropped += message.frames;
         return;
       case "state":
-        this.#serverPhase = message.cause ?? message.phase;
-        if (this.#shownUs === null && message.phase !== "live") {
-          this.#phase({ phase: "waiting", cause: this.#serverPhase });
-        }
+        this.#serverPhase = message.cause ?? (message.phase === "live" ? null : message.phase);
+        if (this.#playhead.shownUs !== null || message.phase === "live") return;
+        // On the way to the first picture, and not yet anybody's fault.
+        if (message.cause === null && ON_THE_WAY.includes(message.phase)) this.#phase({ phase: "connecting" });
+        else this.#phase({ phase: "waiting", cause: this.#serverPhase ?? message.phase });
         return;
       case "end":
         if (RETRY_AFTER.includes(message.why)) {
@@ -172,7 +181,7 @@ export class LiveTile {
       this.#feed ??= new MseFeed(
         this.video,
         () => this.#again(),
-        () => this.#follow(),
+        () => this.#playhead.appended(),
       );
       this.#feed.init(bytes, this.#mime);
       this.#mime = null;
@@ -189,48 +198,17 @@ export class LiveTile {
     this.#attempt = 0;
     this.#serverPhase = null;
     this.fragments += 1;
-    this.#captures.add(fed.mediaS, header.captureUs);
-  }
-
-  /** Keeps the play position near the newest frame. */
-  #follow(): void {
-    const ranges = this.video.buffered;
-    if (this.#closed || ranges.length === 0) return;
-    const last = ranges.length - 1;
-    const order = this.#edge.step({
-      position: this.video.currentTime,
-      start: ranges.start(last),
-      end: ranges.end(last),
-    });
-    if (order.seekTo !== null) this.video.currentTime = order.seekTo;
-    if (this.video.playbackRate !== order.rate) this.video.playbackRate = order.rate;
-    if (this.video.paused) this.video.play().catch(() => undefined);
-  }
-
-  #watchFrames(): void {
-    this.#frameHandle = this.video.requestVideoFrameCallback((_now, meta) => {
-      const captureUs = this.#captures.at(meta.mediaTime);
-      if (captureUs !== null) {
-        this.#shownUs = captureUs;
-        const displayUs = this.#clock.fromPerformance(meta.expectedDisplayTime);
-        this.latencySamples.push({ captureUs, displayUs, latencyUs: displayUs - captureUs });
-        if (this.latencySamples.length > SAMPLE_BOUND) this.latencySamples.shift();
-      }
-      if (!this.#closed) this.#watchFrames();
-    });
+    this.#playhead.captures.add(fed.mediaS, header.captureUs);
   }
 
   #tick(): void {
     if (this.#closed) return;
-    if (!this.video.checkVisibility() || document.hidden) {
-      // No frame call-backs while not painted: take the play position instead.
-      this.#shownUs = this.#captures.at(this.video.currentTime, 0.1) ?? this.#shownUs;
-    }
-    if (this.#shownUs === null) {
+    const ageUs = this.#playhead.tick(this.#offset.us);
+    const { shownUs } = this.#playhead;
+    if (ageUs === null) {
       this.events.onAge(null);
       return;
     }
-    const ageUs = this.#clock.nowUs() - this.#offset.us - this.#shownUs;
     this.events.onAge(ageUs);
     const final = /"(refused|ended|codec|cancelled)"/.test(this.#phaseKey);
     if (final) return;
@@ -239,21 +217,25 @@ export class LiveTile {
       this.#phase({ phase: "waiting", cause: this.#serverPhase });
       return;
     }
-    this.#phase({ phase: "playing", freshness: fresh, frozenSinceUs: fresh === "frozen" ? this.#shownUs : null });
+    this.#phase({ phase: "playing", freshness: fresh, frozenSinceUs: fresh === "frozen" ? shownUs : null });
   }
 
   #drop(): void {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
+    this.#giveUpFeed();
+  }
+
+  #giveUpFeed(): void {
     this.#feed?.close();
     this.#feed = null;
-    this.#captures.clear();
+    this.#playhead.sourceGone();
   }
 
   #stop(phase: TilePhase): void {
     this.#drop();
-    this.#shownUs = null;
+    this.#playhead.cleared();
     this.events.onAge(null);
     this.#phase(phase);
   }
@@ -263,15 +245,14 @@ export class LiveTile {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
-    if (this.#shownUs === null) this.#phase({ phase: "waiting", cause: this.#serverPhase ?? "connection_lost" });
+    if (this.#playhead.shownUs === null)
+      this.#phase({ phase: "waiting", cause: this.#serverPhase ?? "connection_lost" });
     const wait = backoffMs(this.#attempt, Math.random());
     this.#attempt += 1;
     this.#retry = setTimeout(() => {
       this.#retry = null;
       // The last picture stays until the new connection brings one; only then is the old source given up.
-      this.#feed?.close();
-      this.#feed = null;
-      this.#captures.clear();
+      this.#giveUpFeed();
       void this.#connect();
     }, wait);
   }

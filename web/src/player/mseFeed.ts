@@ -8,7 +8,39 @@ const KEEP_S = 5;
 /** More waiting fragments than this means that the browser can't keep up: the feed starts over at a key frame. */
 export const QUEUE_BOUND = 250;
 
-type Job = { kind: "init"; bytes: ArrayBuffer; mime: string } | { kind: "media"; bytes: ArrayBuffer; fresh: boolean };
+/** Fragments that were waiting go into the buffer by one append, at most this many bytes (a key frame may be larger). */
+const BATCH_BYTES = 512 * 1024;
+
+type Job =
+  | { kind: "init"; bytes: ArrayBuffer; mime: string }
+  /** `offset`: moves the times from this fragment on, s. */
+  | { kind: "media"; bytes: Uint8Array<ArrayBuffer>; offset: number | null };
+
+/** One run of waiting fragments that may be appended together: the first, and those after it up to a new offset or init. */
+export function takeBatch(queue: Job[]): Uint8Array<ArrayBuffer>[] {
+  const out: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for (;;) {
+    const job = queue[0];
+    if (job === undefined || job.kind !== "media") return out;
+    if (out.length > 0 && (job.offset !== null || size + job.bytes.byteLength > BATCH_BYTES)) return out;
+    queue.shift();
+    out.push(job.bytes);
+    size += job.bytes.byteLength;
+  }
+}
+
+function together(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  const only = parts[0];
+  if (parts.length === 1 && only !== undefined) return only;
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.byteLength;
+  }
+  return out;
+}
 
 export interface FedFragment {
   /** Presentation time on the element's clock, s. */
@@ -26,6 +58,8 @@ export class MseFeed {
   #offset: number | null = null;
   #lastEnd = 0;
   #dead = false;
+  /** Appends of media so far; fewer than fragments when several went together. */
+  appends = 0;
 
   constructor(
     readonly video: HTMLVideoElement,
@@ -49,20 +83,16 @@ export class MseFeed {
     const ticks = firstPresentationTicks(bytes, headerBytes);
     if (ticks === null || this.#queue.length > QUEUE_BOUND) return null;
     const own = ticks / this.#timescale;
-    let fresh = false;
-    if (this.#offset === null || discontinuity) {
-      this.#offset = this.#lastEnd - own;
-      fresh = true;
-    }
-    const mediaS = own + this.#offset;
+    const fresh = this.#offset === null || discontinuity;
+    const offset = fresh || this.#offset === null ? this.#lastEnd - own : this.#offset;
+    this.#offset = offset;
+    const mediaS = own + offset;
     this.#lastEnd = Math.max(this.#lastEnd, mediaS + 0.04);
-    this.#queue.push({ kind: "media", bytes: bytes.slice(headerBytes), fresh });
-    if (fresh) this.#pendingOffsets.push(this.#offset);
+    // A view, no copy: the header in front of the media stays where it is.
+    this.#queue.push({ kind: "media", bytes: new Uint8Array(bytes, headerBytes), offset: fresh ? offset : null });
     this.#next();
     return { mediaS };
   }
-
-  readonly #pendingOffsets: number[] = [];
 
   close(): void {
     this.#dead = true;
@@ -75,7 +105,7 @@ export class MseFeed {
   #next(): void {
     if (this.#dead || this.#source.readyState !== "open") return;
     if (this.#buffer?.updating === true) return;
-    const job = this.#queue.shift();
+    const job = this.#queue[0];
     if (job === undefined) return;
     try {
       this.#run(job);
@@ -86,19 +116,19 @@ export class MseFeed {
 
   #run(job: Job): void {
     if (job.kind === "init") {
+      this.#queue.shift();
       this.#prepare(job.mime).appendBuffer(job.bytes);
       return;
     }
+    const parts = takeBatch(this.#queue);
     const buffer = this.#buffer;
     if (buffer === null) {
       this.#next();
       return;
     }
-    if (job.fresh) {
-      const offset = this.#pendingOffsets.shift();
-      if (offset !== undefined) buffer.timestampOffset = offset;
-    }
-    buffer.appendBuffer(job.bytes);
+    if (job.offset !== null) buffer.timestampOffset = job.offset;
+    this.appends += 1;
+    buffer.appendBuffer(together(parts));
   }
 
   #prepare(mime: string): SourceBuffer {

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { backoffMs } from "./backoff";
 import { firstPresentationTicks, timescaleOf } from "./boxes";
 import { CaptureIndex, ClockOffset, freshness } from "./freshness";
-import { LiveEdge, RATE_MAX, RATE_MIN, TARGET_MAX_S, TARGET_MIN_S } from "./liveEdge";
+import { LiveEdge, RATE_HURRY, RATE_MAX, RATE_MIN, TARGET_MAX_S, TARGET_MIN_S } from "./liveEdge";
+import { takeBatch } from "./mseFeed";
 import { HEADER_BYTES, parseHeader, parseText } from "./wire";
 
 function header(flags: number, version: number, init: number, seq: bigint, capture: bigint, send: bigint): ArrayBuffer {
@@ -102,14 +103,35 @@ describe("boxes", () => {
   });
 });
 
+describe("what goes into the buffer by one append", () => {
+  const media = (bytes: number, offset: number | null = null) =>
+    ({ kind: "media", bytes: new Uint8Array(bytes), offset }) as const;
+  const init = { kind: "init", bytes: new ArrayBuffer(4), mime: "video/mp4" } as const;
+  it.each([
+    ["nothing", [], [], 0],
+    ["one fragment", [media(10)], [10], 0],
+    ["all that waited", [media(10), media(20), media(30)], [10, 20, 30], 0],
+    ["up to an init segment", [media(10), init, media(30)], [10], 2],
+    ["up to a new offset", [media(10, 1), media(20), media(30, 2)], [10, 20], 1],
+    ["at most half a mebibyte", [media(300_000), media(300_000)], [300_000], 1],
+    ["a large key frame alone", [media(3_000_000), media(10)], [3_000_000], 1],
+  ])("%s", (_name, jobs, want, left) => {
+    const queue = [...jobs];
+    expect(takeBatch(queue).map((part) => part.byteLength)).toEqual(want);
+    expect(queue).toHaveLength(left);
+  });
+});
+
 describe("live edge", () => {
   it.each([
     ["on target", 0.08, 1, false],
     ["a little late", 0.2, 1.07, false],
-    ["late", 0.9, RATE_MAX, false],
-    ["too close", 0.01, 0.958, false],
+    ["late", 0.5, RATE_MAX, false],
+    ["very late", 1.08, RATE_HURRY, false],
+    ["late by seconds", 3.9, RATE_HURRY, false],
+    ["too close", 0.01, 0.96, false],
     ["dry", -0.1, RATE_MIN, false],
-    ["far behind", 1.2, 1, true],
+    ["far behind", 4.2, 1, true],
     ["ahead", -3, 1, true],
   ])("%s", (_name, behind, rate, jumps) => {
     const order = new LiveEdge().step({ position: 100 - behind, start: 90, end: 100 });
@@ -123,17 +145,28 @@ describe("live edge", () => {
     const edge = new LiveEdge();
     for (let i = 0; i < 20; i += 1) edge.stalled();
     expect(edge.target).toBeCloseTo(TARGET_MAX_S);
-    for (let i = 0; i < 120 * 20; i += 1) edge.step({ position: 99.9, start: 90, end: 100 });
+    for (let i = 0; i < 120 * 40; i += 1) edge.step({ position: 99.9, start: 90, end: 100 });
     expect(edge.target).toBeCloseTo(TARGET_MIN_S);
+  });
+  it.each([
+    ["no frame lost", [6, 6, 6, 6, 6, 6, 6, 6], [0], TARGET_MIN_S],
+    ["one in fifty", [6, 6, 6, 6, 6, 6, 6, 6], [1], TARGET_MIN_S],
+    ["one in six", [6, 6, 6, 6, 6, 6, 6, 6], [1, 1, 1, 1, 1, 1, 1, 1], TARGET_MIN_S + 0.04],
+    ["lost, none decoded", [0, 0, 0, 0, 0, 0, 0, 0], [3], TARGET_MIN_S + 0.04],
+    ["not yet two seconds", [6, 6, 6], [6, 6, 6], TARGET_MIN_S],
+  ])("waits longer where frames come too late to be painted: %s", (_name, frames, lost, target) => {
+    const edge = new LiveEdge();
+    frames.forEach((count, i) => edge.step({ position: 99.9, start: 90, end: 100, frames: count, lost: lost[i] ?? 0 }));
+    expect(edge.target).toBeCloseTo(target);
   });
   it("settles at the target from half a second behind", () => {
     const edge = new LiveEdge();
     let position = 9.5;
     let end = 10;
-    for (let i = 0; i < 25 * 20; i += 1) {
+    for (let i = 0; i < 4 * 20; i += 1) {
       const order = edge.step({ position, start: 0, end });
-      position += 0.04 * order.rate;
-      end += 0.04;
+      position += 0.25 * order.rate;
+      end += 0.25;
     }
     expect(end - position).toBeGreaterThan(0.05);
     expect(end - position).toBeLessThan(0.15);

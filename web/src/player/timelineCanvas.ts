@@ -10,6 +10,8 @@ export interface TimelineScene {
   ticks: readonly Tick[];
   playhead: number | null;
   hover: number | null;
+  /** What stands beside the pointer: the instant and what is there. */
+  hoverLabel: string;
   now: number;
   focused: boolean;
 }
@@ -29,6 +31,7 @@ const COLOURS = {
   future: "#10161d",
   playhead: "#ffffff",
   hover: "#62c6ff",
+  label: "#18212b",
 };
 
 export function drawTimeline(canvas: HTMLCanvasElement, scene: TimelineScene): void {
@@ -56,7 +59,7 @@ export function drawTimeline(canvas: HTMLCanvasElement, scene: TimelineScene): v
     const at = x(read);
     if (at >= -1 && at <= width + 1) g.fillRect(Math.round(at) - 1, height - READS_H, 2, READS_H - 2);
   }
-  drawHeads(g, scene, x, height);
+  drawHeads(g, scene, x, width, height);
 }
 
 type Place = (ms: number) => number;
@@ -119,7 +122,17 @@ function drawBars(
   }
 }
 
-function drawHeads(g: CanvasRenderingContext2D, scene: TimelineScene, x: Place, height: number): void {
+function drawHoverLabel(g: CanvasRenderingContext2D, text: string, at: number, width: number, height: number): void {
+  const wide = g.measureText(text).width + 12;
+  const left = Math.max(0, Math.min(width - wide, at + 8));
+  const top = height / 2 - 10;
+  g.fillStyle = COLOURS.label;
+  g.fillRect(left, top, wide, 20);
+  g.fillStyle = COLOURS.strong;
+  g.fillText(text, left + 6, top + 11);
+}
+
+function drawHeads(g: CanvasRenderingContext2D, scene: TimelineScene, x: Place, width: number, height: number): void {
   if (scene.hover !== null) {
     g.strokeStyle = COLOURS.hover;
     g.setLineDash([3, 3]);
@@ -128,6 +141,7 @@ function drawHeads(g: CanvasRenderingContext2D, scene: TimelineScene, x: Place, 
     g.lineTo(Math.round(x(scene.hover)) + 0.5, height);
     g.stroke();
     g.setLineDash([]);
+    drawHoverLabel(g, scene.hoverLabel, x(scene.hover), width, height);
   }
   if (scene.playhead === null) return;
   const at = Math.round(x(scene.playhead));

@@ -35,7 +35,15 @@ export function parseHeader(bytes: ArrayBuffer): FragmentHeader | WireError {
   };
 }
 
-export const END_REASONS = ["revoked", "expired", "camera_gone", "stopped", "not_allowed"] as const;
+export const END_REASONS = [
+  "revoked",
+  "expired",
+  "camera_gone",
+  "partner_off",
+  "unavailable",
+  "stopped",
+  "not_allowed",
+] as const;
 export type EndReason = (typeof END_REASONS)[number];
 
 export type WireText =

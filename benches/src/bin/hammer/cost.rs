@@ -1,14 +1,23 @@
 //! Cost of recording beside `ffmpeg -c copy`, alternating: the noise of the machine falls on both.
+//!
+//! Compared is everything that `belfry run` starts (supervisor, keeper, ingest, recorder, serve, gateway) with one plain
+//! ffmpeg a camera. Both take the same streams from the same simulator over RTP interleaved in TCP and write segments of
+//! 60 s to the same disk. Belfry besides syncs each second, hashes every byte, keeps an index, and is ready to show live
+//! pictures; ffmpeg does none of that. The simulator's own work is in neither figure.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::time::Instant;
-use vms_benches::process::{Usage, usage};
+use vms_benches::process::{Usage, own_usage, tree};
 use vms_testkit::rig::{Rig, RigOptions, free_port};
 
 use crate::{median, say};
+
+/// Sessions, caches and the first segment are there by then.
+const WARM_UP: Duration = Duration::from_secs(10);
 
 /// `hammer cost`.
 #[derive(Debug, clap::Args)]
@@ -24,20 +33,40 @@ pub(crate) struct CostArgs {
     seconds: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Cost {
     cpu_percent: f64,
     mib: f64,
+    /// CPU a camera by role.
+    parts: BTreeMap<String, f64>,
+    simulator_percent: f64,
 }
 
 pub(crate) async fn run(args: &CostArgs, options: RigOptions) -> anyhow::Result<()> {
+    say(&format!(
+        "{} cameras, {} s a run: everything that `belfry run` starts (fdatasync each second, SHA-256, index, live origin, \
+         console) beside one `ffmpeg -rtsp_transport tcp -c copy -f segment` a camera; same simulator, same film, same disk; \
+         CPU is user and system, in % of one core a camera; the simulator is in neither",
+        args.cameras, args.seconds
+    ));
     let (mut belfry, mut ffmpeg) = (Vec::new(), Vec::new());
     for pair in 1..=args.pairs {
         let ours = belfry_run(args, options.clone()).await?;
         let theirs = ffmpeg_run(args, &options).await?;
         say(&format!(
-            "pair {pair}: Belfry {:.3} % and {:.2} MiB, ffmpeg {:.3} % and {:.2} MiB a camera",
-            ours.cpu_percent, ours.mib, theirs.cpu_percent, theirs.mib
+            "pair {pair}: Belfry {:.3} % and {:.2} MiB, ffmpeg {:.3} % and {:.2} MiB a camera: {:.2}",
+            ours.cpu_percent,
+            ours.mib,
+            theirs.cpu_percent,
+            theirs.mib,
+            ours.cpu_percent / theirs.cpu_percent
+        ));
+        let parts: Vec<String> = ours.parts.iter().map(|(role, cpu)| format!("{role} {cpu:.3} %")).collect();
+        say(&format!(
+            "        {}; simulator {:.3} % then {:.3} %",
+            parts.join(", "),
+            ours.simulator_percent,
+            theirs.simulator_percent
         ));
         belfry.push(ours);
         ffmpeg.push(theirs);
@@ -56,22 +85,48 @@ pub(crate) async fn run(args: &CostArgs, options: RigOptions) -> anyhow::Result<
     Ok(())
 }
 
-async fn measure(root: impl Fn() -> Usage, args: &CostArgs) -> Cost {
-    let (before, at) = (root(), Instant::now());
+/// The role in a command line of ours; the supervisor and ffmpeg have none.
+fn part_of(command: &str) -> String {
+    let mut words = command.split_whitespace().skip_while(|word| *word != "role");
+    words.nth(1).map_or_else(|| "rest".to_owned(), str::to_owned)
+}
+
+/// What a set of process trees has used so far, by role.
+fn used(roots: &[u32]) -> BTreeMap<String, Usage> {
+    let mut parts: BTreeMap<String, Usage> = BTreeMap::new();
+    for process in roots.iter().flat_map(|root| tree(*root)) {
+        let own = own_usage(process.pid);
+        let part = parts.entry(part_of(&process.command)).or_default();
+        *part = Usage { cpu_s: part.cpu_s + own.cpu_s, anon_mib: part.anon_mib + own.anon_mib };
+    }
+    parts
+}
+
+async fn measure(roots: &[u32], simulator: u32, args: &CostArgs) -> Cost {
+    let (before, sim_before, at) = (used(roots), own_usage(simulator), Instant::now());
     tokio::time::sleep(Duration::from_secs(args.seconds)).await;
-    let after = root();
+    let (after, sim_after, seconds) = (used(roots), own_usage(simulator), at.elapsed().as_secs_f64());
     let cameras = f64::from(args.cameras);
+    let percent = |cpu_s: f64| cpu_s / seconds * 100.0 / cameras;
+    let spent = |(role, usage): (&String, &Usage)| {
+        let was = before.get(role).map_or(0.0, |usage| usage.cpu_s);
+        (role.clone(), percent(usage.cpu_s - was))
+    };
+    let parts: BTreeMap<String, f64> = after.iter().map(spent).collect();
     Cost {
-        cpu_percent: (after.cpu_s - before.cpu_s) / at.elapsed().as_secs_f64() * 100.0 / cameras,
-        mib: after.anon_mib / cameras,
+        cpu_percent: parts.values().sum(),
+        mib: after.values().map(|usage| usage.anon_mib).sum::<f64>() / cameras,
+        parts,
+        simulator_percent: percent(sim_after.cpu_s - sim_before.cpu_s),
     }
 }
 
 async fn belfry_run(args: &CostArgs, options: RigOptions) -> anyhow::Result<Cost> {
     let mut rig = Rig::start(options).await?;
     let supervisor = rig.supervisor().context("no supervisor")?;
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let cost = measure(|| usage(supervisor), args).await;
+    let simulator = rig.simulator().context("no simulator")?;
+    tokio::time::sleep(WARM_UP).await;
+    let cost = measure(&[supervisor], simulator, args).await;
     rig.stop_belfry().await?;
     Ok(cost)
 }
@@ -99,15 +154,15 @@ async fn ffmpeg_run(args: &CostArgs, options: &RigOptions) -> anyhow::Result<Cos
             .context("ffmpeg is needed for the comparison")?;
         all.push(child);
     }
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    tokio::time::sleep(WARM_UP).await;
     let roots: Vec<u32> = all.iter().map(Child::id).collect();
-    let sum = || {
-        roots.iter().map(|pid| usage(*pid)).fold(Usage::default(), |sum, one| Usage {
-            cpu_s: sum.cpu_s + one.cpu_s,
-            anon_mib: sum.anon_mib + one.anon_mib,
-        })
-    };
-    let cost = measure(sum, args).await;
+    let cost = measure(&roots, sim.id(), args).await;
+    for child in &mut all {
+        anyhow::ensure!(
+            child.try_wait()?.is_none(),
+            "an ffmpeg ended early: its work would be missing from the figure"
+        );
+    }
     for child in all.iter_mut().chain(std::iter::once(&mut sim)) {
         child.kill()?;
         child.wait()?;

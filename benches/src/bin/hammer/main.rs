@@ -3,6 +3,8 @@
 
 mod capacity;
 mod cost;
+mod faults;
+mod films;
 mod kills;
 
 use std::path::PathBuf;
@@ -34,8 +36,12 @@ struct Args {
 enum What {
     /// Kills one role again and again and counts what was lost.
     Kills(kills::KillsArgs),
+    /// A fault of some length under the running system: what is said, what is lost, how it comes back.
+    Faults(faults::FaultsArgs),
     /// Many cameras for a while under a disk cap: frames lost, time to record, CPU and memory.
     Capacity(capacity::CapacityArgs),
+    /// Two real clips as ANPR cameras: reads against the truth, footage against the films.
+    Films(films::FilmsArgs),
     /// CPU and memory a camera beside `ffmpeg -c copy`, in alternating runs.
     Cost(cost::CostArgs),
 }
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
     let work = async {
         match &args.what {
             What::Kills(what) => kills::run(what, options(what.cameras, what.anpr, 8 * 1024)).await,
+            What::Faults(what) => faults::run(what, options(what.cameras, 0, 8 * 1024)).await,
+            What::Films(what) => films::run(what, options(2, 2, 8 * 1024)).await,
             What::Capacity(what) => capacity::run(what, options(what.cameras, what.anpr, what.disk_cap_mib)).await,
             What::Cost(what) => cost::run(what, options(what.cameras, 0, 8 * 1024)).await,
         }

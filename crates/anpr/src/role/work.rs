@@ -10,7 +10,7 @@ use vms_core::{MonoTime, ReadId, WallTime};
 use super::queue::Job;
 use super::shared::Shared;
 use super::{Counters, Host};
-use crate::detect::Ask;
+use crate::detect::{Ask, ENLARGE_MAX};
 use crate::engine::Engine;
 use crate::letterbox::Region;
 use crate::mask;
@@ -109,7 +109,7 @@ impl Desk {
             .map(|(job, region)| {
                 let frame = &job.decoded.frame;
                 let region = region.map_or_else(|| Region::whole(frame), |r| Region::of_thousandths(frame, r));
-                Ask { frame, region, scale_max: 2.0 }
+                Ask { frame, region, scale_max: ENLARGE_MAX }
             })
             .collect();
         for (job, seen) in jobs.iter().zip(engine.look(&asks)?) {

@@ -11,20 +11,24 @@ use anyhow::Context as _;
 use clap::Args;
 use vms_core::{MonoTime, WallTime};
 
-use super::stats::{merged, percentile, share};
-use super::{Spent, line, look};
+use super::stats::{exact_share, merged, percentile, share};
+use super::{Spent, boxes, line, look};
 use crate::film::picture;
 use crate::reader::ModelArgs;
 
 /// Arguments.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// Folder with pictures and groundtruth.tsv (file, plate; x, y, w, h; corners; group).
+    /// Folder with pictures and groundtruth.tsv (file, plate; x, y, w, h; corners; group), or with boxes.tsv (file, x, y,
+    /// w, h) for the detector alone.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Print each wrong picture with both texts; for eyes only, never for a repository.
     #[arg(long)]
     misses: bool,
+    /// With boxes.tsv: the pictures to measure by hash, and what people saw in boxes without a label.
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
     #[command(flatten)]
     models: ModelArgs,
 }
@@ -86,6 +90,11 @@ struct Tally {
 /// Measures the folder.
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let path = args.folder.join("groundtruth.tsv");
+    if !path.exists() && args.folder.join("boxes.tsv").exists() {
+        let mut engine = super::engine(&args.models)?;
+        line(&format!("models: {}", engine.label()))?;
+        return boxes::measure(&mut engine, &args.folder, args.list.as_deref(), args.misses);
+    }
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let labels = labels(&text)?;
     let mut engine = super::engine(&args.models)?;
@@ -129,7 +138,8 @@ fn measure_scene(
         let (x, y) = (f32::midpoint(b[0], b[2]), f32::midpoint(b[1], b[3]));
         (bounds[0]..bounds[2]).contains(&x) && (bounds[1]..bounds[3]).contains(&y)
     };
-    let mut best = (0.0_f32, None::<(String, f64)>);
+    // Overlap of the best box; text, confidence, and what its look is worth (confidence × being a plate).
+    let mut best = (0.0_f32, None::<(String, f64)>, -1.0);
     for plate in &seen {
         let overlap = iou(&plate.detection.bounds, bounds);
         if overlap < 0.3 && !centre_inside(&plate.detection.bounds) {
@@ -137,8 +147,11 @@ fn measure_scene(
             continue;
         }
         let read = one_look(engine, plate);
-        let better = read.as_ref().map_or(0.0, |r| r.1) > best.1.as_ref().map_or(-1.0, |r| r.1);
-        best = (best.0.max(overlap), if better { read } else { best.1 });
+        let worth = read.as_ref().map_or(-1.0, |r| r.1 * f64::from(plate.detection.score));
+        best.0 = best.0.max(overlap);
+        if worth > best.2 {
+            (best.1, best.2) = (read, worth);
+        }
     }
     tally.found_half += u32::from(best.0 >= 0.5);
     tally.found_third += u32::from(best.0 >= 0.3);
@@ -218,7 +231,7 @@ fn report(title: &str, tally: &Tally, misses: bool) -> anyhow::Result<()> {
         let kept: Vec<bool> = tally.reads.iter().filter(|(c, _)| *c >= level).map(|(_, right)| *right).collect();
         let good = u32::try_from(kept.iter().filter(|r| **r).count())?;
         let kept = u32::try_from(kept.len())?;
-        line(&format!("  confidence ≥ {level:<4}  right {:<46} kept {}", share(good, kept), share(kept, all)))?;
+        line(&format!("  confidence ≥ {level:<4}  right {:<52} kept {}", exact_share(good, kept), share(kept, all)))?;
     }
     if misses {
         tally.misses.iter().try_for_each(|miss| line(&format!("  {miss}")))?;

@@ -164,6 +164,7 @@ fn read_film(
         count += 1;
         next = film.next()?;
     }
+    anyhow::ensure!(count > 0, "the film gives no picture: it is cut off or damaged");
     passages.extend(watcher.finish(engine));
     passages.sort_by_key(|p| p.at);
     tracing::info!(decoder = film.decoder(), pictures = count, unreadable = watcher.unreadable, "the film was read");

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -14,22 +16,28 @@ use super::{ServeArgs, open_film, say, serve_until_stopped, system_clock};
 /// Arguments of `sim cameras`.
 #[derive(Debug, Args)]
 pub(crate) struct CamerasArgs {
-    /// Film of the main streams: .mp4, or .h264 and .h265 (Annex B).
-    #[arg(long, value_name = "FILE")]
-    film: PathBuf,
+    /// Film of the main streams: .mp4, or .h264 and .h265 (Annex B). May be repeated: the cameras take the films in turn,
+    /// each from its beginning.
+    #[arg(long = "film", value_name = "FILE", required = true)]
+    films: Vec<PathBuf>,
     /// Film of the sub-streams; without it there are none.
     #[arg(long, value_name = "FILE")]
     sub: Option<PathBuf>,
-    /// Number of cameras.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    count: u16,
+    /// Number of cameras; without it as many as films.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    count: Option<u16>,
     #[command(flatten)]
     serve: ServeArgs,
 }
 
 impl CamerasArgs {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let main = open_film(&self.film).await.context("opening the main film")?;
+        let mut films = Vec::with_capacity(self.films.len());
+        for path in &self.films {
+            films.push(open_film(path).await.with_context(|| format!("opening `{}`", path.display()))?);
+        }
+        let main = Arc::clone(films.first().context("no film")?);
+        let count = self.count.map_or(films.len(), usize::from);
         let sub = match &self.sub {
             Some(path) => Some(open_film(path).await.context("opening the sub film")?),
             None => None,
@@ -40,12 +48,19 @@ impl CamerasArgs {
             faults: Faults::default(),
             ..CameraConfig::new(main, sub)
         };
-        let mut config = SimConfig::fleet(usize::from(self.count), &camera, system_clock());
+        let mut config = SimConfig::fleet(count, &camera, system_clock());
+        if films.len() > 1 {
+            for (camera, film) in config.cameras.iter_mut().zip(films.iter().cycle()) {
+                camera.main = Arc::clone(film);
+                camera.phase = Duration::ZERO;
+            }
+        }
+        config.identity = self.serve.identity()?;
         config.bind = SocketAddr::new(self.serve.bind, self.serve.port);
         self.serve.apply_faults(&mut config.cameras)?;
         let server = SimServer::start(config).await?;
         if let Some(path) = &self.serve.csv {
-            let rows: Vec<CameraRow> = (1..=usize::from(self.count))
+            let rows: Vec<CameraRow> = (1..=count)
                 .map(|number| CameraRow::replayed(number, &server, camera.sub.is_some(), camera.credentials.as_ref()))
                 .collect();
             std::fs::write(path, sim::town::cameras_csv(&rows)?)
@@ -53,9 +68,9 @@ impl CamerasArgs {
         }
         say(&format!(
             "{} camera(s) from {} to {}, {:.1} Mbit/s each",
-            self.count,
+            count,
             server.url(1, StreamUse::Main),
-            server.url(usize::from(self.count), StreamUse::Main),
+            server.url(count, StreamUse::Main),
             // Shown to people only.
             f64::from(u32::try_from(camera.main.bits_per_second()).unwrap_or(u32::MAX)) / 1e6
         ))?;

@@ -113,6 +113,7 @@ impl TownArgs {
         let with_sub: Vec<bool> = cameras.iter().map(|camera| camera.sub.is_some()).collect();
         let mut config = SimConfig::new(cameras, system_clock());
         config.bind = SocketAddr::new(self.serve.bind, self.serve.port);
+        config.identity = self.serve.identity()?;
         let server = SimServer::start(config).await?;
         self.write_lists(&scene, &server, &with_sub)?;
         if self.render_only {

@@ -30,6 +30,8 @@ use crate::wiring::system::{SystemClock, SystemRandom, random_32};
 const CONNECTIONS_MAX: u32 = 8;
 /// Ended sessions are kept for questions about the log, then deleted.
 const SESSIONS_KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// Between two looks at a database that is away when the role starts.
+const DATABASE_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long open requests may finish when the role stops.
 const EDGE_GRACE: Duration = Duration::from_secs(5);
 
@@ -117,8 +119,39 @@ fn settings_of(config: &Config) -> anyhow::Result<Settings> {
     })
 }
 
+/// Waits until the central database answers; meanwhile everybody who asks is told why nothing is served. False: told to stop.
+async fn wait_for_database(config: &Config, stop: &CancellationToken) -> anyhow::Result<bool> {
+    let store = open_store(config)?;
+    if let Err(error) = store.ping().await {
+        tracing::error!(%error, "the central database does not answer: nothing is served until it does; recording goes on");
+        let listener =
+            TcpListener::bind(config.http.bind).await.with_context(|| format!("binding {}", config.http.bind))?;
+        let there = CancellationToken::new();
+        let (serving, mut failed) = (there.clone(), true);
+        let server = axum::serve(listener, vms_api::waiting_router())
+            .with_graceful_shutdown(async move { serving.cancelled().await });
+        let mut server = tokio::spawn(server.into_future());
+        while failed && !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(DATABASE_LOOK_EVERY) => failed = store.ping().await.is_err(),
+            }
+        }
+        there.cancel();
+        if tokio::time::timeout(DATABASE_LOOK_EVERY, &mut server).await.is_err() {
+            server.abort();
+        }
+        tracing::info!("the central database answers");
+    }
+    store.close().await;
+    Ok(!stop.is_cancelled())
+}
+
 /// Serves until told to stop.
 pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
+    if !wait_for_database(config, &stop).await? {
+        return Ok(());
+    }
     let core = Core::open(config).await?;
     core.cases.playbacks_close_left_over().await.context("closing what an earlier run left open")?;
     let tasks = TaskTracker::new();
@@ -134,6 +167,7 @@ pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Res
         tls: config.http.tls_in_front,
         ..vms_api::Settings::default()
     };
+    crate::harden::filter_calls()?;
     let router = vms_api::router(Arc::clone(&core.cases), settings);
     let listener =
         TcpListener::bind(config.http.bind).await.with_context(|| format!("binding {}", config.http.bind))?;
@@ -177,6 +211,14 @@ fn spawn_reconcilers(config: &Config, core: &Core, tasks: &TaskTracker, stop: &C
             async move { gateway.round().await }
         }));
     }
+    if config.gateway.enabled {
+        let (cases, period) = (Arc::clone(&core.cases), config.gateway.catalogue_every_s);
+        let period = Duration::from_secs(u64::from(period));
+        tasks.spawn(every("partners' catalogues", second, stop.clone(), move || {
+            let cases = Arc::clone(&cases);
+            async move { Ok(cases.catalogues_follow(period).await?) }
+        }));
+    }
     let cases = Arc::clone(&core.cases);
     tasks.spawn(every("housekeeping", second, stop.clone(), move || {
         let cases = Arc::clone(&cases);
@@ -204,11 +246,13 @@ async fn serve_metrics(config: &Config, tasks: &TaskTracker, stop: &Cancellation
     let listener = TcpListener::bind(config.http.metrics_bind)
         .await
         .with_context(|| format!("binding {}", config.http.metrics_bind))?;
+    // One scrape for this machine: the other roles are asked when somebody asks us.
+    let run = config.paths.run.clone();
     let router = axum::Router::new().route(
         "/metrics",
         axum::routing::get(move || {
-            let text = handle.render();
-            async move { text }
+            let (text, run) = (handle.render(), run.clone());
+            async move { crate::figures::gather(&run, &text).await }
         }),
     );
     let stop = stop.clone();

@@ -275,8 +275,8 @@ impl MediaPort for LinkMedia {
         }
     }
 
-    async fn probe(&self, spec: &StreamSpec) -> Result<ProbeReport, MediaError> {
-        let mut connection = self.connect(MediaSource::Recorder).await?;
+    async fn probe(&self, source: MediaSource, spec: &StreamSpec) -> Result<ProbeReport, MediaError> {
+        let mut connection = self.connect(source).await?;
         let request = self.probes.fetch_add(1, Ordering::Relaxed);
         let asked = Control::Probe { request, spec: convert::stream_spec(spec) };
         let answer = granted(within(CAMERA_MAX, connection.ask(asked)).await?)?;

@@ -17,7 +17,7 @@ fn micros_of(id: ClockId) -> i64 {
 }
 
 impl SystemClock {
-    fn wall_now() -> WallTime {
+    pub(crate) fn wall_now() -> WallTime {
         WallTime::from_micros(micros_of(ClockId::Realtime))
     }
 

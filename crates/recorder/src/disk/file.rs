@@ -13,7 +13,7 @@ use media::{Fragment, ParamSetId, ParameterSets};
 use sha2::{Digest as _, Sha256};
 use vms_core::{MonoTime, WallTime};
 
-use crate::format::{Closing, FragmentEntry, SegmentHeader, write};
+use crate::format::{Closing, FragmentEntry, SegmentHeader, TRAILER, write};
 use crate::plan::Hole;
 
 /// Where the file protocol can be made to fail in tests: asked before every write.
@@ -130,7 +130,8 @@ impl SegmentFile {
             self.file.set_len(self.len)?;
             return Err(error);
         }
-        self.hash.update(record);
+        let trailer = record.last_chunk::<TRAILER>().expect("a record should end with its trailer");
+        self.hash.update(trailer);
         self.len = self.len.saturating_add(u64::try_from(record.len()).unwrap_or(u64::MAX));
         self.number = self.number.saturating_add(1);
         Ok(())
@@ -163,7 +164,7 @@ impl SegmentFile {
         Ok(entry)
     }
 
-    /// Appends the closing record; gives its offset and the SHA-256 of the whole file.
+    /// Appends the closing record; gives its offset and the digest of the whole segment.
     pub(crate) fn close(
         &mut self,
         flags: u8,

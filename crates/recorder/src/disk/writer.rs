@@ -10,7 +10,7 @@ use link::Cause;
 use vms_core::{MonoTime, SegmentId, StreamId, WallTime};
 
 use super::file::{Fault, SegmentFile, fragment_end};
-use super::{DiskConfig, FragmentJob, Job};
+use super::{AckBoard, DiskConfig, FragmentJob, Job};
 use crate::catalogue::{Catalogue, GapChange, SegmentState};
 use crate::format::{FLAG_SUSPECT, SegmentHeader};
 use crate::plan::{self, CutReason, Hole, OpenSpan, UnitEnd};
@@ -22,13 +22,42 @@ const RETRY_US: u64 = 1_000_000;
 /// Free space is asked for at most so often.
 const SPACE_US: u64 = 500_000;
 
-/// One file to sync: what survives a power cut afterwards.
+/// One file to sync: what survives a power cut afterwards, and who waits to hear of it.
 #[derive(Debug)]
 pub(super) struct SyncItem {
     segment: SegmentId,
     stream: StreamId,
     file: Arc<File>,
     until: WallTime,
+    ack: Option<Ack>,
+}
+
+/// What may be acknowledged once a file is synced.
+#[derive(Debug)]
+struct Ack {
+    to: Arc<AckBoard>,
+    epoch: u64,
+    seq: u64,
+}
+
+impl SyncItem {
+    fn sync(&self, catalogue: &Catalogue) -> std::io::Result<()> {
+        self.file.sync_data()?;
+        catalogue.set_durable(self.stream, self.until);
+        if let Some(Ack { to, epoch, seq }) = &self.ack {
+            to.post(self.stream, *epoch, *seq);
+        }
+        Ok(())
+    }
+}
+
+/// Tells the kernel of every file of a round before the first is synced. What is dirty then goes to the disk together, so that
+/// few journal commits serve all; what the round before synced leaves the page cache, which footage would fill with what
+/// is rarely read again. Advice only: a refusal changes nothing.
+fn announce(round: &[SyncItem]) {
+    for item in round {
+        rustix::fs::fadvise(&item.file, 0, None, rustix::fs::Advice::DontNeed).ok();
+    }
 }
 
 /// Starts the sync thread; a round that is not finished makes the next one wait (the channel holds one).
@@ -39,15 +68,13 @@ pub(super) fn start_sync(
     let (rounds, inbox) = sync_channel::<Vec<SyncItem>>(1);
     let work = move || {
         for round in inbox {
+            announce(&round);
             for item in round {
-                match item.file.sync_data() {
-                    Ok(()) => catalogue.set_durable(item.stream, item.until),
-                    Err(error) => {
-                        // Never synced again: the kernel may have dropped the dirty pages and call a retry a success.
-                        tracing::error!(segment = %item.segment, %error, "fdatasync failed: the segment is suspect");
-                        metrics::counter!("recorder_sync_errors_total").increment(1);
-                        jobs.send(Job::Suspect { segment: item.segment }).ok();
-                    }
+                if let Err(error) = item.sync(&catalogue) {
+                    // Never synced again: the kernel may have dropped the dirty pages and call a retry a success.
+                    tracing::error!(segment = %item.segment, %error, "fdatasync failed: the segment is suspect");
+                    metrics::counter!("recorder_sync_errors_total").increment(1);
+                    jobs.send(Job::Suspect { segment: item.segment }).ok();
                 }
             }
         }
@@ -174,6 +201,7 @@ impl Writer {
             Ok(()) => {
                 if blocked.is_some() {
                     tracing::warn!(%stream, "space is back: recording goes on");
+                    self.catalogue.set_blocked(stream, false);
                 }
                 self.streams.entry(stream).or_default().blocked = None;
             }
@@ -184,6 +212,7 @@ impl Writer {
                     tracing::error!(%stream, %error, "no space: recording stands still");
                     metrics::counter!("recorder_disk_full_total").increment(1);
                     self.catalogue.gap(GapChange { stream, from: since, to: None, cause: Cause::Disk });
+                    self.catalogue.set_blocked(stream, true);
                 }
                 self.streams.entry(stream).or_default().blocked = Some((since, retry_at));
             }
@@ -232,7 +261,8 @@ impl Writer {
         let (seq, mono, wall) = fragment_end(&job.fragment);
         let epoch = file.header.epoch;
         let (segment, file_len) = (file.header.segment, file.len);
-        let item = SyncItem { segment, stream, file: file.handle(), until: wall };
+        let ack = job.acks.as_ref().map(|to| Ack { to: Arc::clone(to), epoch, seq });
+        let item = SyncItem { segment, stream, file: file.handle(), until: wall, ack };
         self.unsynced.insert(segment, item);
         let sets = Arc::clone(&job.sets);
         self.catalogue.change(segment, |state| {
@@ -248,9 +278,6 @@ impl Writer {
             }
         });
         self.catalogue.set_end(stream, UnitEnd { epoch, seq, wall, mono, same_boot: true });
-        if let Some(acks) = &job.acks {
-            acks.post(stream, epoch, seq);
-        }
         metrics::counter!("recorder_written_bytes_total").increment(u64::from(entry.payload));
         Ok(())
     }
@@ -325,7 +352,9 @@ impl Writer {
                     state.flags = flags;
                 });
                 let until = self.catalogue.end(stream).map_or(end, |last| last.wall);
-                self.unsynced.insert(segment, SyncItem { segment, stream, file: file.handle(), until });
+                // What waits to be acknowledged in this file goes on waiting.
+                let ack = self.unsynced.remove(&segment).and_then(|item| item.ack);
+                self.unsynced.insert(segment, SyncItem { segment, stream, file: file.handle(), until, ack });
             }
             Err(error) => {
                 // Recovery closes it at the next start; what it holds is whole.

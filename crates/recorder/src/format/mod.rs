@@ -1,21 +1,24 @@
-//! The segment file, version 1. All integers big endian. Never reopened once closed.
+//! The segment file, version 2. All integers big endian. Never reopened once closed.
 //!
 //! ```text
 //! header    magic "BELFSEG1" 8 | version u16 | length of header with digest u16 | segment 16 | stream 16 | camera 16
 //!           | key epoch u64 (0: not sealed) | start wall µs i64 | start mono µs u64 | ingest epoch u64 | cut reason u8
-//!           | boot of the host 16 | digest of the previous segment's file 32 (zeros: none)
+//!           | boot of the host 16 | digest of the previous segment 32 (zeros: none)
 //!           | length u8 and retention class | SHA-256 of all before 32
 //! record    magic "BLFR" | kind u8 | reserved 3 | length of body u32 | number in the file u32 | body | trailer 32
-//! trailer   SHA-256 over segment id, record header and body. In a sealed segment the AEAD tag stands in its place, with
-//!           segment id and record header as associated data.
+//! trailer   SHA-256 over segment id, record header and body. In a sealed segment the body is ciphertext with its AEAD tag,
+//!           segment id and record header are the associated data, and the trailer stays.
 //! kinds     1 fragment: parameter-set id u64 | first seq u64 | first dts i64 | first mono µs u64 | first wall µs i64
 //!             | units u32 | per unit 37 bytes: size u32, duration u32, composition i32, flags u8, lost u32,
 //!               µs of mono since the first u32, wall minus mono against the first i64, camera µs i64 | payloads
 //!           2 parameter sets: codec u8 | three lists (video, sequence, picture): count u8, each length u16 and bytes
 //!           3 gap: from µs i64 | to µs i64 | cause u8
 //!           4 closing: flags u8 | end wall µs i64 | units u32 | payload bytes u64 | fragments u32
-//!             | per fragment 61 bytes, see [`FragmentEntry`] | SHA-256 of the file before this record
+//!             | per fragment 61 bytes, see [`FragmentEntry`] | digest of the segment before this record 32
 //! ```
+//!
+//! The digest of a segment is SHA-256 over its header and the trailers of its records, one after the other. Each trailer is
+//! itself a digest, so that it covers every byte while every byte is hashed once.
 //!
 //! A segment ends with its closing record. One without was cut by a crash: [`read::scan`] keeps every whole record, and
 //! recovery appends a closing record that is flagged.
@@ -31,7 +34,7 @@ pub const MAGIC: &[u8; 8] = b"BELFSEG1";
 /// First bytes of a record.
 pub const RECORD_MAGIC: &[u8; 4] = b"BLFR";
 /// Version of the format.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Header bytes before the class.
 pub const HEADER_FIXED: usize = 142;
 /// Bytes before a record's body.
@@ -107,7 +110,7 @@ pub struct SegmentHeader {
     pub reason: u8,
     /// Which boot of the host the monotonic times belong to.
     pub boot: [u8; 16],
-    /// SHA-256 of the previous segment's file; zeros when there is none.
+    /// Digest of the previous segment; zeros when there is none.
     pub previous: [u8; 32],
     /// Retention class at the time of recording.
     pub class: RetentionClass,
@@ -167,7 +170,7 @@ pub struct Closing {
     pub payload: u64,
     /// Every fragment.
     pub entries: Vec<FragmentEntry>,
-    /// SHA-256 of the file before the closing record.
+    /// Digest of the segment before the closing record.
     pub digest: [u8; 32],
 }
 

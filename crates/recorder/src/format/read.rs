@@ -133,6 +133,8 @@ pub struct RawRecord {
     pub number: u32,
     /// Body.
     pub body: Bytes,
+    /// Trailer, which matched.
+    pub trailer: [u8; 32],
     /// Offset of the next record.
     pub next: u64,
 }
@@ -163,11 +165,12 @@ pub fn record(source: &(impl Source + ?Sized), segment: SegmentId, at: u64) -> R
     let mut raw = vec![0_u8; RECORD_HEADER + body_len + TRAILER];
     read_or(source, at, &mut raw)?;
     let (signed, digest) = raw.split_at_checked(RECORD_HEADER + body_len).ok_or_else(damaged)?;
-    if digest != trailer(segment, signed) {
+    let trailer = trailer(segment, signed);
+    if digest != trailer {
         return Err(damaged());
     }
     let body = Bytes::from(raw).slice(RECORD_HEADER..RECORD_HEADER + body_len);
-    Ok(RawRecord { kind, number, body, next })
+    Ok(RawRecord { kind, number, body, trailer, next })
 }
 
 fn read_or(source: &(impl Source + ?Sized), at: u64, into: &mut [u8]) -> Result<(), ReadError> {
@@ -363,7 +366,7 @@ pub struct Scan {
     pub next_number: u32,
     /// Offset after the last whole record.
     pub good_len: u64,
-    /// SHA-256 over the first `good_len` bytes.
+    /// Digest of the segment up to `good_len`.
     pub digest: [u8; 32],
     /// Sequence, monotonic end and wall end of the last unit.
     pub last: Option<(u64, MonoTime, WallTime)>,
@@ -376,7 +379,9 @@ pub struct Scan {
 pub fn scan(source: &(impl Source + ?Sized)) -> Result<Scan, ReadError> {
     let (head, mut at) = header(source)?;
     let mut hash = Sha256::new();
-    hash_span(source, 0, at, &mut hash)?;
+    let mut raw = vec![0_u8; usize::try_from(at).map_err(|_| ReadError::Header)?];
+    source.read_at(0, &mut raw)?;
+    hash.update(&raw);
     let mut found = Scan {
         header: head,
         entries: Vec::new(),
@@ -397,7 +402,7 @@ pub fn scan(source: &(impl Source + ?Sized)) -> Result<Scan, ReadError> {
         if !keep(&mut found, &read, at, &hash) {
             break;
         }
-        hash_span(source, at, read.next, &mut hash)?;
+        hash.update(read.trailer);
         at = read.next;
         found.good_len = at;
         found.next_number = found.next_number.saturating_add(1);
@@ -431,20 +436,6 @@ fn keep(found: &mut Scan, read: &RawRecord, at: u64, before: &Sha256) -> bool {
             fits
         }
     }
-}
-
-/// SHA-256 over a span in pieces.
-fn hash_span(source: &(impl Source + ?Sized), from: u64, to: u64, hash: &mut Sha256) -> Result<(), ReadError> {
-    let mut piece = vec![0_u8; 64 * 1024];
-    let mut at = from;
-    while at < to {
-        let want = usize::try_from(to - at).unwrap_or(usize::MAX).min(piece.len());
-        let Some(slot) = piece.get_mut(..want) else { break };
-        source.read_at(at, slot)?;
-        hash.update(&*slot);
-        at = at.saturating_add(u64::try_from(want).unwrap_or(u64::MAX));
-    }
-    Ok(())
 }
 
 /// Feeds foreign bytes to every reader (fuzz target and corpus test).

@@ -1,10 +1,10 @@
-//! MP4 files (ISO/IEC 14496-12, 14496-15): the sample table of the first H.264 or H.265 track.
+//! MP4 files (ISO/IEC 14496-12, 14496-15), whole or fragmented: the samples of the first H.264 or H.265 track.
 
 use bytes::Bytes;
-use mp4_atom::{Atom, Avcc, Codec as Entry, Hvcc, Moov, Stbl, StszSamples, Trak};
+use mp4_atom::{Atom, Avcc, Codec as Entry, Hvcc, Moof, Moov, Stbl, StszSamples, Trak};
 use vms_core::Codec;
 
-use super::{FILM_UNITS_MAX, Film, FilmError, FilmParams, FilmUnit};
+use super::{FILM_UNITS_MAX, Film, FilmError, FilmParams, FilmUnit, fragments};
 use crate::nal::{self, NalKind};
 
 /// What the sample description says of the track.
@@ -16,7 +16,7 @@ struct Described {
 }
 
 pub(super) fn read(file: &Bytes) -> Result<Film, FilmError> {
-    let moov = find_moov(file)?;
+    let Boxes { moov, moofs } = boxes(file)?;
     let (track, described) = moov
         .trak
         .iter()
@@ -26,7 +26,10 @@ pub(super) fn read(file: &Bytes) -> Result<Film, FilmError> {
     if timescale == 0 {
         return Err(FilmError::bad("a time scale of zero"));
     }
-    let samples = samples(track)?;
+    let mut samples = samples(track)?;
+    fragments::append(&moov, &moofs, track.tkhd.track_id, &mut samples)?;
+    // Offsets may be negative; shift all by the same amount so that pts >= dts.
+    let shift = samples.iter().map(|s| s.offset_cts).min().unwrap_or(0);
     let mut units = Vec::with_capacity(samples.len());
     for sample in &samples {
         let bytes = sample
@@ -37,20 +40,24 @@ pub(super) fn read(file: &Bytes) -> Result<Film, FilmError> {
             .ok_or_else(|| FilmError::bad("a sample lies outside the file"))?;
         let nals = split(&bytes, described.length_size)?;
         let is_key = nals.iter().any(|n| matches!(nal::kind(described.codec, n), NalKind::Slice { key: true, .. }));
-        units.push(FilmUnit {
-            nals,
-            is_key,
-            pts: to_90k(sample.dts.saturating_add(sample.offset_cts), timescale),
-            dts: to_90k(sample.dts, timescale),
-        });
+        let shown = sample.dts.saturating_add(sample.offset_cts.saturating_sub(shift));
+        units.push(FilmUnit { nals, is_key, pts: to_90k(shown, timescale), dts: to_90k(sample.dts, timescale) });
     }
     let end = samples.last().map_or(0, |s| s.dts.saturating_add(s.duration));
     Film::finish(described.codec, described.params, units, to_90k(end, timescale))
 }
 
-/// Finds the top-level `moov` without looking into the (large) other boxes.
-fn find_moov(file: &Bytes) -> Result<Moov, FilmError> {
-    let mut rest: &[u8] = file;
+/// What is read of the top level of a file.
+struct Boxes {
+    moov: Moov,
+    /// With the place of each in the file.
+    moofs: Vec<(usize, Moof)>,
+}
+
+/// Walks the top level without looking into the (large) other boxes.
+fn boxes(file: &Bytes) -> Result<Boxes, FilmError> {
+    let (mut moov, mut moofs) = (None, Vec::new());
+    let (mut rest, mut at): (&[u8], usize) = (file, 0);
     while let Some((header, _)) = rest.split_at_checked(8) {
         let (size, kind) = header.split_at_checked(4).unwrap_or((&[], &[]));
         let size = size.try_into().map_or(0, u32::from_be_bytes);
@@ -66,13 +73,23 @@ fn find_moov(file: &Bytes) -> Result<Moov, FilmError> {
             return Err(FilmError::bad("a box is longer than the file"));
         }
         let (this, after) = rest.split_at_checked(size).unwrap_or((&[], &[]));
-        if kind == b"moov" {
-            let mut body = this.get(header_len..).unwrap_or(&[]);
-            return Moov::decode_body(&mut body).map_err(|error| FilmError::bad(format!("moov: {error}")));
+        let mut body = this.get(header_len..).unwrap_or(&[]);
+        match kind {
+            b"moov" if moov.is_none() => {
+                moov = Some(Moov::decode_body(&mut body).map_err(|error| FilmError::bad(format!("moov: {error}")))?);
+            }
+            b"moov" => return Err(FilmError::bad("two moov boxes")),
+            b"moof" if moofs.len() >= FILM_UNITS_MAX => return Err(FilmError::bad("too many fragments")),
+            b"moof" => {
+                let moof = Moof::decode_body(&mut body).map_err(|error| FilmError::bad(format!("moof: {error}")))?;
+                moofs.push((at, moof));
+            }
+            _ => {}
         }
         rest = after;
+        at = at.saturating_add(size);
     }
-    Err(FilmError::bad("no moov box"))
+    Ok(Boxes { moov: moov.ok_or_else(|| FilmError::bad("no moov box"))?, moofs })
 }
 
 /// The first sample entry that is H.264 or H.265. Entries further on would change the codec in mid-file.
@@ -114,12 +131,13 @@ fn owned(sets: &[Vec<u8>]) -> Vec<Bytes> {
 }
 
 /// One row of the flattened sample table; times in the track's time scale.
-struct Sample {
-    offset: usize,
-    size: usize,
-    dts: i64,
-    duration: i64,
-    offset_cts: i64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sample {
+    pub(super) offset: usize,
+    pub(super) size: usize,
+    pub(super) dts: i64,
+    pub(super) duration: i64,
+    pub(super) offset_cts: i64,
 }
 
 fn samples(track: &Trak) -> Result<Vec<Sample>, FilmError> {
@@ -137,14 +155,12 @@ fn samples(track: &Trak) -> Result<Vec<Sample>, FilmError> {
     let offsets = sample_offsets(table, &sizes)?;
     let mut steps = table.stts.entries.iter().flat_map(|e| repeat(e.sample_count, e.sample_delta));
     let ctts = table.ctts.as_ref().map(|c| c.entries.as_slice()).unwrap_or_default();
-    // Version 1 of the table allows negative offsets; shift all by the same amount so that pts >= dts.
-    let shift = ctts.iter().map(|e| e.sample_offset).min().unwrap_or(0);
     let mut late = ctts.iter().flat_map(|e| repeat(e.sample_count, e.sample_offset));
     let mut dts = 0_i64;
     let mut rows = Vec::with_capacity(sizes.len());
     for (size, offset) in sizes.iter().zip(offsets) {
         let duration = i64::from(steps.next().ok_or_else(|| FilmError::bad("fewer times than samples"))?);
-        let offset_cts = late.next().unwrap_or(shift).saturating_sub(shift);
+        let offset_cts = late.next().unwrap_or(0);
         rows.push(Sample { offset, size: usize::try_from(*size).unwrap_or(usize::MAX), dts, duration, offset_cts });
         dts = dts.saturating_add(duration);
     }
@@ -157,6 +173,9 @@ fn repeat<T: Copy>(count: u32, value: T) -> impl Iterator<Item = T> {
 
 /// File offset of each sample, from the chunk tables.
 fn sample_offsets(table: &Stbl, sizes: &[u32]) -> Result<Vec<usize>, FilmError> {
+    if sizes.is_empty() {
+        return Ok(Vec::new());
+    }
     let chunks: Vec<u64> = match (&table.stco, &table.co64) {
         (Some(stco), _) => stco.entries.iter().map(|o| u64::from(*o)).collect(),
         (None, Some(co64)) => co64.entries.clone(),

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +17,7 @@ use super::hostile;
 use super::message::{self, Inbound, Method, Request, Response};
 use super::sdp;
 use super::server::{Camera, Shared, Stream};
+use super::tls::{self, Reader, Writer};
 use super::{Faults, transport};
 use crate::counter::{Counter, sei_nal};
 use crate::nal::{self, NalKind};
@@ -87,8 +87,8 @@ enum Event {
 
 struct Connection {
     shared: Arc<Shared>,
-    reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
+    reader: Reader,
+    writer: Writer,
     peer: IpAddr,
     local: IpAddr,
     inbound: BytesMut,
@@ -104,7 +104,14 @@ struct Connection {
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, seed: u64, stop: CancellationToken) {
     let counters = Arc::clone(&shared);
     counters.counters.connections_open.fetch_add(1, Ordering::Relaxed);
-    let end = match Connection::new(shared, stream, seed) {
+    let opened = tokio::select! {
+        () = stop.cancelled() => Err(End::Closed),
+        opened = timeout(WRITE_MAX, Connection::open(shared, stream, seed)) => match opened {
+            Ok(opened) => opened.map_err(End::Io),
+            Err(_) => Err(End::Silent),
+        },
+    };
+    let end = match opened {
         Ok(mut connection) => {
             let end = tokio::select! {
                 () = stop.cancelled() => End::Closed,
@@ -113,17 +120,17 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, seed: u64, sto
             connection.leave();
             end
         }
-        Err(error) => End::Io(error),
+        Err(end) => end,
     };
     tracing::debug!(reason = %end, "connection ended");
     counters.counters.connections_open.fetch_sub(1, Ordering::Relaxed);
 }
 
 impl Connection {
-    fn new(shared: Arc<Shared>, stream: TcpStream, seed: u64) -> std::io::Result<Self> {
+    async fn open(shared: Arc<Shared>, stream: TcpStream, seed: u64) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         let (peer, local) = (stream.peer_addr()?.ip(), stream.local_addr()?.ip());
-        let (reader, writer) = stream.into_split();
+        let (reader, writer) = tls::open(stream, shared.identity.as_ref()).await?;
         Ok(Self {
             shared,
             reader,
@@ -413,8 +420,13 @@ impl Connection {
 /// Methods we answer.
 const PUBLIC: &str = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, SET_PARAMETER, TEARDOWN";
 
-async fn write(writer: &mut OwnedWriteHalf, bytes: &[u8]) -> Result<(), End> {
-    timeout(WRITE_MAX, writer.write_all(bytes)).await.map_err(|_| End::Stuck)?.map_err(End::Io)
+async fn write(writer: &mut Writer, bytes: &[u8]) -> Result<(), End> {
+    let written = async {
+        writer.write_all(bytes).await?;
+        // TLS keeps what it has encrypted until it is told.
+        writer.flush().await
+    };
+    timeout(WRITE_MAX, written).await.map_err(|_| End::Stuck)?.map_err(End::Io)
 }
 
 async fn at(instant: Option<Instant>) {

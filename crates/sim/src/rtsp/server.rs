@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use vms_core::{StreamUse, WallTime};
 
 use super::connection;
-use super::{Credentials, Faults};
+use super::{Credentials, Faults, Identity};
 use crate::film::Film;
 use crate::schedule::Schedule;
 use crate::{WallClock, mix};
@@ -60,13 +60,15 @@ pub struct SimConfig {
     pub seed: u64,
     /// A session without any byte from its client for this long is dropped.
     pub session_timeout: Duration,
+    /// With a certificate all cameras speak RTSP over TLS only.
+    pub identity: Option<Identity>,
 }
 
 impl SimConfig {
     /// Cameras on a free port of the loopback address.
     pub fn new(cameras: Vec<CameraConfig>, clock: WallClock) -> Self {
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { bind, cameras, clock, seed: 1, session_timeout: Duration::from_secs(60) }
+        Self { bind, cameras, clock, seed: 1, session_timeout: Duration::from_secs(60), identity: None }
     }
 
     /// `count` equal cameras, spread over the film so that their key frames do not coincide.
@@ -182,6 +184,7 @@ pub(super) struct Shared {
     pub(super) clock: WallClock,
     pub(super) seed: u64,
     pub(super) session_timeout: Duration,
+    pub(super) identity: Option<Identity>,
     pub(super) started: Instant,
     pub(super) counters: Counters,
 }
@@ -242,6 +245,7 @@ impl SimServer {
             clock: config.clock,
             seed: config.seed,
             session_timeout: config.session_timeout,
+            identity: config.identity,
             started: Instant::now(),
             counters: Counters::default(),
         });
@@ -267,7 +271,8 @@ impl SimServer {
         } else {
             self.addr
         };
-        format!("rtsp://{host}/cam{camera:03}/{stream_use}")
+        let scheme = if self.shared.identity.is_some() { "rtsps" } else { "rtsp" };
+        format!("{scheme}://{host}/cam{camera:03}/{stream_use}")
     }
 
     /// Figures of the server.

@@ -132,12 +132,28 @@ async fn camera_approve(State(api): State<Api>, session: Session, Path(id): Path
     sight(&api, &session, camera.id, StatusCode::OK).await
 }
 
+/// Why a camera ends.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RetireDto {
+    /// In the person's own words, for the log.
+    reason: Option<String>,
+}
+
 /// Ends a camera; its footage lives out its term.
-#[utoipa::path(post, path = "/api/v1/cameras/{id}/retire", tag = "cameras", params(("id" = String, Path)), responses(
+#[utoipa::path(post, path = "/api/v1/cameras/{id}/retire", tag = "cameras", params(("id" = String, Path)),
+    request_body = RetireDto, responses(
     (status = 200, description = "The camera as it is now", body = CameraView),
-    (status = 409, description = "`wrong_state`", body = Problem)))]
-async fn camera_retire(State(api): State<Api>, session: Session, Path(id): Path<String>) -> Result<Response, Problem> {
-    let camera = api.cases.camera_retire(session.actor(), path_id(&id)?).await?;
+    (status = 409, description = "`wrong_state`, `partners_camera`", body = Problem)))]
+async fn camera_retire(
+    State(api): State<Api>,
+    session: Session,
+    Path(id): Path<String>,
+    Body(dto): Body<RetireDto>,
+) -> Result<Response, Problem> {
+    let why = PurposeDto { justification: dto.reason, ..PurposeDto::default() };
+    let why = PurposeDto::to_why(Some(why))?;
+    let camera = api.cases.camera_retire(session.actor(), path_id(&id)?, why.justification).await?;
     sight(&api, &session, camera.id, StatusCode::OK).await
 }
 

@@ -1,5 +1,7 @@
 //! Health.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -8,10 +10,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use vms_app::UseCaseError;
+use vms_app::health::Behind;
+use vms_app::words::Cause;
 
 use crate::dto::camera::CameraHealthView;
 use crate::dto::common::Page;
-use crate::problem::Problem;
+use crate::problem::{DATABASE_AWAY, Problem};
 use crate::session::Session;
 use crate::shell::Api;
 
@@ -27,6 +32,60 @@ struct HealthAnswer {
     status: &'static str,
     /// Cameras whose footage did not reach the disk lately; how many, not which.
     behind: usize,
+    /// The same in one sentence, with what to look at.
+    detail: String,
+}
+
+/// How many are behind, by cause, and where to look.
+fn sentence(behind: &[Behind]) -> String {
+    if behind.is_empty() {
+        return "Footage of every camera in service reached the disk in the last 10 s".to_owned();
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for camera in behind {
+        *counts.entry(camera.cause.map_or("recorder does not report it", words_of)).or_default() += 1;
+    }
+    let list: Vec<String> = counts.iter().map(|(words, count)| format!("{count} × {words}")).collect();
+    format!(
+        "Cameras without footage on disk from the last 10 s: {}. /api/v1/health/cameras says which",
+        list.join("; ")
+    )
+}
+
+/// A cause in words for whoever watches the system.
+const fn words_of(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Unreachable => "camera can't be reached",
+        Cause::LoginRefused => "camera refuses the log-in: check user and password",
+        Cause::AddressRefused => "address of the camera is not allowed by the configuration",
+        Cause::Malformed => "camera sends something that is no video",
+        Cause::Silent => "camera fell silent",
+        Cause::NoKeyFrame => "no full picture arrives",
+        Cause::Closed => "camera closed the connection",
+        Cause::PacketLoss => "data is lost on the network",
+        Cause::IngestRestart => "ingest starts again",
+        Cause::RecorderRestart => "recorder starts again",
+        Cause::RingOverflow => "recorder can't keep up",
+        Cause::Disk => "the recorder's disk is full or refuses: make room, recording then goes on by itself",
+        Cause::ParameterChange => "camera changed its settings",
+        Cause::SwitchedOff => "recording is switched off",
+        Cause::Unsupported => "camera offers nothing that can be used",
+    }
+}
+
+/// The answer while the database is away before the role has started.
+pub(crate) fn database_away() -> Response {
+    let answer = HealthAnswer { status: "unavailable", behind: 0, detail: DATABASE_AWAY.to_owned() };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
+}
+
+/// Only the central database can keep the answer from us.
+fn unknown_because(error: &UseCaseError) -> String {
+    if matches!(error, UseCaseError::StoreUnavailable(_)) {
+        DATABASE_AWAY.to_owned()
+    } else {
+        "The state of the cameras can't be told; the log of the serve role says why".to_owned()
+    }
 }
 
 /// Whether footage of every camera in service reached the disk in the last 10 s.
@@ -34,15 +93,15 @@ struct HealthAnswer {
     (status = 200, description = "It did", body = HealthAnswer),
     (status = 503, description = "It did not, or nobody knows", body = HealthAnswer)))]
 async fn health(State(api): State<Api>) -> Response {
-    let (code, status, behind) = match api.cases.health_summary().await {
-        Ok(behind) if behind.is_empty() => (StatusCode::OK, "ok", 0),
-        Ok(behind) => (StatusCode::SERVICE_UNAVAILABLE, "behind", behind.len()),
+    let (code, status, behind, detail) = match api.cases.health_summary().await {
+        Ok(behind) if behind.is_empty() => (StatusCode::OK, "ok", 0, sentence(&behind)),
+        Ok(behind) => (StatusCode::SERVICE_UNAVAILABLE, "behind", behind.len(), sentence(&behind)),
         Err(error) => {
             tracing::warn!(%error, "health is unknown");
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", 0)
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", 0, unknown_because(&error))
         }
     };
-    (code, Json(HealthAnswer { status, behind })).into_response()
+    (code, Json(HealthAnswer { status, behind, detail })).into_response()
 }
 
 /// Health of every camera that the caller sees.

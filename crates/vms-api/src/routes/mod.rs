@@ -4,6 +4,7 @@ pub mod audit;
 pub mod cameras;
 pub mod events;
 pub mod findings;
+pub mod grants;
 pub mod health;
 pub mod live;
 pub mod login;
@@ -26,6 +27,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .merge(reads::routes())
         .merge(findings::routes())
         .merge(partners::routes())
+        .merge(grants::routes())
         .merge(users::routes())
         .merge(audit::routes())
         .merge(health::routes())

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use vms_app::catalogue::{CatalogueNews, CatalogueOutcome};
 use vms_app::model::{LegalBasis, Partner};
 
 use crate::dto::camera::LegalBasisDto;
-use crate::dto::common::{Page, parse_word, path_id};
+use crate::dto::common::{Page, instant, parse_word, path_id};
 use crate::problem::Problem;
 use crate::session::{Body, Session};
 use crate::shell::Api;
@@ -36,16 +37,44 @@ struct PartnerView {
     agreement: LegalBasisDto,
     /// Switched on.
     enabled: bool,
+    /// What became of the last import of its catalogue; null before the first one since the server started.
+    last_import: Option<NewsView>,
 }
 
-impl From<&Partner> for PartnerView {
-    fn from(partner: &Partner) -> Self {
+/// What became of an import. The cameras stay as they were when something is wrong.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct NewsView {
+    /// When.
+    at: String,
+    /// Stable word for what is wrong at the partner's side; null when nothing is.
+    problem: Option<&'static str>,
+    /// The same in an English sentence.
+    detail: Option<String>,
+    /// What it did.
+    outcome: Option<CatalogueView>,
+}
+
+impl From<&CatalogueNews> for NewsView {
+    fn from(news: &CatalogueNews) -> Self {
+        let fault = news.outcome.as_ref().err();
+        Self {
+            at: instant(news.at),
+            problem: fault.map(vms_app::catalogue_fault::CatalogueFault::problem),
+            detail: fault.map(ToString::to_string),
+            outcome: news.outcome.as_ref().ok().map(CatalogueView::from),
+        }
+    }
+}
+
+impl PartnerView {
+    fn new(partner: &Partner, news: Option<&CatalogueNews>) -> Self {
         Self {
             id: partner.org.to_string(),
             name: partner.name.clone(),
             catalogue_url: partner.catalogue_url.clone(),
             agreement: LegalBasisDto::from(&partner.agreement),
             enabled: partner.enabled,
+            last_import: news.map(NewsView::from),
         }
     }
 }
@@ -85,6 +114,22 @@ struct CatalogueView {
     refused: Vec<RefusedView>,
 }
 
+impl From<&CatalogueOutcome> for CatalogueView {
+    fn from(outcome: &CatalogueOutcome) -> Self {
+        let refused = |(code, field, problem): &(String, String, String)| RefusedView {
+            code: code.clone(),
+            field: field.clone(),
+            problem: problem.clone(),
+        };
+        Self {
+            added: outcome.added,
+            changed: outcome.changed,
+            retired: outcome.retired,
+            refused: outcome.refused.iter().map(refused).collect(),
+        }
+    }
+}
+
 /// One entry that was refused.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct RefusedView {
@@ -102,7 +147,8 @@ struct RefusedView {
     (status = 403, description = "Not allowed", body = Problem)))]
 async fn partner_list(State(api): State<Api>, session: Session) -> Result<Json<Page<PartnerView>>, Problem> {
     let partners = api.cases.partner_list(session.actor()).await?;
-    Ok(Json(Page { items: partners.iter().map(PartnerView::from).collect(), next_cursor: None }))
+    let items = partners.iter().map(|(partner, news)| PartnerView::new(partner, news.as_ref())).collect();
+    Ok(Json(Page { items, next_cursor: None }))
 }
 
 /// Connects a partner, switched off.
@@ -118,7 +164,7 @@ async fn partner_create(
     let org = parse_word("org_id", &dto.org_id)?;
     let agreement = LegalBasis::from(dto.agreement);
     let partner = api.cases.partner_create(session.actor(), org, dto.name, dto.catalogue_url, agreement).await?;
-    Ok((StatusCode::CREATED, Json(PartnerView::from(&partner))))
+    Ok((StatusCode::CREATED, Json(PartnerView::new(&partner, None))))
 }
 
 /// Switches a partner on or off.
@@ -133,7 +179,7 @@ async fn partner_switch(
     Body(dto): Body<PartnerPatchDto>,
 ) -> Result<Json<PartnerView>, Problem> {
     let partner = api.cases.partner_switch(session.actor(), path_id(&id)?, dto.enabled).await?;
-    Ok(Json(PartnerView::from(&partner)))
+    Ok(Json(PartnerView::new(&partner, None)))
 }
 
 /// Imports the partner's camera list.
@@ -141,18 +187,13 @@ async fn partner_switch(
     responses(
     (status = 200, description = "What was done", body = CatalogueView),
     (status = 404, description = "None", body = Problem),
-    (status = 503, description = "The partner can't be reached", body = Problem)))]
+    (status = 409, description = "`catalogue_unreachable`, `catalogue_refused`: the cameras stay as they were", body = Problem),
+    (status = 503, description = "The gateway can't be reached", body = Problem)))]
 async fn partner_catalogue(
     State(api): State<Api>,
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Json<CatalogueView>, Problem> {
     let outcome = api.cases.partner_catalogue(session.actor(), path_id(&id)?).await?;
-    let refused = |(code, field, problem): (String, String, String)| RefusedView { code, field, problem };
-    Ok(Json(CatalogueView {
-        added: outcome.added,
-        changed: outcome.changed,
-        retired: outcome.retired,
-        refused: outcome.refused.into_iter().map(refused).collect(),
-    }))
+    Ok(Json(CatalogueView::from(&outcome)))
 }

@@ -145,7 +145,11 @@ async fn health_means_that_footage_reached_the_disk() {
     assert_eq!(health().await.0, StatusCode::OK, "a camera that was just put in service may start");
     town.clock.pass_s(31);
     let (status, body) = health().await;
-    assert_eq!((status, body), (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "behind", "behind": 1 })));
+    assert_eq!(
+        (status, &body["status"], &body["behind"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("behind"), &json!(1))
+    );
+    assert!(body["detail"].as_str().unwrap().contains("1 × recorder does not report it"), "{body}");
     let now = vms_app::ports::Clock::now(town.clock.as_ref());
     let report = StreamHealth {
         stream: stream_of(&camera, "main"),
@@ -168,14 +172,29 @@ async fn health_means_that_footage_reached_the_disk() {
 
     let down = StreamHealth { phase: Phase::Waiting, cause: Some(Cause::Unreachable), ..report };
     town.cases.health_report(vec![down.clone()]).await.unwrap();
-    town.cases.health_report(vec![down]).await.unwrap();
+    town.cases.health_report(vec![down.clone()]).await.unwrap();
+    assert!(health().await.1["detail"].as_str().unwrap().contains("1 × camera can't be reached"));
     let chief = town.person("chief").await;
+    // While it tries again the reason of the failure stands; a picture ends it; frames that the disk refuses are bad news.
+    let at = |phase, cause| StreamHealth { phase, cause, ..down.clone() };
+    for (report, seen) in [
+        (at(Phase::Connecting, None), ("connecting", json!("unreachable"))),
+        (at(Phase::Waiting, Some(Cause::LoginRefused)), ("waiting", json!("login_refused"))),
+        (at(Phase::Live, None), ("live", json!(null))),
+        (at(Phase::Live, Some(Cause::Disk)), ("live", json!("disk"))),
+        (at(Phase::Connecting, None), ("connecting", json!(null))),
+        (down.clone(), ("waiting", json!("unreachable"))),
+    ] {
+        town.cases.health_report(vec![report]).await.unwrap();
+        let (_, page) = town.get(&chief, "/api/v1/health/cameras").await;
+        assert_eq!((&page["items"][0]["phase"], &page["items"][0]["cause"]), (&json!(seen.0), &seen.1));
+    }
     let (_, page) = town.get(&chief, "/api/v1/health/cameras").await;
     assert_eq!((&page["items"][0]["phase"], &page["items"][0]["cause"]), (&json!("waiting"), &json!("unreachable")));
     let (_, view) = town.get(&chief, &format!("/api/v1/cameras/{}", camera["id"].as_str().unwrap())).await;
     assert_eq!((&view["streams"][0]["codec"], &view["health"]["phase"]), (&json!("h264"), &json!("waiting")));
     let kept = town.cases.stores().event_list_after(0, 10).await.unwrap();
-    assert_eq!(kept.len(), 2, "two changes, not three reports");
+    assert_eq!(kept.len(), 8, "eight changes, not nine reports");
 }
 
 #[tokio::test]

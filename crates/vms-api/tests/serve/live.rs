@@ -201,7 +201,7 @@ async fn streams_end_when_the_camera_the_session_or_the_grant_does() {
     let bare = wish(stream_of(&shared, "main"), Value::Null);
     assert_eq!(town.post(&stranger, path, bare.clone()).await.0, StatusCode::NOT_FOUND);
     let now = vms_app::ports::Clock::now(town.clock.as_ref());
-    let grant = vms_app::partners::GrantWish {
+    let grant = vms_app::grants::GrantWish {
         camera: shared["id"].as_str().unwrap().parse().unwrap(),
         partner: town.org("5339").await,
         profile: None,
@@ -224,7 +224,7 @@ async fn streams_end_when_the_camera_the_session_or_the_grant_does() {
     feed.send(init()).await.unwrap();
     assert_eq!(text(&mut socket).await["t"], "init");
     binary(&mut socket).await;
-    town.cases.grant_take_back(&owner, grant.camera, grant.id).await.unwrap();
+    town.cases.grant_take_back(&owner, grant.id).await.unwrap();
     assert_eq!(text(&mut socket).await, json!({ "t": "end", "why": "revoked" }));
     assert!(town.media.calls().iter().any(|call| matches!(call, MediaCall::Revoke(_))));
 }

@@ -142,7 +142,7 @@ async fn accounts_are_made_changed_and_switched_off() {
     let (_, next) = town
         .get(&administrator, &format!("/api/v1/users?limit=100&cursor={}", page["next_cursor"].as_str().unwrap()))
         .await;
-    assert_eq!(next["items"].as_array().unwrap().len(), 7);
+    assert_eq!(next["items"].as_array().unwrap().len(), 9);
     assert!(!page.to_string().contains("argon2id"));
 
     let operator = town.person("operator").await;

@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use vms_app::accounts::AccountWish;
 use vms_app::cases::Extensions;
+use vms_app::catalogue_fault::CatalogueFault;
 use vms_app::fakes::{FakeMedia, FixedIds, ManualClock, MemoryLog};
 use vms_app::gate::Gate;
 use vms_app::model::{Partner, PartnerCamera};
 use vms_app::passwords::PasswordCost;
-use vms_app::ports::{MediaError, PartnerCatalogue};
+use vms_app::ports::PartnerCatalogue;
 use vms_app::words::Language;
 use vms_app::{Parts, Settings, UseCases};
 use vms_core::{Profile, StreamId, WallTime};
@@ -29,13 +30,19 @@ pub(crate) fn instant(text: &str) -> WallTime {
     WallTime::from_micros(text.parse::<jiff::Timestamp>().unwrap().as_microsecond())
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct FakeCatalogue(pub std::sync::Mutex<Vec<PartnerCamera>>);
+#[derive(Debug)]
+pub(crate) struct FakeCatalogue(pub std::sync::Mutex<Result<Vec<PartnerCamera>, CatalogueFault>>);
+
+impl Default for FakeCatalogue {
+    fn default() -> Self {
+        Self(std::sync::Mutex::new(Ok(Vec::new())))
+    }
+}
 
 #[async_trait::async_trait]
 impl PartnerCatalogue for FakeCatalogue {
-    async fn fetch(&self, _partner: &Partner) -> Result<Vec<PartnerCamera>, MediaError> {
-        Ok(self.0.lock().unwrap().clone())
+    async fn fetch(&self, _partner: &Partner) -> Result<Vec<PartnerCamera>, CatalogueFault> {
+        self.0.lock().unwrap().clone()
     }
 }
 
@@ -107,6 +114,8 @@ impl Town {
             ("foreignchief", "5339", Profile::P03),
             ("technician", "IRISNET", Profile::P17),
             ("administrator", "PARADIGM", Profile::P18),
+            ("mivbadmin", "MIVB", Profile::P19),
+            ("zoneadmin", "5340", Profile::P19),
             ("lezagent", "FISC", Profile::P07),
             ("overseer", "CC", Profile::P21),
         ] {

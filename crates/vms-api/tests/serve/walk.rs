@@ -53,6 +53,8 @@ fn concrete(line: &Line, camera: &Value, playback: &str, org: &str, user: &str) 
             "to": "2026-11-22T11:05:00Z", "purpose": purpose })),
         ("POST", "/api/v1/partners") => Some(json!({ "org_id": org, "name": "P", "catalogue_url": "https://p.example",
             "agreement": { "document": "P", "date": "2026-01-01" } })),
+        ("POST", "/api/v1/grants") => Some(json!({ "camera_ids": [camera_id], "partner_id": org, "rights": ["live"],
+            "from": "2026-11-22T11:00:00Z", "to": "2026-12-22T11:00:00Z" })),
         ("POST", "/api/v1/users") => Some(json!({ "user_name": "w", "name": "W", "org_id": org, "profile": "P01" })),
         ("POST", path) if path.ends_with("/decide") => Some(json!({ "verdict": "approve", "seen_etag": "1" })),
         ("PATCH", path) if path.starts_with("/api/v1/partners") => Some(json!({ "enabled": true })),

@@ -38,6 +38,10 @@ actions! {
     ApproveCamera = CameraApprove, Change;
     /// Retire a camera.
     RetireCamera = CameraRetire, Change;
+    /// Share own cameras with another organisation, and take that back.
+    ShareCameras = CameraShare, Change;
+    /// See who shares what with whom.
+    ViewGrants = GrantView, Use;
     /// Take a masked test picture.
     TakeTestPicture = CameraTestPicture, Open;
     /// See reads as they come.

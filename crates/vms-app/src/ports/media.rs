@@ -5,6 +5,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use vms_core::{Codec, DecisionId, Rendition, StreamId, TimeRange, WallTime};
 
+use crate::catalogue_fault::CatalogueFault;
 use crate::error::BoxError;
 use crate::model::{Partner, PartnerCamera, StreamSpec, TimelineGap};
 use crate::words::{Cause, EndWhy, Phase};
@@ -198,11 +199,11 @@ pub trait MediaPort: Send + Sync + std::fmt::Debug {
     /// [`MediaError`].
     async fn test_picture(&self, picture: String, source: String, stream: StreamId) -> Result<Bytes, MediaError>;
 
-    /// Dials an address once and says what answers; nothing is recorded.
+    /// Dials an address once, from the role that holds its log-in, and says what answers; nothing is recorded.
     ///
     /// # Errors
     /// [`MediaError`].
-    async fn probe(&self, spec: &StreamSpec) -> Result<ProbeReport, MediaError>;
+    async fn probe(&self, source: MediaSource, spec: &StreamSpec) -> Result<ProbeReport, MediaError>;
 
     /// Seals a user and a password to the role that will use them.
     ///
@@ -220,6 +221,6 @@ pub trait PartnerCatalogue: Send + Sync + std::fmt::Debug {
     /// Every camera that the partner shares now.
     ///
     /// # Errors
-    /// [`MediaError`].
-    async fn fetch(&self, partner: &Partner) -> Result<Vec<PartnerCamera>, MediaError>;
+    /// [`CatalogueFault`]: nothing is taken then.
+    async fn fetch(&self, partner: &Partner) -> Result<Vec<PartnerCamera>, CatalogueFault>;
 }

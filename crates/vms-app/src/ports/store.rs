@@ -117,6 +117,10 @@ pub trait GrantStore: Send + Sync {
     async fn grant_insert(&self, grant: &Grant) -> Stored<()>;
     /// Takes one back; false when there is none in force.
     async fn grant_revoke(&self, id: GrantId, at: WallTime) -> Stored<bool>;
+    /// One, in force or not.
+    async fn grant_fetch(&self, id: GrantId) -> Stored<Option<Grant>>;
+    /// All of them, in force or not, newest first.
+    async fn grant_list_all(&self) -> Stored<Vec<Grant>>;
     /// Every grant to `partner` that is in force at `at`.
     async fn grant_list_to(&self, partner: OrgId, at: WallTime) -> Stored<Vec<Grant>>;
     /// Every grant on `camera` to `partner` that is in force at `at`.

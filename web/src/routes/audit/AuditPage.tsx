@@ -1,11 +1,12 @@
 import { ScrollText } from "lucide-react";
 import { useState } from "react";
-import { useAudit, useUsers } from "../../api/hooks";
+import { useAudit, useCameras, useUsers } from "../../api/hooks";
 import type { Leaf } from "../../api/types";
 import { useRight, useSession } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { Busy, Button, Empty, Notice, Page, TextInput } from "../../components/ui";
-import { dayRange, fromInputValue, toInputValue, toWire } from "../../domain/time";
+import { leafFacts } from "../../domain/leaf";
+import { dateTime, dayRange, fromInputValue, toInputValue, toWire } from "../../domain/time";
 
 function wire(text: string): string | null {
   const ms = fromInputValue(text);
@@ -14,7 +15,7 @@ function wire(text: string): string | null {
 
 /** Leaves of the own organisation: who used what, when and why. */
 export function AuditPage() {
-  const { t, code, problem, when } = useWords();
+  const { t, name, problem } = useWords();
   const [from, setFrom] = useState(() => toInputValue(dayRange(Date.now()).from));
   const [to, setTo] = useState(() => toInputValue(dayRange(Date.now()).to));
   const may = useRight();
@@ -22,9 +23,14 @@ export function AuditPage() {
   const users = useUsers(may("user.admin"));
   const who = (leaf: Leaf, told: string): string => {
     if (told !== "") return told;
-    if (leaf.user_id === null) return "–";
+    if (leaf.user_id === null) return t("audit.system");
     if (leaf.user_id === session.user.id) return session.user.name;
     return users.data?.find((user) => user.id === leaf.user_id)?.name ?? leaf.user_id;
+  };
+  const cameras = useCameras(may("camera.list"));
+  const place = (id: string): string => {
+    const camera = cameras.data?.find((one) => one.id === id);
+    return camera === undefined ? id : `${name(camera)} (${camera.code})`;
   };
   const list = useAudit(wire(from), wire(to));
   const leaves = list.data?.pages.flatMap((page) => page.items) ?? [];
@@ -67,45 +73,9 @@ export function AuditPage() {
             </tr>
           </thead>
           <tbody>
-            {leaves.map((leaf) => {
-              const raw = leaf as unknown as Record<string, unknown>;
-              const details = detailsOf(raw["details"]);
-              const pick = (...names: string[]): string => {
-                for (const one of names) {
-                  const value = raw[one] ?? details[one];
-                  if (value !== null && value !== undefined && value !== "") return plain(value);
-                }
-                return "";
-              };
-              return (
-                <tr key={leaf.index}>
-                  <td className="tabular-nums">{leaf.index}</td>
-                  <td className="tabular-nums">{when(leaf.at)}</td>
-                  <td>
-                    {code("operation", leaf.operation)}
-                    {pick("outcome") !== "" ? (
-                      <div className="text-xs text-muted">{code("outcome", pick("outcome"))}</div>
-                    ) : null}
-                  </td>
-                  <td className="break-all">{who(leaf, pick("user_name", "actor", "user"))}</td>
-                  <td className="break-all">{pick("camera_code", "camera", "target", "stream", "route")}</td>
-                  <td>
-                    {code("purpose", pick("purpose_code", "purpose"))}
-                    {pick("justification") !== "" ? (
-                      <div className="text-xs text-muted">{pick("justification")}</div>
-                    ) : null}
-                  </td>
-                  <td>
-                    <details>
-                      <summary className="min-h-6 cursor-pointer text-muted">{t("audit.show")}</summary>
-                      <pre className="max-w-[60ch] overflow-auto text-xs whitespace-pre-wrap text-muted">
-                        {JSON.stringify({ ...raw, details }, null, 1)}
-                      </pre>
-                    </details>
-                  </td>
-                </tr>
-              );
-            })}
+            {leaves.map((leaf) => (
+              <LeafRow key={leaf.index} leaf={leaf} who={who} place={place} />
+            ))}
           </tbody>
         </table>
       ) : null}
@@ -118,20 +88,58 @@ export function AuditPage() {
   );
 }
 
-/** Details arrive as an object or as its JSON text. */
-function detailsOf(details: unknown): Record<string, unknown> {
-  if (typeof details === "string") {
-    try {
-      return JSON.parse(details) as Record<string, unknown>;
-    } catch {
-      return { text: details };
-    }
-  }
-  return typeof details === "object" && details !== null ? (details as Record<string, unknown>) : {};
-}
-
-function plain(value: unknown): string {
-  if (typeof value !== "object" || value === null) return String(value);
-  const named = value as Record<string, unknown>;
-  return String(named["name"] ?? named["code"] ?? named["id"] ?? JSON.stringify(value));
+function LeafRow({
+  leaf,
+  who,
+  place,
+}: {
+  leaf: Leaf;
+  who: (leaf: Leaf, told: string) => string;
+  place: (camera: string) => string;
+}) {
+  const { t, code, when, language } = useWords();
+  const facts = leafFacts(leaf.details);
+  const what = facts.camera === "" ? facts.object : place(facts.camera);
+  return (
+    <tr>
+      <td className="tabular-nums">{leaf.index}</td>
+      <td className="whitespace-nowrap tabular-nums">{when(leaf.at)}</td>
+      <td>
+        {facts.right === "" ? code("operation", leaf.operation) : code("right", facts.right)}
+        <div className="text-xs text-muted">
+          {[facts.right === "" ? "" : code("operation", leaf.operation), code("outcome", facts.outcome)]
+            .filter(Boolean)
+            .join(" · ")}
+        </div>
+      </td>
+      <td className="wrap-anywhere">
+        {who(leaf, facts.actor)}
+        {facts.actorOrg !== "" ? <div className="text-xs text-muted">{facts.actorOrg}</div> : null}
+      </td>
+      <td className="wrap-anywhere">
+        {what}
+        {facts.range !== null ? (
+          <div className="text-xs text-muted tabular-nums">
+            {dateTime(facts.range.from, language)} – {dateTime(facts.range.to, language)}
+          </div>
+        ) : null}
+        {facts.units !== null ? (
+          <div className="text-xs text-muted">{t("audit.units", { count: facts.units })}</div>
+        ) : null}
+      </td>
+      <td className="wrap-anywhere">
+        {code("purpose", facts.purpose)}
+        {facts.justification !== "" ? <div className="text-xs text-muted">{facts.justification}</div> : null}
+        {facts.caseRef !== "" ? <div className="text-xs text-muted">{facts.caseRef}</div> : null}
+      </td>
+      <td>
+        <details>
+          <summary className="min-h-6 cursor-pointer whitespace-nowrap text-muted">{t("audit.show")}</summary>
+          <pre className="max-w-[60ch] overflow-auto text-xs whitespace-pre-wrap text-muted">
+            {JSON.stringify(leaf, null, 1)}
+          </pre>
+        </details>
+      </td>
+    </tr>
+  );
 }

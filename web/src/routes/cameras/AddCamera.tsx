@@ -7,7 +7,17 @@ import { useSession } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { Modal } from "../../components/Modal";
 import { Button, Notice, SelectInput, TextInput } from "../../components/ui";
-import { draftBody, emptyDraft, fieldOf, KINDS, RETENTION, TRANSPORTS, type DraftForm, type FieldName } from "./draft";
+import {
+  draftBody,
+  draftProblems,
+  emptyDraft,
+  fieldOf,
+  KINDS,
+  RETENTION,
+  TRANSPORTS,
+  type DraftForm,
+  type FieldName,
+} from "./draft";
 
 /** A new camera is first a saved draft: it neither records nor shows until it is approved with its legal basis. */
 export function AddCamera({ onClose }: { onClose: (made: string | null) => void }) {
@@ -27,6 +37,11 @@ export function AddCamera({ onClose }: { onClose: (made: string | null) => void 
   });
   const submit = async (event: React.FormEvent): Promise<void> => {
     event.preventDefault();
+    const own = draftProblems(form);
+    if (own.length > 0) {
+      setErrors(Object.fromEntries(own.map((one) => [one, t("fieldProblem.not_a_number")])));
+      return;
+    }
     setBusy(true);
     const answer = await cameras.create(draftBody(form));
     setBusy(false);

@@ -1,15 +1,17 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { BadgeCheck, CirclePause, Radio, X } from "lucide-react";
+import { BadgeCheck, CirclePause, Pencil, Radio, X } from "lucide-react";
 import { useState } from "react";
 import { cameras } from "../../api/calls";
 import { useCamera } from "../../api/hooks";
 import type { Result } from "../../api/http";
 import { keys } from "../../api/keys";
-import type { Camera } from "../../api/types";
+import type { Camera, Probe } from "../../api/types";
 import { useRight } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { CameraState } from "../../components/CameraState";
-import { Busy, Button, Notice } from "../../components/ui";
+import { Modal } from "../../components/Modal";
+import { Busy, Button, Notice, TextInput } from "../../components/ui";
+import { EditCamera } from "./EditCamera";
 import { LegalForm } from "./LegalForm";
 import { ProbeResult } from "./ProbeResult";
 import { TestPicture } from "./TestPicture";
@@ -20,7 +22,8 @@ export function CameraDetail({ id, onClose }: { id: string; onClose: () => void 
   const may = useRight();
   const asked = useCamera(id);
   const [error, setError] = useState<string | null>(null);
-  const [probe, setProbe] = useState<Record<string, unknown> | null>(null);
+  const [probe, setProbe] = useState<Probe | null>(null);
+  const [editing, setEditing] = useState(false);
   const [busy, setBusy] = useState(false);
   const camera = asked.data?.camera;
   const run = async <T,>(action: () => Promise<Result<T>>, done: (value: T) => void): Promise<void> => {
@@ -48,10 +51,17 @@ export function CameraDetail({ id, onClose }: { id: string; onClose: () => void 
       {camera !== undefined ? (
         <>
           <CameraState camera={camera} />
+          <WhatToDo camera={camera} />
           <Facts camera={camera} />
           {error !== null ? <Notice tone="bad">{error}</Notice> : null}
           <div className="flex flex-wrap gap-2">
-            {may("camera.edit") && camera.may.edit ? (
+            {may("camera.edit") && camera.may.edit && camera.state !== "retired" ? (
+              <Button onPress={() => setEditing(true)}>
+                <Pencil size={15} aria-hidden />
+                {t("cameras.edit")}
+              </Button>
+            ) : null}
+            {may("camera.edit") && camera.may.edit && camera.state !== "retired" ? (
               <Button isDisabled={busy} onPress={() => void run(() => cameras.probe(id), setProbe)}>
                 <Radio size={15} aria-hidden />
                 {t("cameras.probe")}
@@ -79,10 +89,11 @@ export function CameraDetail({ id, onClose }: { id: string; onClose: () => void 
             ) : null}
             {may("camera.retire") && camera.state !== "retired" ? (
               <Retire
+                code={camera.code}
                 busy={busy}
-                onRetire={() =>
+                onRetire={(reason) =>
                   void run(
-                    () => cameras.retire(id),
+                    () => cameras.retire(id, reason),
                     () => undefined,
                   )
                 }
@@ -112,22 +123,84 @@ export function CameraDetail({ id, onClose }: { id: string; onClose: () => void 
               ))}
             </ul>
           </section>
+          {editing ? (
+            <EditCamera camera={camera} etag={asked.data?.etag ?? null} onClose={() => setEditing(false)} />
+          ) : null}
         </>
       ) : null}
     </aside>
   );
 }
 
-/** Retiring ends a camera: asked twice, in place. */
-function Retire({ busy, onRetire }: { busy: boolean; onRetire: () => void }) {
+/** Retiring ends a camera for good: the code is typed, so that nobody ends another one by a slip. */
+function Retire({ code, busy, onRetire }: { code: string; busy: boolean; onRetire: (reason: string) => void }) {
   const { t } = useWords();
-  const [sure, setSure] = useState(false);
+  const [open, setOpen] = useState(false);
+  const [typed, setTyped] = useState("");
+  const [reason, setReason] = useState("");
+  const [wrong, setWrong] = useState(false);
+  const close = (): void => {
+    setOpen(false);
+    setTyped("");
+    setReason("");
+    setWrong(false);
+  };
   return (
-    <Button look="danger" isDisabled={busy} onPress={() => (sure ? onRetire() : setSure(true))}>
-      <CirclePause size={15} aria-hidden />
-      {sure ? t("cameras.retireSure") : t("cameras.retire")}
-    </Button>
+    <>
+      <Button look="danger" isDisabled={busy} onPress={() => setOpen(true)}>
+        <CirclePause size={15} aria-hidden />
+        {t("cameras.retire")}
+      </Button>
+      <Modal title={t("cameras.retireTitle", { code })} open={open} onClose={close}>
+        <form
+          className="flex flex-col gap-3"
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (typed.trim() !== code) {
+              setWrong(true);
+              return;
+            }
+            close();
+            onRetire(reason.trim());
+          }}
+        >
+          <Notice tone="warn">{t("cameras.retireText")}</Notice>
+          <TextInput
+            label={t("cameras.retireCode")}
+            autoFocus
+            autoComplete="off"
+            value={typed}
+            error={wrong ? t("cameras.retireWrong") : null}
+            onChange={(event) => setTyped(event.target.value)}
+          />
+          <TextInput
+            label={t("cameras.retireReason")}
+            autoComplete="off"
+            required
+            minLength={10}
+            maxLength={500}
+            value={reason}
+            onChange={(event) => setReason(event.target.value)}
+          />
+          <div className="flex justify-end gap-2">
+            <Button onPress={close}>{t("common.cancel")}</Button>
+            <Button look="danger" type="submit">
+              {t("cameras.retire")}
+            </Button>
+          </div>
+        </form>
+      </Modal>
+    </>
   );
+}
+
+/** What helps against the present trouble of a camera in service. */
+function WhatToDo({ camera }: { camera: Camera }) {
+  const { t } = useWords();
+  const { cause, phase } = camera.health;
+  if (camera.state !== "live" || cause === null || (phase === "live" && cause !== "disk")) return null;
+  const text = t(`causeHelp.${cause}`, { defaultValue: "" });
+  return text === "" ? null : <Notice tone="warn">{text}</Notice>;
 }
 
 function Facts({ camera }: { camera: Camera }) {
@@ -138,11 +211,8 @@ function Facts({ camera }: { camera: Camera }) {
     [t("cameras.callUp"), String(camera.call_up ?? "–")],
     [t("cameras.owner"), name(camera.owner)],
     [t("cameras.kind"), code("cameraKind", camera.kind)],
-    [
-      t("cameras.place"),
-      camera.lat === null || camera.lon === null ? "–" : `${camera.lat.toFixed(5)}, ${camera.lon.toFixed(5)}`,
-    ],
-    [t("cameras.retention"), camera.retention_class ?? "–"],
+    [t("cameras.place"), `${camera.lat.toFixed(5)}, ${camera.lon.toFixed(5)}`],
+    [t("cameras.retention"), camera.retention_class],
     [t("cameras.document"), basis?.document ?? t("cameras.noBasis")],
     [t("cameras.dated"), basis?.date ?? "–"],
     [t("cameras.advice"), basis?.advice ?? "–"],

@@ -1,10 +1,10 @@
-import { Plus } from "lucide-react";
+import { Cctv, Plus } from "lucide-react";
 import { useState } from "react";
 import { useCameras } from "../../api/hooks";
 import { useRight } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { CameraState } from "../../components/CameraState";
-import { Busy, Button, Notice, Page, SelectInput, TextInput } from "../../components/ui";
+import { Busy, Button, Empty, Notice, Page, SelectInput, TextInput } from "../../components/ui";
 import { matches } from "../../domain/camera";
 import { AddCamera } from "./AddCamera";
 import { CameraDetail } from "./CameraDetail";
@@ -19,6 +19,8 @@ export function CamerasPage() {
   const [query, setQuery] = useState("");
   const [adding, setAdding] = useState(false);
   const [chosen, setChosen] = useState<string | null>(null);
+  // Beside the detail there is room for the columns that tell cameras apart; the detail has the others.
+  const wide = chosen === null;
   const rows = (list.data ?? []).filter((one) => (state === "" || one.state === state) && matches(one, query));
   return (
     <Page
@@ -60,8 +62,8 @@ export function CamerasPage() {
                 <th scope="col">{t("cameras.callUp")}</th>
                 <th scope="col">{t("cameras.code")}</th>
                 <th scope="col">{t("cameras.name")}</th>
-                <th scope="col">{t("cameras.owner")}</th>
-                <th scope="col">{t("cameras.kind")}</th>
+                {wide ? <th scope="col">{t("cameras.owner")}</th> : null}
+                {wide ? <th scope="col">{t("cameras.kind")}</th> : null}
                 <th scope="col">{t("cameras.state")}</th>
                 <th scope="col">{t("cameras.health")}</th>
               </tr>
@@ -73,15 +75,15 @@ export function CamerasPage() {
                   <td>
                     <button
                       type="button"
-                      className="min-h-6 text-left text-accent underline-offset-2 hover:underline"
+                      className="min-h-6 text-left whitespace-nowrap text-accent underline-offset-2 hover:underline"
                       onClick={() => setChosen(camera.id)}
                     >
                       {camera.code}
                     </button>
                   </td>
                   <td>{name(camera)}</td>
-                  <td>{name(camera.owner)}</td>
-                  <td>{code("cameraKind", camera.kind)}</td>
+                  {wide ? <td>{name(camera.owner)}</td> : null}
+                  {wide ? <td>{code("cameraKind", camera.kind)}</td> : null}
                   <td>{code("cameraState", camera.state)}</td>
                   <td>
                     <CameraState camera={camera} />
@@ -90,6 +92,7 @@ export function CamerasPage() {
               ))}
             </tbody>
           </table>
+          {list.isSuccess && rows.length === 0 ? <Empty icon={Cctv}>{t("cameras.none")}</Empty> : null}
         </div>
         {chosen !== null ? <CameraDetail key={chosen} id={chosen} onClose={() => setChosen(null)} /> : null}
       </div>

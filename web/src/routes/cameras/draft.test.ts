@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { draftBody, emptyDraft, fieldOf } from "./draft";
+import { draftBody, draftProblems, emptyDraft, fieldOf } from "./draft";
 
 const filled = {
   ...emptyDraft("org_1"),
@@ -39,12 +39,18 @@ describe("body of a new camera", () => {
       document: "Raad 2024/1",
       dated: "2024-06-24",
     });
-    expect(body["streams"]).toEqual([
+    expect(body.streams).toEqual([
       { use: "main", url: "rtsp://camera/main", transport: "retina", user: "belfry", password: "p" },
       { use: "sub", url: "rtsp://camera/sub", transport: "retina", user: "belfry", password: "p" },
     ]);
-    expect(body["legal_basis"]).toEqual({ document: "Raad 2024/1", date: "2024-06-24", advice: "" });
+    expect(body.legal_basis).toEqual({ document: "Raad 2024/1", date: "2024-06-24", advice: "" });
   });
+
+  it.each([
+    ["50,8467", "4.35", []],
+    ["north", "4.35", ["lat"]],
+    ["", " ", ["lat", "lon"]],
+  ])("place %s %s", (lat, lon, want) => expect(draftProblems({ ...filled, lat, lon })).toEqual(want));
 
   it.each([
     ["legal_basis.dated", "dated"],

@@ -1,5 +1,7 @@
 // The form of a new camera and the body that the server takes (docs/API-DESIGN.md, POST /cameras).
 
+import type { CameraBody } from "../../api/types";
+
 export interface DraftForm {
   code: string;
   call_up: string;
@@ -48,13 +50,18 @@ export function emptyDraft(owner: string): DraftForm {
   };
 }
 
-/** "50,8467" and "50.8467" are the same place. */
-function degrees(text: string): number | null {
+/** "50,8467" and "50.8467" are the same place; null for what is no number. */
+export function degrees(text: string): number | null {
   const value = Number(text.trim().replace(",", "."));
   return text.trim() === "" || Number.isNaN(value) ? null : value;
 }
 
-export function draftBody(form: DraftForm): Record<string, unknown> {
+/** Fields that the form itself finds wrong, before the server is asked. */
+export function draftProblems(form: DraftForm): FieldName[] {
+  return (["lat", "lon"] as const).filter((field) => degrees(form[field]) === null);
+}
+
+export function draftBody(form: DraftForm): CameraBody {
   const credentials = form.user === "" ? {} : { user: form.user, password: form.password };
   const stream = (use: string, url: string) => ({ use, url: url.trim(), transport: form.transport, ...credentials });
   const streams = [stream("main", form.main_url)];
@@ -66,8 +73,8 @@ export function draftBody(form: DraftForm): Record<string, unknown> {
     name_fr: form.name_fr.trim(),
     owner_id: form.owner === "" ? null : form.owner,
     kind: form.kind,
-    lat: degrees(form.lat),
-    lon: degrees(form.lon),
+    lat: degrees(form.lat) ?? Number.NaN,
+    lon: degrees(form.lon) ?? Number.NaN,
     retention_class: form.retention_class,
     pictogram_on: form.pictogram_on === "" ? null : form.pictogram_on,
     legal_basis:

@@ -76,7 +76,7 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
         {t("findings.notAFine")}
       </p>
       {finding.confirm_plate_first === true ? <Notice tone="warn">{t("findings.confirmPlate")}</Notice> : null}
-      <div className="grid gap-3 lg:grid-cols-[2fr_1fr]">
+      <div className="grid items-start gap-3 lg:grid-cols-[2fr_1fr]">
         <Picture
           src={finding.has_overview === false ? null : findings.picture(id, "overview", decision)}
           alt={t("findings.overviewAlt")}
@@ -101,8 +101,8 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
                 </li>
               ))}
             </ul>
-            <p className="mt-2 text-xs text-muted">
-              {t("findings.rule", { rule: finding.rule_id ?? "–", set: finding.rule_set ?? "–" })}
+            <p className="mt-2 text-xs text-muted" title={finding.rule_set}>
+              {t("findings.rule", { rule: finding.rule_id ?? "–", set: finding.rule_set.slice(0, 12) })}
             </p>
           </section>
         </div>

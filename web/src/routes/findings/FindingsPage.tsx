@@ -64,7 +64,7 @@ export function FindingsPage() {
                   >
                     <span className="flex w-full items-center justify-between gap-2">
                       <Plate text={finding.plate} country={finding.country} />
-                      <span className="text-xs text-muted">{code("verdict", finding.verdict)}</span>
+                      <span className="text-xs text-muted">{code("verdictShort", finding.verdict)}</span>
                     </span>
                     <span className="text-xs text-muted">
                       {name(finding.camera)} · <span className="tabular-nums">{when(finding.at)}</span>

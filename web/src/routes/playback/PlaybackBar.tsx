@@ -1,8 +1,19 @@
-import { Minus, Pause, Play, Plus, RotateCcw, SkipForward } from "lucide-react";
+import {
+  ChevronFirst,
+  ChevronLast,
+  Minus,
+  Pause,
+  Play,
+  Plus,
+  RotateCcw,
+  SkipForward,
+  StepBack,
+  StepForward,
+} from "lucide-react";
 import { useEffect, useState, type RefObject } from "react";
 import { useWords } from "../../app/useWords";
 import { Button } from "../../components/ui";
-import { dayRange, fromInputValue, SECOND, toInputValue } from "../../domain/time";
+import { dateTime, dayRange, instantsOf, SECOND, typedMoment, zoneName } from "../../domain/time";
 import { zoom, type View } from "../../domain/timeline";
 
 export function PlaybackBar({
@@ -14,6 +25,9 @@ export function PlaybackBar({
   onToggle,
   onGo,
   onNewest,
+  onStep,
+  onPrevious,
+  onNext,
   view,
   onView,
 }: {
@@ -25,6 +39,10 @@ export function PlaybackBar({
   onToggle: () => void;
   onGo: (ms: number) => void;
   onNewest: () => void;
+  onStep: (frames: number) => void;
+  /** Null: there is none in the span that is loaded. */
+  onPrevious: (() => void) | null;
+  onNext: (() => void) | null;
   view: View;
   onView: (view: View) => void;
 }) {
@@ -44,8 +62,19 @@ export function PlaybackBar({
   const here = at ?? (view.from + view.to) / 2;
   return (
     <div className="flex flex-wrap items-center gap-2 border-t border-line bg-panel px-2 py-1.5">
+      <Button
+        onPress={() => onPrevious?.()}
+        isDisabled={onPrevious === null}
+        aria-label={t("playback.previous")}
+        className="!px-1.5"
+      >
+        <ChevronFirst size={16} aria-hidden />
+      </Button>
       <Button onPress={() => onGo(here - 15 * SECOND)} aria-label={t("playback.back15")}>
         <RotateCcw size={15} aria-hidden /> 15 s
+      </Button>
+      <Button onPress={() => onStep(-1)} aria-label={t("playback.frameBack")} className="!px-1.5">
+        <StepBack size={15} aria-hidden />
       </Button>
       <Button
         look="primary"
@@ -54,6 +83,17 @@ export function PlaybackBar({
         aria-label={paused ? t("playback.play") : t("playback.pause")}
       >
         {paused ? <Play size={17} aria-hidden /> : <Pause size={17} aria-hidden />}
+      </Button>
+      <Button onPress={() => onStep(1)} aria-label={t("playback.frameOn")} className="!px-1.5">
+        <StepForward size={15} aria-hidden />
+      </Button>
+      <Button
+        onPress={() => onNext?.()}
+        isDisabled={onNext === null}
+        aria-label={t("playback.next")}
+        className="!px-1.5"
+      >
+        <ChevronLast size={16} aria-hidden />
       </Button>
       <Button onPress={onNewest}>
         <SkipForward size={15} aria-hidden />
@@ -83,32 +123,60 @@ export function PlaybackBar({
   );
 }
 
-/** Date and time of Brussels, typed in. */
+/** A moment of Brussels, typed in: only the time, or with its day. */
 function GoTo({ at, onGo }: { at: number | null; onGo: (ms: number) => void }) {
-  const { t } = useWords();
+  const { t, language } = useWords();
   const [text, setText] = useState<string | null>(null);
-  const value = text ?? toInputValue(at ?? Date.now());
+  const [second, setSecond] = useState(false);
+  const near = at ?? Date.now();
+  const typed = text === null ? null : typedMoment(text, near);
+  // In the hour that autumn repeats, which of the two is meant?
+  const instants = typed === null ? [] : instantsOf(typed);
   return (
     <form
       className="flex items-center gap-1.5"
       onSubmit={(event) => {
         event.preventDefault();
-        const ms = fromInputValue(value);
-        if (ms !== null) onGo(ms);
+        const ms = instants[second && instants.length > 1 ? 1 : 0];
+        if (ms === undefined) return;
+        onGo(ms);
         setText(null);
+        setSecond(false);
       }}
     >
       <label className="flex items-center gap-1.5 text-muted">
         {t("playback.moment")}
         <input
-          type="datetime-local"
-          step={1}
-          className="field !w-52 tabular-nums"
-          value={value}
+          type="text"
+          spellCheck={false}
+          autoComplete="off"
+          title={t("playback.momentHint")}
+          aria-invalid={text !== null && text !== "" && typed === null}
+          className="field !w-40 tabular-nums"
+          value={text ?? dateTime(near, language)}
+          onFocus={(event) => event.currentTarget.select()}
           onChange={(event) => setText(event.target.value)}
+          onKeyDown={(event) => {
+            if (event.key === "Escape") setText(null);
+          }}
         />
       </label>
-      <Button type="submit" isDisabled={text === null}>
+      {instants.length > 1 ? (
+        <select
+          className="field !w-24"
+          aria-label={t("playback.twice")}
+          title={t("playback.twice")}
+          value={second ? "1" : "0"}
+          onChange={(event) => setSecond(event.target.value === "1")}
+        >
+          {instants.map((ms, index) => (
+            <option key={ms} value={String(index)}>
+              {zoneName(ms)}
+            </option>
+          ))}
+        </select>
+      ) : null}
+      <Button type="submit" isDisabled={typed === null}>
         {t("playback.go")}
       </Button>
     </form>

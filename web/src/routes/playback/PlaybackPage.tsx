@@ -6,17 +6,21 @@ import { useKeys } from "../../app/useKeys";
 import { useSession } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { Busy, Empty, Notice } from "../../components/ui";
-import { pickStream } from "../../domain/camera";
+import { chooseStream, pickStream } from "../../domain/camera";
 import { fromWire, MINUTE, SECOND, toWire } from "../../domain/time";
-import { joined, zoom, type View } from "../../domain/timeline";
+import { eventFrom, joined, segmentAt, zoom, type View } from "../../domain/timeline";
+import { canPlay } from "../../player/codec";
 import { CameraTree } from "../wall/CameraTree";
 import { PlaybackBar } from "./PlaybackBar";
 import { PlaybackSide } from "./PlaybackSide";
 import { PlaybackStage } from "./PlaybackStage";
 import { Timeline } from "./Timeline";
+import { useFrameStep } from "./useFrameStep";
 import { usePlayback } from "./usePlayback";
 
 const route = getRouteApi("/playback");
+/** How often the recorded spans are asked for again when the wished instant is not among them. */
+const LOOK_AGAIN = 4;
 const RATES = [0.25, 0.5, 1, 2, 4, 8];
 
 function firstView(at: number): View {
@@ -39,9 +43,17 @@ export function PlaybackPage() {
   const search = route.useSearch();
   const cameras = useCameras();
   const camera = cameras.data?.find((one) => one.id === search.camera) ?? null;
-  const stream = camera === null ? null : pickStream(camera.streams, true);
+  const main = camera === null ? null : pickStream(camera.streams, true);
+  const choice = camera === null ? null : chooseStream(camera.streams, true, (one) => canPlay(one.codec));
+  const refusedCodec = choice?.refusedCodec ?? null;
   const [view, setView] = useState<View>(() => firstView(search.at ?? Date.now() - 30 * SECOND));
   const range = asked(view);
+  // Where the main stream can't be played here, the other one is taken if it is recorded at all.
+  const other = refusedCodec === null ? null : (choice?.stream ?? null);
+  const otherLine = useTimeline(camera?.id ?? null, other?.id ?? null, range.from, range.to, range.live);
+  const isOther = (otherLine.data?.segments.length ?? 0) > 0;
+  const stream = isOther ? other : main;
+  const blocked = refusedCodec !== null && !isOther && (other === null || otherLine.data !== undefined);
   const timeline = useTimeline(camera?.id ?? null, stream?.id ?? null, range.from, range.to, range.live);
   const recorded = useMemo(
     () =>
@@ -61,18 +73,35 @@ export function PlaybackPage() {
     [timeline.data],
   );
   const video = useRef<HTMLVideoElement>(null);
-  const playback = usePlayback(video, { camera, streamId: stream?.id ?? null, session, segments: recorded });
+  const playback = usePlayback(video, {
+    camera,
+    streamId: refusedCodec !== null && !isOther ? null : (stream?.id ?? null),
+    session,
+    segments: recorded,
+  });
   const [rate, setRate] = useState(1);
   const { goTo, at } = playback;
 
   // A camera chosen here, or an instant handed over by a read, starts by itself once the recorded spans are known.
   const begun = useRef("");
+  const tries = useRef(0);
   const wish = `${search.camera ?? ""}/${search.at ?? ""}`;
+  const { refetch } = timeline;
   useEffect(() => {
-    if (timeline.data === undefined || camera === null || begun.current === wish) return;
+    if (timeline.data === undefined || camera === null || begun.current === wish) return undefined;
+    const from = search.at ?? Date.now() - 60 * SECOND;
+    // A segment that has just been closed may be told a moment later than the one that runs: look again before skipping it.
+    const isTold = segmentAt(recorded, from) !== null || gaps.some((gap) => from >= gap.from && from < gap.to);
+    if (!isTold && tries.current < LOOK_AGAIN && from > Date.now() - 5 * MINUTE) {
+      tries.current += 1;
+      const timer = setTimeout(() => void refetch(), SECOND);
+      return () => clearTimeout(timer);
+    }
     begun.current = wish;
-    goTo(search.at ?? Date.now() - 60 * SECOND);
-  }, [timeline.data, camera, wish, search.at, goTo]);
+    tries.current = 0;
+    goTo(from);
+    return undefined;
+  }, [timeline.data, timeline.dataUpdatedAt, recorded, gaps, camera, wish, search.at, goTo, refetch]);
 
   useEffect(() => {
     if (video.current !== null) video.current.playbackRate = rate;
@@ -89,13 +118,11 @@ export function PlaybackPage() {
     if (element.paused) element.play().catch(() => undefined);
     else element.pause();
   };
-  const step = (seconds: number): void => {
-    const element = video.current;
-    if (element === null) return;
-    element.pause();
-    element.currentTime += seconds;
-  };
+  const step = useFrameStep(video, playback.state.kind === "playing");
   const here = at ?? Date.now();
+  const previous = eventFrom(reads, gaps, here, "previous");
+  const next = eventFrom(reads, gaps, here, "next");
+  const newest = (): void => go(Math.max(...recorded.map((span) => span.to), Date.now() - MINUTE) - 10 * SECOND);
   const faster = (by: number): void =>
     setRate((now) => RATES[Math.min(RATES.length - 1, Math.max(0, RATES.indexOf(now) + by))] ?? 1);
   useKeys((key, event) => {
@@ -104,6 +131,7 @@ export function PlaybackPage() {
     if (event.altKey || camera === null) return false;
     if (inside("[role=treegrid]") && key.length > 1) return false;
     if (key === " " && inside("button,a")) return false;
+    if (key.startsWith("Arrow") && inside("[role=listbox],[role=radiogroup]")) return false;
     const acts: Record<string, () => void> = {
       " ": toggle,
       k: () => video.current?.pause(),
@@ -112,8 +140,13 @@ export function PlaybackPage() {
       r: () => go(here - 15 * SECOND),
       ArrowLeft: () => go(here - (event.shiftKey ? MINUTE : 10 * SECOND)),
       ArrowRight: () => go(here + (event.shiftKey ? MINUTE : 10 * SECOND)),
-      ",": () => step(-0.04),
-      ".": () => step(0.04),
+      ",": () => step(-1),
+      ".": () => step(1),
+      ArrowUp: () => faster(1),
+      ArrowDown: () => faster(-1),
+      p: () => (previous === null ? undefined : go(previous)),
+      n: () => (next === null ? undefined : go(next)),
+      End: newest,
       "+": () => setView(zoom(view, here, 0.5)),
       "=": () => setView(zoom(view, here, 0.5)),
       "-": () => setView(zoom(view, here, 2)),
@@ -145,7 +178,14 @@ export function PlaybackPage() {
       ) : (
         <div className="flex min-w-0 flex-1 flex-col">
           <div className="flex min-h-0 flex-1">
-            <PlaybackStage camera={camera} video={video} playback={playback} onGo={go} />
+            <PlaybackStage
+              camera={camera}
+              video={video}
+              playback={playback}
+              refusedCodec={refusedCodec}
+              blocked={blocked}
+              onGo={go}
+            />
             <PlaybackSide gaps={gaps} reads={reads} view={view} onGo={go} />
           </div>
           {timeline.isError ? <Notice tone="bad">{problem(timeline.error)}</Notice> : null}
@@ -157,7 +197,10 @@ export function PlaybackPage() {
             onRate={setRate}
             onToggle={toggle}
             onGo={go}
-            onNewest={() => go(Math.max(...recorded.map((span) => span.to), Date.now() - MINUTE) - 10 * SECOND)}
+            onNewest={newest}
+            onStep={step}
+            onPrevious={previous === null ? null : () => go(previous)}
+            onNext={next === null ? null : () => go(next)}
             view={view}
             onView={setView}
           />

@@ -33,6 +33,13 @@ export function Timeline({ view, onView, recorded, gaps, reads, at, onGo }: Time
     return () => watch.disconnect();
   }, []);
 
+  const stateAt = (ms: number): string => {
+    const gap = gaps.find((one) => ms >= one.from && ms < one.to);
+    if (gap !== undefined) return t("timeline.gap", { cause: code("cause", gap.cause) });
+    return segmentAt(recorded, ms) !== null ? t("timeline.recorded") : t("timeline.nothing");
+  };
+  const hoverLabel = hover === null ? "" : `${time(hover)} · ${stateAt(hover)}`;
+
   useEffect(() => {
     if (canvas.current === null) return;
     drawTimeline(canvas.current, {
@@ -43,10 +50,11 @@ export function Timeline({ view, onView, recorded, gaps, reads, at, onGo }: Time
       ticks: ticks(view, Math.max(2, width / TICK_PX), language),
       playhead: at,
       hover,
+      hoverLabel,
       now: Date.now(),
       focused,
     });
-  }, [view, recorded, gaps, reads, at, hover, focused, width, language]);
+  }, [view, recorded, gaps, reads, at, hover, hoverLabel, focused, width, language]);
 
   const msAt = (clientX: number): number => {
     const box = canvas.current?.getBoundingClientRect();
@@ -78,13 +86,6 @@ export function Timeline({ view, onView, recorded, gaps, reads, at, onGo }: Time
   }, []);
 
   const value = at ?? view.from;
-  const gap = gaps.find((one) => value >= one.from && value < one.to);
-  const state =
-    gap !== undefined
-      ? t("timeline.gap", { cause: code("cause", gap.cause) })
-      : segmentAt(recorded, value) !== null
-        ? t("timeline.recorded")
-        : t("timeline.nothing");
   return (
     <canvas
       ref={canvas}
@@ -94,7 +95,7 @@ export function Timeline({ view, onView, recorded, gaps, reads, at, onGo }: Time
       aria-valuemin={Math.round(view.from)}
       aria-valuemax={Math.round(view.to)}
       aria-valuenow={Math.round(value)}
-      aria-valuetext={`${time(value)}, ${state}`}
+      aria-valuetext={`${time(value)}, ${stateAt(value)}`}
       className="block h-[92px] w-full cursor-pointer touch-none"
       onFocus={() => setFocused(true)}
       onBlur={() => setFocused(false)}

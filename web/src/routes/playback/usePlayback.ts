@@ -52,6 +52,11 @@ export function usePlayback(video: RefObject<HTMLVideoElement | null>, wanted: W
       target.current = ms;
       setAt(ms);
       const wish = ticketSpan(segments, ms);
+      // The element lets go of its source before the server is told to end it, or the browser reports a torn answer.
+      if (open.current !== null) {
+        video.current?.removeAttribute("src");
+        video.current?.load();
+      }
       release();
       if (wish === null) {
         setState({ kind: "nothing", at: ms });
@@ -70,12 +75,17 @@ export function usePlayback(video: RefObject<HTMLVideoElement | null>, wanted: W
         return;
       }
       const ticket = answer.value;
+      if (video.current?.canPlayType(ticket.mime) === "") {
+        void media.closePlayback(ticket.playback_id);
+        setState({ kind: "trouble", code: "codec_unsupported", at: ms });
+        return;
+      }
       open.current = ticket.playback_id;
       target.current = Math.max(ms, wish.from);
       setAt(target.current);
       setState({ kind: "playing", ticket, starts: fromWire(ticket.starts_at), ends: fromWire(ticket.ends_at) });
     },
-    [release],
+    [release, video],
   );
 
   /** Goes to an instant: inside the open span by seeking, else by a new ticket. */

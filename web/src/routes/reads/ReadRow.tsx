@@ -69,7 +69,7 @@ export function ReadRow({
       </td>
       <td>
         {camera === null ? read.camera_id : name(camera)}
-        {camera !== null ? <div className="text-xs text-muted">{camera.code}</div> : null}
+        {camera !== null ? <div className="text-xs whitespace-nowrap text-muted">{camera.code}</div> : null}
       </td>
       <td className="tabular-nums">{when(read.at)}</td>
       <td>{code("direction", read.direction)}</td>

@@ -40,7 +40,7 @@ export function AddUser({ onClose, onSecret }: { onClose: () => void; onSecret: 
     }
     await client.invalidateQueries({ queryKey: keys.users });
     onClose();
-    if (answer.value.one_time_password !== undefined) onSecret(answer.value.one_time_password);
+    if (typeof answer.value.one_time_password === "string") onSecret(answer.value.one_time_password);
   };
   return (
     <Modal title={t("users.add")} open onClose={onClose}>

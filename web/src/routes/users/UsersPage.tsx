@@ -22,7 +22,7 @@ export function UsersPage() {
   const patch = async (id: string, body: { disabled?: boolean; reset_password?: boolean }): Promise<void> => {
     const answer = await admin.patchUser(id, body);
     setError(answer.ok ? null : problem(answer.problem));
-    if (answer.ok && answer.value.one_time_password !== undefined) setSecret(answer.value.one_time_password);
+    if (answer.ok) setSecret(answer.value.one_time_password ?? null);
     await client.invalidateQueries({ queryKey: keys.users });
   };
   return (

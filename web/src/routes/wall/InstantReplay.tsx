@@ -6,6 +6,7 @@ import { useWords } from "../../app/useWords";
 import { withPurpose } from "../../app/why";
 import { pickStream } from "../../domain/camera";
 import { fromWire, SECOND, toWire } from "../../domain/time";
+import { canPlay } from "../../player/codec";
 
 const BACK = 15 * SECOND;
 
@@ -29,12 +30,21 @@ export function InstantReplay({ camera, onEnd }: { camera: Camera; onEnd: () => 
       const now = latest.current;
       const stream = pickStream(now.camera.streams, true);
       if (stream === null) return;
+      if (!canPlay(stream.codec)) {
+        setTrouble(now.problem("codec_unsupported"));
+        return;
+      }
       const to = Date.now();
       const answer = await withPurpose(now.session, now.camera.needs?.playback ?? [], (purpose) =>
         media.playbackTicket(stream.id, toWire(to - BACK), toWire(to), purpose),
       );
       if (!answer.ok) {
         if (!gone) setTrouble(now.problem(answer.problem));
+        return;
+      }
+      if (document.createElement("video").canPlayType(answer.value.mime) === "") {
+        void media.closePlayback(answer.value.playback_id);
+        setTrouble(now.problem("codec_unsupported"));
         return;
       }
       open = answer.value.playback_id;
@@ -65,7 +75,10 @@ export function InstantReplay({ camera, onEnd }: { camera: Camera; onEnd: () => 
           onError={() => setTrouble(t("playback.failed"))}
         />
       ) : null}
-      <div role="status" className="absolute bottom-2 left-2 rounded-sm bg-replay px-2 font-semibold text-black">
+      <div
+        role="status"
+        className="absolute right-2 bottom-2 left-2 mr-auto w-fit rounded-sm bg-replay px-2 font-semibold text-black"
+      >
         {trouble ?? (at === null ? t("wall.replayOpening") : t("wall.replayAt", { time: time(at) }))}
       </div>
     </div>

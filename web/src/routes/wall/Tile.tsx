@@ -1,13 +1,14 @@
 import { CirclePlay, History, Maximize2, Minimize2, X } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import type { Camera } from "../../api/types";
 import { useSession } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
-import { pickStream } from "../../domain/camera";
+import { chooseStream } from "../../domain/camera";
 import { span } from "../../domain/time";
+import { canPlay, codecName } from "../../player/codec";
 import { LiveTile, type TilePhase } from "../../player/liveTile";
 import { InstantReplay } from "./InstantReplay";
-import { openLive, playable } from "./openLive";
+import { openLive } from "./openLive";
 import { register } from "./testHook";
 import { TileMessage } from "./TileMessage";
 
@@ -36,10 +37,25 @@ export function Tile(props: TileProps) {
   const [phase, setPhase] = useState<TilePhase>({ phase: "connecting" });
   const [attempt, setAttempt] = useState(0);
   const age = useRef<HTMLSpanElement>(null);
-  const wanted = pickStream(camera.streams, large);
-  // A small picture in H.264 is better than none: fall back to the other stream where this browser lacks the codec.
-  const stream = wanted !== null && !playable(wanted.codec) ? (pickStream(camera.streams, !large) ?? wanted) : wanted;
-  const blocked = blockedWhy(camera, stream?.codec ?? null, stream === null);
+  // What a stream turned out to be although the camera list did not say so: its id and codec.
+  const [learned, setLearned] = useState<Readonly<Record<string, string>>>({});
+  const { stream, refusedCodec } = chooseStream(
+    camera.streams,
+    large,
+    (one) => learned[one.id] === undefined && canPlay(one.codec),
+  );
+  const refused = refusedCodec === "" ? (Object.values(learned)[0] ?? "") : refusedCodec;
+  const blocked = blockedWhy(camera, stream === null, refused);
+  const streamId = stream?.id ?? null;
+  const onPhase = useCallback(
+    (next: TilePhase) => {
+      if (next.phase === "codec" && streamId !== null) {
+        setLearned((before) => ({ ...before, [streamId]: next.codec }));
+      }
+      setPhase(next);
+    },
+    [streamId],
+  );
   const fresh = phase.phase === "playing" ? phase.freshness : "none";
   return (
     <section
@@ -59,7 +75,7 @@ export function Tile(props: TileProps) {
           streamId={stream.id}
           position={position}
           ageElement={age}
-          onPhase={setPhase}
+          onPhase={onPhase}
         />
       ) : null}
       {replaying ? <InstantReplay camera={camera} onEnd={() => props.onReplay(false)} /> : null}
@@ -81,13 +97,22 @@ export function Tile(props: TileProps) {
             <span className={fresh === "late" ? "text-warn" : fresh === "frozen" ? "text-bad" : ""}>
               {fresh === "none" ? t("wall.noPicture") : t(`wall.fresh.${fresh}`)}
             </span>
-            <span ref={age} />
+            <span ref={age} className="min-w-9" />
           </span>
+          {refused !== null && stream !== null ? (
+            <span
+              className="shade truncate rounded-sm px-1.5 text-xs text-warn"
+              title={t("wall.insteadText", { codec: codecName(refused) })}
+            >
+              {stream.use === "sub" ? t("wall.subInstead") : t("wall.mainInstead")}
+            </span>
+          ) : null}
         </div>
       ) : null}
       <TileMessage
         camera={camera}
         blocked={blocked}
+        codec={refused}
         phase={phase}
         hidden={replaying}
         onRetry={() => {
@@ -101,12 +126,12 @@ export function Tile(props: TileProps) {
 }
 
 /** Why no stream is even asked for; null when one is. */
-function blockedWhy(camera: Camera, codec: string | null, noStream: boolean): string | null {
+function blockedWhy(camera: Camera, noStream: boolean, refusedCodec: string | null): string | null {
   if (camera.partner !== null && !camera.partner.enabled) return "partner_off";
   if (camera.state !== "live") return "not_live";
   if (!camera.may.live) return "not_allowed";
-  if (noStream) return "no_stream";
-  return playable(codec) ? null : "codec";
+  if (!noStream) return null;
+  return refusedCodec === null ? "no_stream" : "codec";
 }
 
 function TileButtons({ camera, maximised, replaying, onClear, onMaximise, onReplay }: TileProps) {

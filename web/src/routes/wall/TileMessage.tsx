@@ -11,6 +11,7 @@ import {
 import type { Camera } from "../../api/types";
 import { useWords } from "../../app/useWords";
 import { Button } from "../../components/ui";
+import { codecName } from "../../player/codec";
 import type { TilePhase } from "../../player/liveTile";
 
 interface Words {
@@ -25,17 +26,20 @@ interface Words {
 export function TileMessage({
   camera,
   blocked,
+  codec,
   phase,
   hidden,
   onRetry,
 }: {
   camera: Camera;
   blocked: string | null;
+  /** What this browser does not play, when that is why. */
+  codec: string | null;
   phase: TilePhase;
   hidden: boolean;
   onRetry: () => void;
 }) {
-  const words = useMessage(camera, blocked, phase);
+  const words = useMessage(camera, blocked, codec, phase);
   if (words === null || hidden) return null;
   const Icon = words.icon;
   return (
@@ -53,9 +57,9 @@ export function TileMessage({
   );
 }
 
-function useMessage(camera: Camera, blocked: string | null, phase: TilePhase): Words | null {
+function useMessage(camera: Camera, blocked: string | null, codec: string | null, phase: TilePhase): Words | null {
   const { t, code, problem, time } = useWords();
-  if (blocked !== null) return blockedWords(camera, blocked, t);
+  if (blocked !== null) return blockedWords(camera, blocked, codec ?? "", t);
   switch (phase.phase) {
     case "connecting":
       return { icon: LoaderCircle, title: t("wall.connecting"), spin: true };
@@ -68,13 +72,17 @@ function useMessage(camera: Camera, blocked: string | null, phase: TilePhase): W
             text: t("wall.frozenText"),
           };
     case "waiting":
-      return { icon: WifiOff, title: code("cause", phase.cause), text: t("wall.retrying") };
+      return {
+        icon: WifiOff,
+        title: code("cause", phase.cause),
+        text: `${t(`causeHelp.${phase.cause}`, { defaultValue: "" })} ${t("wall.retrying")}`.trim(),
+      };
     case "refused":
       return { icon: Ban, title: t("wall.refused"), text: problem(phase.code), retry: t("common.again") };
     case "ended":
       return { icon: Ban, title: t(`end.${phase.why}`), text: t(`endText.${phase.why}`), retry: t("common.again") };
     case "codec":
-      return { icon: MonitorX, title: t("wall.codec"), text: t("wall.codecText", { codec: codecName(phase.codec) }) };
+      return codecWords(phase.codec, t);
     case "cancelled":
       return {
         icon: MessageCircleQuestion,
@@ -85,7 +93,12 @@ function useMessage(camera: Camera, blocked: string | null, phase: TilePhase): W
   }
 }
 
-function blockedWords(camera: Camera, blocked: string, t: ReturnType<typeof useWords>["t"]): Words {
+function codecWords(codec: string, t: ReturnType<typeof useWords>["t"]): Words {
+  const name = codecName(codec);
+  return { icon: MonitorX, title: t("wall.codec", { codec: name }), text: t("wall.codecText", { codec: name }) };
+}
+
+function blockedWords(camera: Camera, blocked: string, codec: string, t: ReturnType<typeof useWords>["t"]): Words {
   switch (blocked) {
     case "partner_off":
       return {
@@ -94,7 +107,7 @@ function blockedWords(camera: Camera, blocked: string, t: ReturnType<typeof useW
         text: t("partner.offText"),
       };
     case "codec":
-      return { icon: MonitorX, title: t("wall.codec"), text: t("wall.codecText", { codec: "H.265" }) };
+      return codecWords(codec, t);
     case "not_live":
       return { icon: Ban, title: t("wall.notLive"), text: t(`cameraStateText.${camera.state}`) };
     case "no_stream":
@@ -102,10 +115,4 @@ function blockedWords(camera: Camera, blocked: string, t: ReturnType<typeof useW
     default:
       return { icon: Ban, title: t("wall.refused"), text: t("wall.notAllowed") };
   }
-}
-
-/** `hvc1.1.6.L120.90` is H.265 to everybody but a parser. */
-function codecName(codec: string): string {
-  if (/^(hvc1|hev1)/.test(codec)) return "H.265";
-  return /^avc[13]/.test(codec) ? "H.264" : codec;
 }

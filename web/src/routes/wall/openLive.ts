@@ -15,9 +15,3 @@ export async function openLive(camera: Camera, stream: Stream, session: Session)
   const { status, code } = answer.problem;
   return TRY_AGAIN.includes(status) ? { kind: "later", code } : { kind: "refused", code };
 }
-
-/** What the browser says about a codec before a ticket (and a leaf of the log) is spent on it. */
-export function playable(codec: string | null): boolean {
-  if (codec !== "h265") return true;
-  return MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"');
-}

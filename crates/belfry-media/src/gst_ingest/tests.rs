@@ -1,15 +1,7 @@
 //! GStreamer's transports against simulated cameras.
 
-#[expect(dead_code, reason = "the executable calls what these tests do not")]
-#[path = "../src/gst_ingest.rs"]
-mod gst_ingest;
-#[expect(dead_code, reason = "the executable calls what these tests do not")]
-#[path = "../src/host.rs"]
-mod host;
-
 use std::time::Duration;
 
-use gst_ingest::GstTransport;
 use ingest::transport::next_event;
 use ingest::{Credentials, Dial, Event, SystemResolver, Transport, UrlGuard};
 use link::{Cause, TransportKind};
@@ -17,6 +9,8 @@ use sim::pattern::Pattern;
 use sim::{CameraConfig, Faults, SimConfig, SimServer, WallClock, find_counter_in_unit};
 use tokio::time::timeout;
 use vms_core::{Codec, StreamUse, WallTime};
+
+use super::GstTransport;
 
 const START: WallTime = WallTime::from_secs(1_700_000_000);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,7 +40,7 @@ async fn event(transport: &mut GstTransport) -> Event {
 async fn whole_units_come_over_tcp_and_udp() {
     for kind in [TransportKind::GstTcp, TransportKind::GstUdp] {
         let server = serve(camera()).await;
-        let mut transport = GstTransport::new(kind).unwrap();
+        let mut transport = GstTransport::new(kind, Vec::new().into()).unwrap();
         transport.connect(dial(&server, None).await);
         let first = event(&mut transport).await;
         let Event::Connected(info) = first else { panic!("the camera should be connected, not {first:?}") };
@@ -101,7 +95,7 @@ async fn faults_become_causes() {
         ),
     ] {
         let server = serve(camera).await;
-        let mut transport = GstTransport::new(TransportKind::GstTcp).unwrap();
+        let mut transport = GstTransport::new(TransportKind::GstTcp, Vec::new().into()).unwrap();
         transport.connect(dial(&server, password).await);
         let Event::Lost(failure) = event(&mut transport).await else { panic!("{name} should end the session") };
         assert!(wanted.contains(&failure.cause), "{name}: {failure:?}");
