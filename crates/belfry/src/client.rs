@@ -165,6 +165,7 @@ impl Session {
                 return Err(Failure::Input("give --password-file FILE or set BELFRY_PASSWORD".to_owned()).into());
             }
         };
+        rustls::crypto::ring::default_provider().install_default().ok();
         let http = Client::builder().build()?;
         let server = args.server.trim_end_matches('/').to_owned();
         let body = json!({ "user_name": args.user, "password": password });

@@ -198,11 +198,13 @@ pub(crate) struct Gateway {
     pub enabled: bool,
     /// The catalogue of a partner that is switched on is imported so often, seconds.
     pub catalogue_every_s: u32,
+    /// Certificate authorities of the partners (a PEM file) for catalogues over `https`; empty: those of this machine.
+    pub catalogue_authorities: PathBuf,
 }
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { enabled: true, catalogue_every_s: 300 }
+        Self { enabled: true, catalogue_every_s: 300, catalogue_authorities: PathBuf::new() }
     }
 }
 

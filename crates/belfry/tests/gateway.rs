@@ -1,7 +1,7 @@
 //! A partner behind the gateway, with real programs: its catalogue over HTTP (`belfry partner-stub`), its cameras with a log-in
 //! of their own (`belfry sim`), `belfry run` between them and an operator's WebSocket.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::too_many_lines, reason = "tests say what they expect")]
 
 #[expect(dead_code, reason = "the other system tests use the rest")]
 mod support;

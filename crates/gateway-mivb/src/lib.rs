@@ -11,5 +11,5 @@ pub mod stub;
 pub mod translate;
 pub mod wire;
 
-pub use client::{CatalogueClient, CatalogueGuard};
+pub use client::{CatalogueClient, CatalogueGuard, authorities};
 pub use translate::translate;

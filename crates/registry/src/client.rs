@@ -149,6 +149,8 @@ impl RegistryClient {
         ports: Arc<dyn RegistryPorts>,
         cache: Arc<dyn DayCache>,
     ) -> Result<Self, RegistryError> {
+        // The cryptography of TLS for the whole process; an earlier choice stays.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder()
             .timeout(settings.timeout)
             .redirect(reqwest::redirect::Policy::none())

@@ -59,6 +59,8 @@ impl Rig {
     /// # Errors
     /// A program is missing or does not come up; its output is in the rig's folder.
     pub async fn start(options: RigOptions) -> anyhow::Result<Self> {
+        // What speaks HTTP in a test needs a choice of TLS, although it uses none.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let dir = tempfile::Builder::new().prefix("belfry-rig").tempdir()?;
         let (http, rtsp) = (free_port()?, free_port()?);
         let mut rig = Self { dir, options, http, rtsp, sim: None, belfry: None, password: String::new() };

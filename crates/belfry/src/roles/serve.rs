@@ -100,7 +100,14 @@ impl Core {
 fn catalogue_client(config: &Config) -> anyhow::Result<CatalogueClient> {
     let networks: Result<Vec<_>, _> = config.cameras.allowed_networks.iter().map(|text| text.parse()).collect();
     let allowed_networks = networks.context("cameras.allowed_networks")?;
-    Ok(CatalogueClient::new(CatalogueGuard { allowed_networks }))
+    let file = &config.gateway.catalogue_authorities;
+    let authorities = if file.as_os_str().is_empty() {
+        Vec::new()
+    } else {
+        let pem = std::fs::read(file).with_context(|| format!("gateway.catalogue_authorities: {}", file.display()))?;
+        gateway_mivb::authorities(&pem).context("gateway.catalogue_authorities")?
+    };
+    Ok(CatalogueClient::new(CatalogueGuard { allowed_networks, authorities }))
 }
 
 /// The central database, connected lazily.
