@@ -17,6 +17,10 @@ step "console: lint, types, unit tests, build"
 step "clippy"
 cargo clippy --workspace --all-targets --locked -- -D warnings
 
+# The system tests start both programs; `cargo test` builds only those that a test of the same package needs.
+step "programs"
+cargo build --workspace --bins --locked
+
 step "unit and integration tests"
 cargo test --workspace --locked
 
@@ -24,7 +28,7 @@ step "OpenAPI snapshot"
 cargo run --quiet --locked --package vms-api --example openapi | diff - web/openapi.json \
     || { echo "web/openapi.json is stale: cargo run -p vms-api --example openapi > web/openapi.json" >&2; exit 1; }
 
-step "programs"
+step "console in the program, linked libraries"
 scripts/build.sh dev
 cargo xtask ldd target/debug/belfry
 
