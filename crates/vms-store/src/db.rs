@@ -1,9 +1,11 @@
 //! Connections, transactions, and what an error of the database means.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use vms_app::ports::StoreError;
 
 /// Which of the two databases.
@@ -30,6 +32,8 @@ pub struct Store {
     pub(crate) read: AnyPool,
     pub(crate) write: AnyPool,
     dialect: Dialect,
+    /// Held by the one transaction of this process that is being repeated after a collision.
+    turn: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -38,8 +42,11 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// Tries of one transaction before it is given up.
-const TRIES_MAX: u32 = 8;
+/// Tries of one transaction before the caller hears "unavailable". Repeats of one process go one at a time, so what still
+/// collides are first tries (each commits or joins the queue) and other processes.
+const TRIES_MAX: u32 = 32;
+/// Wait before a repeat grows by this with every try, so that two processes do not keep step.
+const REPEAT_STEP: Duration = Duration::from_millis(2);
 /// Longest wait for a connection: past it the caller hears "unavailable".
 const ACQUIRE_MAX: Duration = Duration::from_secs(3);
 
@@ -78,10 +85,12 @@ impl Store {
         };
         Ok(match dialect {
             // One writer: SQLite has a single write lock, and waiting in a queue is fairer than its busy loop.
-            Dialect::Sqlite => Self { write: pool(1), read: pool(settings.connections_max.max(2)), dialect },
+            Dialect::Sqlite => {
+                Self { write: pool(1), read: pool(settings.connections_max.max(2)), dialect, turn: Arc::default() }
+            }
             Dialect::Postgres => {
                 let one = pool(settings.connections_max.max(2));
-                Self { write: one.clone(), read: one, dialect }
+                Self { write: one.clone(), read: one, dialect, turn: Arc::default() }
             }
         })
     }
@@ -125,9 +134,24 @@ impl Store {
             }
         };
         match outcome {
-            Err(error) if tried < TRIES_MAX && is_conflict(&error) => None,
+            Err(error) if is_conflict(&error) => {
+                if tried < TRIES_MAX {
+                    return None;
+                }
+                let (StoreError::Internal(source) | StoreError::Unavailable(source)) = error else {
+                    return Some(Err(error));
+                };
+                Some(Err(StoreError::Unavailable(source)))
+            }
             settled => Some(settled),
         }
+    }
+
+    /// Waits for the right to repeat a transaction that collided. The guard is kept until that transaction is settled.
+    pub async fn turn(&self, tried: u32) -> OwnedMutexGuard<()> {
+        let guard = Arc::clone(&self.turn).lock_owned().await;
+        tokio::time::sleep(REPEAT_STEP.saturating_mul(tried.saturating_sub(1))).await;
+        guard
     }
 
     /// Closes all connections; for tests and shutdown.
@@ -146,12 +170,14 @@ impl Store {
 }
 
 /// Runs `$body` in a writing transaction with `$conn: &mut AnyConnection`, again when the database says that two
-/// transactions met. The body must be repeatable and gives `Result<_, StoreError>`.
+/// transactions met: repeats wait for their turn, so any number of writers makes progress. The body must be repeatable
+/// and gives `Result<_, StoreError>`.
 #[macro_export]
 macro_rules! write_txn {
     ($store:expr, |$conn:ident| $body:block) => {{
         let mut tried = 0_u32;
         loop {
+            let turn = if tried == 0 { None } else { Some($store.turn(tried).await) };
             tried += 1;
             let mut txn = $store.begin().await?;
             let outcome = async {
@@ -159,7 +185,9 @@ macro_rules! write_txn {
                 $body
             }
             .await;
-            if let Some(settled) = $crate::db::Store::settle(txn, outcome, tried).await {
+            let settled = $crate::db::Store::settle(txn, outcome, tried).await;
+            drop(turn);
+            if let Some(settled) = settled {
                 break settled;
             }
         }
