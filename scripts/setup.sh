@@ -6,6 +6,16 @@ cd "$(dirname "$0")/.."
 goal=${1:-test}
 
 step() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
+# A registry that does not answer now may do so in a while: three tries in all.
+again() {
+    for pause in 5 20; do
+        "$@" && return 0
+        echo "failed: $*; once more in $pause s" >&2
+        sleep "$pause"
+    done
+    "$@"
+}
+npm_packages() { (cd web && npm ci --no-audit --no-fund --loglevel=error); }
 need() { printf 'missing: %s\n  %s\n' "$1" "$2" >&2; exit 1; }
 
 command -v cargo >/dev/null || need "Rust (cargo)" "install it from https://rustup.rs, then run this again"
@@ -27,16 +37,19 @@ for package in $wanted; do
 done
 if [ ${#absent[@]} -gt 0 ]; then
     step "Debian packages: ${absent[*]}"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${absent[@]}" >&2
+    as_root apt-get -o Acquire::Retries=3 update -qq
+    again as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq --no-install-recommends "${absent[@]}" >&2
 fi
 
 step "ONNX Runtime"
-scripts/fetch-onnxruntime.sh
+again scripts/fetch-onnxruntime.sh
+
+step "crates"
+again cargo fetch --locked --quiet
 
 if [ ! -f web/node_modules/.package-lock.json ] || [ web/package-lock.json -nt web/node_modules/.package-lock.json ]; then
     step "npm packages"
-    (cd web && npm ci --no-audit --no-fund --loglevel=error)
+    again npm_packages
     touch web/node_modules/.package-lock.json
 fi
 

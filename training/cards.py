@@ -12,6 +12,9 @@ from .common import RUNS
 from .export import MODELS
 
 VERSION = "1"
+# The lowest round confidence from which no read of the simulator's streets was wrong (`belfry anpr passages`), its
+# share of the passages, and where; rendered crops alone would allow 0.88, but looks at one vehicle err alike.
+THRESHOLD, COVERAGE, STREETS = 0.995, 0.952, "713 of 749 passages by day, by night, in rain and with plates one letter apart; none wrong"
 SCORE_MIN, SCORE_MIN_FINE = 0.6, 0.7  # training.threshold, on rendered scenes
 NOTE = ("The renderer was widened several times while this run went on (each time resumed); "
         "a fresh run sees all of it from the start and will not give the same bytes.")
@@ -33,7 +36,7 @@ FACTS = {
             "The sets are small: the intervals are wide, and Belgian plates are represented by 38 crops.",
             "The development sets were looked at to improve the renderer, so these figures are optimistic for other cameras.",
             "Motorcycle, moped, infra-red and night plates were trained from rendering alone and hardly measured.",
-            "Calibration and confidence_threshold were measured on rendered crops; real cameras may need their own.",
+            "Calibration was measured on rendered crops and confidence_threshold on the simulator's streets; real cameras may need their own.",
         ],
     },
     "detector": {
@@ -88,9 +91,7 @@ def reader_lines():
     if path.exists():
         found = json.loads(path.read_text())
         lines.append(f"calibration = {json.dumps(found['calibration'])}")
-        if found["confidence_threshold"] is not None:
-            lines.append(f"confidence_threshold = {found['confidence_threshold']}")
-            lines.append(f"threshold_coverage = {found['coverage']}  # of {found['crops']} rendered crops")
+    lines += [f"confidence_threshold = {THRESHOLD}", f"threshold_coverage = {COVERAGE}  # {STREETS}"]
     return lines
 
 

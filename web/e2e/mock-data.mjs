@@ -69,7 +69,7 @@ const base = (i, [name_nl, name_fr]) => ({
     { id: `str_s${i}`, use: "sub", codec: "h264", width: 640, height: 360, url: `rtsp://10.20.0.${i}/sub` },
   ],
   health: { phase: "live", cause: null, last_frame_at: iso(Date.now()) },
-  may: { live: true, playback: true, reads: true, edit: true, approve: true, test_picture: true },
+  may: { live: true, playback: true, reads: true, edit: true, approve: true, propose_law: true, test_picture: true },
   needs: { playback: ["justification"] },
   legal_basis: { document: "Gemeenteraad 2024/117", date: "2024-06-24", advice: "Korpschef, 3 mei 2024" },
   pictogram_on: "2024-09-01",

@@ -13,6 +13,9 @@ const LINES_MAX: usize = 600;
 /// Shared libraries that `belfry` must not be linked with (blueprint 2).
 const FOREIGN: [&str; 5] = ["libgst", "libglib", "libonnxruntime", "libav", "libx264"];
 
+/// The only place that crates come from, as cargo writes it.
+const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Deserialize)]
@@ -26,6 +29,7 @@ struct Package {
     id: String,
     name: String,
     license: Option<String>,
+    source: Option<String>,
     dependencies: Vec<Dependency>,
 }
 
@@ -201,26 +205,47 @@ fn link_targets(text: &str) -> Vec<&str> {
     found
 }
 
-/// Every crate that we link, or build with, is under a licence that `deny.toml` allows. `cargo deny` says the same with more
-/// care; this needs no installation.
+/// What is read here of `deny.toml`.
+#[derive(Deserialize)]
+struct Deny {
+    licenses: Allowed,
+    bans: Bans,
+}
+
+#[derive(Deserialize)]
+struct Allowed {
+    allow: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Bans {
+    deny: Vec<Banned>,
+}
+
+#[derive(Deserialize)]
+struct Banned {
+    #[serde(rename = "crate")]
+    name: String,
+}
+
+/// Every crate that we link, or build with, is ours or from crates.io, is not banned, and is under a licence that `deny.toml`
+/// allows. `cargo deny` (`make deny`) says the same with more care; this needs no installation.
 pub(crate) fn licences() -> anyhow::Result<()> {
-    #[derive(Deserialize)]
-    struct Deny {
-        licenses: Allowed,
-    }
-    #[derive(Deserialize)]
-    struct Allowed {
-        allow: Vec<String>,
-    }
     let deny: Deny = toml::from_str(&std::fs::read_to_string("deny.toml")?)?;
-    let mut found = Vec::new();
-    for package in metadata(true)?.packages {
-        let licence = package.license.unwrap_or_default();
-        if !is_allowed(&licence, &deny.licenses.allow) {
-            found.push(format!("`{}` is under `{licence}`", package.name));
-        }
-    }
+    let found: Vec<String> = metadata(true)?.packages.iter().filter_map(|package| objection(package, &deny)).collect();
     report(&found)
+}
+
+fn objection(package: &Package, deny: &Deny) -> Option<String> {
+    let (name, licence) = (&package.name, package.license.as_deref().unwrap_or_default());
+    if deny.bans.deny.iter().any(|banned| banned.name == *name) {
+        return Some(format!("`{name}` is banned"));
+    }
+    // A crate of this repository has no source.
+    if let Some(source) = package.source.as_deref().filter(|source| *source != CRATES_IO) {
+        return Some(format!("`{name}` comes from `{source}`"));
+    }
+    (!is_allowed(licence, &deny.licenses.allow)).then(|| format!("`{name}` is under `{licence}`"))
 }
 
 /// An SPDX expression of `OR`, `AND` and `/` (the old spelling of `OR`), brackets taken as if they were not there: strict
@@ -280,6 +305,26 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_allowed(expression, &allowed), wanted, "{expression}");
+        }
+    }
+
+    #[test]
+    fn a_crate_is_objected_to() {
+        let deny: Deny =
+            toml::from_str("[licenses]\nallow = ['MIT']\n[bans]\ndeny = [{ crate = 'openssl-sys', reason = 'x' }]\n")
+                .unwrap();
+        for (name, licence, source, wanted) in [
+            ("a", Some("MIT"), Some(CRATES_IO), None),
+            ("ours", Some("MIT"), None, None),
+            ("a", None, Some(CRATES_IO), Some("`a` is under ``")),
+            ("openssl-sys", Some("MIT"), Some(CRATES_IO), Some("`openssl-sys` is banned")),
+            ("a", Some("MIT"), Some("git+https://x.example/a"), Some("`a` comes from `git+https://x.example/a`")),
+        ] {
+            let package: Package = serde_json::from_value(serde_json::json!({
+                "name": name, "license": licence, "source": source, "dependencies": [], "id": name,
+            }))
+            .unwrap();
+            assert_eq!(objection(&package, &deny).as_deref(), wanted);
         }
     }
 

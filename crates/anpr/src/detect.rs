@@ -76,12 +76,14 @@ pub struct Ask<'a> {
     pub region: Region,
     /// Never enlarge by more than this.
     pub scale_max: f32,
+    /// Input to look at it in; without one, the detector's own.
+    pub size: Option<InputSize>,
 }
 
 impl<'a> Ask<'a> {
     /// The whole picture; a small one is hardly enlarged.
     pub fn whole(frame: &'a Frame) -> Self {
-        Self { frame, region: Region::whole(frame), scale_max: ENLARGE_MAX }
+        Self { frame, region: Region::whole(frame), scale_max: ENLARGE_MAX, size: None }
     }
 }
 
@@ -89,16 +91,15 @@ impl<'a> Ask<'a> {
 #[derive(Debug)]
 pub struct Detector {
     model: Model,
-    width: usize,
-    height: usize,
+    size: InputSize,
     input: Vec<f32>,
 }
 
 impl Detector {
-    /// For inputs of `width`×`height`, rounded up to multiples of 32.
-    pub fn new(model: Model, width: usize, height: usize) -> Self {
-        let round = |v: usize| v.max(32).div_ceil(32) * 32;
-        Self { model, width: round(width), height: round(height), input: Vec::new() }
+    /// For inputs of `size` where an [`Ask`] wants no other. The model takes any size, so one session serves them all, and
+    /// memory for a larger one is taken when it is first asked for.
+    pub const fn new(model: Model, size: InputSize) -> Self {
+        Self { model, size, input: Vec::new() }
     }
 
     /// Name and version of the model.
@@ -111,14 +112,27 @@ impl Detector {
     /// # Errors
     /// [`ModelError::Runtime`].
     pub fn run(&mut self, asks: &[Ask<'_>]) -> Result<Vec<Vec<Detection>>, ModelError> {
+        let mut found: Vec<Vec<Detection>> = vec![Vec::new(); asks.len()];
+        for (size, members) in by_size(asks, self.size) {
+            let batch: Vec<Ask<'_>> = members.iter().filter_map(|m| asks.get(*m)).copied().collect();
+            for (member, plates) in members.into_iter().zip(self.run_in(&batch, size)?) {
+                if let Some(slot) = found.get_mut(member) {
+                    *slot = plates;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn run_in(&mut self, asks: &[Ask<'_>], size: InputSize) -> Result<Vec<Vec<Detection>>, ModelError> {
         let normal = self.model.card.score_min;
-        if self.width < FAR_ONLY_FROM {
-            let found = self.pass(asks, (self.width, self.height), normal)?;
+        if size.width < FAR_ONLY_FROM {
+            let found = self.pass(asks, size, normal)?;
             return Ok(found.into_iter().map(|(_, found)| suppress(found)).collect());
         }
         let fine = self.model.card.score_min_fine.unwrap_or(normal);
-        let far = self.pass(asks, (self.width, self.height), fine)?;
-        let near = self.pass(asks, (InputSize::NORMAL.width, InputSize::NORMAL.height), normal)?;
+        let far = self.pass(asks, size, fine)?;
+        let near = self.pass(asks, InputSize::NORMAL, normal)?;
         Ok(near.into_iter().zip(far).map(|(near, far)| near_and_far(near, far)).collect())
     }
 
@@ -126,12 +140,13 @@ impl Detector {
     fn pass(
         &mut self,
         asks: &[Ask<'_>],
-        (width, height): (usize, usize),
+        size: InputSize,
         score_min: f32,
     ) -> Result<Vec<(f32, Vec<Detection>)>, ModelError> {
         if asks.is_empty() {
             return Ok(Vec::new());
         }
+        let InputSize { width, height } = size.rounded();
         let each = 3 * width * height;
         self.input.resize(each * asks.len(), 0.0);
         let mut places = Vec::with_capacity(asks.len());
@@ -155,6 +170,19 @@ impl Detector {
         });
         Ok(found.collect())
     }
+}
+
+/// Which asks want which size, in order of first use.
+fn by_size(asks: &[Ask<'_>], own: InputSize) -> Vec<(InputSize, Vec<usize>)> {
+    let mut groups: Vec<(InputSize, Vec<usize>)> = Vec::new();
+    for (at, ask) in asks.iter().enumerate() {
+        let size = ask.size.unwrap_or(own);
+        match groups.iter_mut().find(|(known, _)| *known == size) {
+            Some((_, members)) => members.push(at),
+            None => groups.push((size, vec![at])),
+        }
+    }
+    groups
 }
 
 /// Near plates of the coarse look, then the far ones of the fine look that they leave.
@@ -242,6 +270,18 @@ mod tests {
         assert_eq!(scores, [0.9, 0.7, 0.6]);
         assert!((iou(&[0.0, 0.0, 10.0, 4.0], &[5.0, 0.0, 15.0, 4.0]) - 1.0 / 3.0).abs() < 1e-6);
         assert_eq!(iou(&[0.0; 4], &[0.0; 4]), 0.0);
+    }
+
+    #[test]
+    fn asks_go_together_by_size() {
+        let frame = Frame::from_rgb(2, 2, vec![0; 12].into()).unwrap();
+        let (plain, fine) = (Ask::whole(&frame), Ask { size: Some(InputSize::FINE), ..Ask::whole(&frame) });
+        let normal = Ask { size: Some(InputSize::NORMAL), ..plain };
+        let groups = by_size(&[plain, fine, normal, fine], InputSize::NORMAL);
+        assert_eq!(groups, [(InputSize::NORMAL, vec![0, 2]), (InputSize::FINE, vec![1, 3])]);
+        assert_eq!(by_size(&[], InputSize::NORMAL), []);
+        let odd = InputSize { width: 0, height: 33 }.rounded();
+        assert_eq!(odd, InputSize { width: 32, height: 64 });
     }
 
     #[test]

@@ -27,6 +27,13 @@ impl InputSize {
     /// For cameras whose purpose is plates far away. Near plates (over about 200 pixels of this input) are taken from a
     /// second look in the normal size, so the work is that of both.
     pub const FINE: Self = Self { width: 1280, height: 736 };
+
+    /// Rounded up to multiples of 32, which the detector's strides need.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        let round = |v: usize| v.max(32).div_ceil(32) * 32;
+        Self { width: round(self.width), height: round(self.height) }
+    }
 }
 
 /// One plate in one picture.
@@ -66,7 +73,7 @@ impl Engine {
         let detector = Model::open(runtime, &models.join(model::DETECTOR), Kind::Detector)?;
         let recogniser = Recogniser::new(Model::open(runtime, &models.join(model::READER), Kind::Reader)?);
         let calibration = Calibration::new(recogniser.card().calibration.clone());
-        let detector = Detector::new(detector, size.width, size.height);
+        let detector = Detector::new(detector, size);
         Ok(Self { detector, recogniser, grammar: Grammar::built_in(), calibration })
     }
 
@@ -134,7 +141,7 @@ impl Engine {
     pub fn read_crop(&mut self, frame: &Frame) -> Result<Reading, ModelError> {
         let width = crate::num::real(frame.width());
         let whole = crate::letterbox::Region::whole(frame);
-        let ask = Ask { frame, region: whole, scale_max: CROP_WIDTH / width };
+        let ask = Ask { frame, region: whole, scale_max: CROP_WIDTH / width, size: None };
         let found = self.detect(&[ask])?.into_iter().flatten().next();
         let covers = |d: &Detection| d.bounds[2] - d.bounds[0] > 0.5 * width;
         let whole = detect::quad_of(&[0.0, 0.0, width, whole.h]);

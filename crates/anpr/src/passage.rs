@@ -8,7 +8,7 @@ use crate::engine::{Engine, Seen};
 use crate::frame::Frame;
 use crate::fuse::{Fused, Look};
 use crate::rectify::Quad;
-use crate::track::{Observation, Track, Tracker, distance};
+use crate::track::{Course, Observation, Spot, Track, Tracker, course, distance};
 
 /// The same text seen again within this time of its last look is the same passage (a queue, a bus that hid the car).
 const REPEAT_QUIET_US: u64 = 20_000_000;
@@ -18,6 +18,9 @@ const RECENT_MAX: usize = 256;
 
 /// One look alone makes a read from this confidence on; else two are needed.
 const ONE_LOOK_MIN: f64 = 0.85;
+
+/// A single look whose text differs from a vehicle's in no more places than this is that vehicle's.
+const ONE_LOOK_APART_MAX: usize = 2;
 
 /// Two texts that are both at least this sure are two vehicles, however alike.
 const CERTAIN: f64 = 0.95;
@@ -42,6 +45,8 @@ struct Recent {
     confidence: f64,
     /// Monotonic time of its last look.
     seen: u64,
+    /// Where it was.
+    spots: Vec<Spot>,
 }
 
 /// One passage to tell.
@@ -99,7 +104,9 @@ impl Watcher {
 
     /// Passages to tell at `now`.
     pub fn due(&mut self, now: MonoTime, engine: &Engine) -> Vec<Passage> {
-        let tracks = self.tracker.due(now);
+        let mut tracks = self.tracker.due(now);
+        // A single look is judged beside the vehicles that end with it.
+        tracks.sort_by_key(|track| std::cmp::Reverse(track.looks.len().min(2)));
         let told = tracks.iter().filter_map(|track| self.tell(track, |looks| engine.fuse(looks))).collect();
         if !self.tracker.is_busy() {
             self.evidence.clear();
@@ -109,7 +116,8 @@ impl Watcher {
 
     /// Ends every track and tells what is left.
     pub fn finish(&mut self, engine: &Engine) -> Vec<Passage> {
-        let tracks = self.tracker.finish();
+        let mut tracks = self.tracker.finish();
+        tracks.sort_by_key(|track| std::cmp::Reverse(track.looks.len().min(2)));
         tracks.iter().filter_map(|track| self.tell(track, |looks| engine.fuse(looks))).collect()
     }
 
@@ -122,26 +130,42 @@ impl Watcher {
             return None;
         };
         let text = fused.plate.reveal();
+        if fused.looks < 2 && self.tracker.follows(text, ONE_LOOK_APART_MAX) {
+            return None;
+        }
         let (first, last) = (track.first.micros, track.last.micros);
         self.recent.retain(|known| first.saturating_sub(known.seen) <= REPEAT_QUIET_US);
-        if let Some(known) = self.recent.iter_mut().find(|known| known.is_same(text, fused.confidence)) {
+        let spots = track.spots();
+        if let Some(known) = self.recent.iter_mut().find(|known| known.is_same(text, &fused, &spots)) {
             known.seen = last;
+            if spots.len() > 1 {
+                known.spots = spots;
+            }
             return None;
         }
         if self.recent.len() >= RECENT_MAX {
             self.recent.pop_front();
         }
-        self.recent.push_back(Recent { text: text.to_owned(), confidence: fused.confidence, seen: last });
+        self.recent.push_back(Recent { text: text.to_owned(), confidence: fused.confidence, seen: last, spots });
         let Evidence { frame, quad, score, at, .. } = evidence;
         Some(Passage { fused, frame, quad, detection: score, at })
     }
 }
 
 impl Recent {
-    /// Within seconds at one camera, texts that differ in one place are one vehicle read twice, unless both are certain.
-    fn is_same(&self, text: &str, confidence: f64) -> bool {
-        let certain = self.confidence.min(confidence) >= CERTAIN;
-        self.text == text || (!certain && text.len() >= 6 && distance(&self.text, text) <= 1)
+    /// Within seconds at one camera, texts that differ in one place are one vehicle read twice, unless both are certain or
+    /// their places say that they are two. Boxes around parts of a plate lose characters, so a longer and a shorter text
+    /// at two places are no proof; and a single look proves nothing beside a vehicle that is known: it may show its plate
+    /// half hidden or with the country's letter in front.
+    fn is_same(&self, text: &str, fused: &Fused, spots: &[Spot]) -> bool {
+        let apart = distance(&self.text, text);
+        if fused.looks < 2 {
+            return apart <= ONE_LOOK_APART_MAX;
+        }
+        let certain = self.confidence.min(fused.confidence) >= CERTAIN;
+        let alike = !certain && text.len() >= 6 && apart <= 1;
+        let two = self.text.len() == text.len() && course(&self.spots, spots) == Course::Two;
+        apart == 0 || (alike && !two)
     }
 }
 
@@ -187,7 +211,16 @@ mod tests {
         let near = vec![seen(0.0, "1A8C234", 0.7)];
         let none: Vec<Seen> = Vec::new();
         type Case<'a> = (&'a str, Vec<(u64, &'a [Seen])>, &'a [&'a str], u64);
-        let cases: [Case<'_>; 5] = [
+        let (near_there, further) = (vec![seen(200.0, "1ABC234", 0.9)], vec![seen(400.0, "1ABC234", 0.9)]);
+        let (sure_a, sure_on) = (vec![seen(0.0, "1ABC234", 0.99)], vec![seen(200.0, "1ABC234", 0.99)]);
+        let sure_there = vec![seen(210.0, "1ABC234", 0.99)];
+        let twin = vec![seen(0.0, "1ABD234", 0.9)];
+        let twin_there = vec![seen(200.0, "1ABD234", 0.9)];
+        let both = vec![seen(0.0, "1ABD234", 0.9), seen(400.0, "1ABC234", 0.9)];
+        let both_on = vec![seen(200.0, "1ABD234", 0.9), seen(600.0, "1ABC234", 0.9)];
+        let with_band = vec![seen(600.0, "BABC234", 0.99)];
+        let both_looks = vec![seen(200.0, "1ABC234", 0.99), seen(900.0, "BABC234", 0.99)];
+        let cases: [Case<'_>; 9] = [
             ("two looks", vec![(0, &a), (100, &a)], &["1ABC234"], 0),
             ("one unsure look", vec![(0, &unsure)], &[], 1),
             ("hidden for three seconds", vec![(0, &a), (100, &a), (3000, &a), (3100, &a)], &["1ABC234"], 0),
@@ -195,6 +228,30 @@ mod tests {
                 "read twice, once wrongly",
                 vec![(0, &a), (100, &a), (2000, &none), (3000, &near), (3100, &near)],
                 &["1ABC234"],
+                0,
+            ),
+            (
+                "a car one letter off follows where the first one came from",
+                vec![(0, &a), (100, &near_there), (200, &further), (1200, &none), (1300, &twin), (1400, &twin_there)],
+                &["1ABC234", "1ABD234"],
+                0,
+            ),
+            (
+                "one look at a known plate with the country's letter for its digit, however sure",
+                vec![(0, &sure_a), (100, &sure_on), (1300, &with_band)],
+                &["1ABC234"],
+                0,
+            ),
+            (
+                "the same before the vehicle itself has left",
+                vec![(0, &sure_a), (100, &both_looks), (200, &sure_there), (900, &sure_there), (1100, &sure_there)],
+                &["1ABC234"],
+                0,
+            ),
+            (
+                "and is in the picture together with it",
+                vec![(0, &a), (100, &near_there), (200, &both), (300, &both_on)],
+                &["1ABC234", "1ABD234"],
                 0,
             ),
             (

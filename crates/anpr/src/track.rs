@@ -5,6 +5,7 @@ use vms_core::MonoTime;
 
 use crate::detect::iou;
 use crate::fuse::Look;
+use crate::rectify;
 
 /// A plate unseen for this long has left. Long enough for a pole or a lamp post, short enough not to join two cars.
 pub const GONE_AFTER_US: u64 = 900_000;
@@ -24,6 +25,88 @@ pub const TRACKS_MAX: usize = 32;
 /// How far a plate may move between two looks, in widths of the plate a second: 14 m/s across the picture (50 km/h)
 /// with a plate of 0.52 m is 27 widths.
 const SPEED_MAX: f32 = 27.0;
+
+/// A plate that moves faster than this, in its widths a second, has a direction.
+const MOVES_MIN: f32 = 0.7;
+
+/// Further back than this against its direction, in widths, no plate jumps: it is the next vehicle's.
+const BACK_MAX: f32 = 0.8;
+
+/// So near, in widths, to where a plate was going, it is that plate.
+const ON_COURSE: f32 = 0.8;
+
+/// Two looks within this time show the street at one moment.
+const AT_ONCE_US: u64 = 60_000;
+
+/// Plates further apart than this, in widths, at one moment are two.
+const APART_MIN: f32 = 1.0;
+
+/// A plate seen for this long that moved less than [`STILL_MAX`] of its width stands.
+const STILL_US: u64 = 300_000;
+
+/// See [`STILL_US`]: corners tremble by a few hundredths.
+const STILL_MAX: f32 = 0.3;
+
+/// A vehicle that stands in both tracks does not drive on and stop again within this time.
+const RESTART_US: u64 = 1_500_000;
+
+/// A standing plate does not change its width by more than this factor.
+const WIDER_MAX: f32 = 1.25;
+
+/// Where a plate was at a moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spot {
+    /// When.
+    pub mono: MonoTime,
+    /// Middle of its box, pixels.
+    pub at: (f32, f32),
+    /// Width of its box, pixels.
+    pub width: f32,
+}
+
+/// What the places of two tracks say about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// Both were seen at one moment in two places, the later one began behind the earlier one, or both stand, and not in
+    /// one place: two vehicles.
+    Two,
+    /// The later one may be the earlier one, seen again.
+    MayGoOn,
+}
+
+/// Compares where `earlier` was with where `later` was.
+pub fn course(earlier: &[Spot], later: &[Spot]) -> Course {
+    let apart = |a: &Spot, b: &Spot| (a.at.0 - b.at.0).hypot(a.at.1 - b.at.1) > APART_MIN * a.width.max(b.width);
+    let at_once = |a: &Spot, b: &Spot| a.mono.micros.abs_diff(b.mono.micros) < AT_ONCE_US;
+    if earlier.iter().any(|a| later.iter().any(|b| at_once(a, b) && apart(a, b))) {
+        return Course::Two;
+    }
+    let (Some(from), Some(next)) = (earlier.first(), later.first()) else { return Course::MayGoOn };
+    // Where the earlier one was when the later one came.
+    let Some(last) = earlier.iter().rev().find(|spot| spot.mono < next.mono) else { return Course::MayGoOn };
+    let soon = next.mono.micros.saturating_sub(last.mono.micros) < RESTART_US;
+    let resized = !(1.0 / WIDER_MAX..=WIDER_MAX).contains(&(next.width / last.width.max(1.0)));
+    if soon && stands(earlier) && stands(later) && (apart(last, next) || resized) {
+        return Course::Two;
+    }
+    let seconds = micros(last.mono.micros.saturating_sub(from.mono.micros)) / 1_000_000.0;
+    let velocity = ((last.at.0 - from.at.0) / seconds.max(1e-3), (last.at.1 - from.at.1) / seconds.max(1e-3));
+    if is_behind(velocity, last.at, last.width, next.at) { Course::Two } else { Course::MayGoOn }
+}
+
+/// Whether a plate was watched for long enough to say that it stands.
+fn stands(spots: &[Spot]) -> bool {
+    let (Some(first), Some(last)) = (spots.first(), spots.last()) else { return false };
+    let moved = (first.at.0 - last.at.0).hypot(first.at.1 - last.at.1);
+    last.mono.micros.saturating_sub(first.mono.micros) >= STILL_US && moved < STILL_MAX * first.width
+}
+
+/// Whether `to` lies behind `from` for a plate that moves with `velocity`, pixels a second.
+fn is_behind(velocity: (f32, f32), from: (f32, f32), width: f32, to: (f32, f32)) -> bool {
+    let speed = velocity.0.hypot(velocity.1);
+    let ahead = ((to.0 - from.0) * velocity.0 + (to.1 - from.1) * velocity.1) / speed.max(1e-6);
+    speed > MOVES_MIN * width && ahead < -BACK_MAX * width
+}
 
 /// One plate over time.
 #[derive(Clone, Debug)]
@@ -137,6 +220,12 @@ impl Tracker {
         due
     }
 
+    /// Whether a plate that was looked at more than once, and is still followed, reads `text` but for `apart` places.
+    pub fn follows(&self, text: &str, apart: usize) -> bool {
+        let alike = |look: &Look| distance(look.reading.best(), text) <= apart;
+        self.tracks.iter().any(|track| (track.told || track.looks.len() > 1) && track.looks.iter().any(alike))
+    }
+
     /// Ends every track, as at the end of a film.
     pub fn finish(&mut self) -> Vec<Track> {
         self.tracks.drain(..).filter(|track| !track.told).collect()
@@ -149,6 +238,23 @@ impl Tracker {
 }
 
 impl Track {
+    /// Where it was in each look kept.
+    pub fn spots(&self) -> Vec<Spot> {
+        let spot = |look: &Look| {
+            let [a, b, c, d] = look.quad;
+            let at = ((a.0 + b.0 + c.0 + d.0) / 4.0, (a.1 + b.1 + c.1 + d.1) / 4.0);
+            Spot { mono: look.mono, at, width: rectify::size_of(&look.quad).0.max(1.0) }
+        };
+        self.looks.iter().map(spot).collect()
+    }
+
+    /// Whether a plate at `to` would have jumped back against the way it drives.
+    fn jumps_back(&self, to: (f32, f32)) -> bool {
+        let velocity = (self.velocity.0 * 1_000_000.0, self.velocity.1 * 1_000_000.0);
+        let width = (self.bounds[2] - self.bounds[0]).max(1.0);
+        self.looks.len() > 1 && is_behind(velocity, centre(&self.bounds), width, to)
+    }
+
     /// Of a told track only its best look stays, to know it by.
     fn keep_best(&mut self) {
         if self.looks.len() > 1
@@ -202,12 +308,18 @@ fn cost(track: &Track, seen: &Observation, now: MonoTime) -> Option<f32> {
     let near = overlap > 0.2 && gap < BLINK_US;
     // Without overlap a plate may have jumped as far as a vehicle drives, if nothing says that it is another one.
     let reach = 0.8 + SPEED_MAX * span / 1_000_000.0;
+    let back = track.jumps_back(centre(&seen.bounds));
     match agreement(track, &seen.look) {
         Agreement::Same if overlap > 0.2 => Some(1.0 - overlap),
-        Agreement::Same => (distance < reach).then_some(1.0 + distance),
+        // Parted by mistake, one vehicle is still told once: its text is known. Joined by mistake, two are told as one.
+        Agreement::Same => (distance < reach && !back).then_some(1.0 + distance),
+        Agreement::Alike if overlap > 0.2 => Some(1.05 - overlap),
+        Agreement::Alike => (distance < reach && !back).then_some(1.05 + distance),
         Agreement::Unsure if near => Some(1.1 - overlap),
-        Agreement::Unsure => (gap < BLINK_US && distance < reach * 0.5).then_some(1.1 + distance),
+        Agreement::Unsure => (gap < BLINK_US && distance < reach * 0.5 && !back).then_some(1.1 + distance),
         Agreement::Differs if near => Some(1.5 - overlap),
+        // A fast plate leaves its own box between two looks; one misread with certainty is where it was going.
+        Agreement::Differs if gap < BLINK_US && track.looks.len() > 1 && distance < ON_COURSE => Some(1.6 + distance),
         Agreement::Differs | Agreement::Other => None,
     }
 }
@@ -215,8 +327,10 @@ fn cost(track: &Track, seen: &Observation, now: MonoTime) -> Option<f32> {
 /// What the texts say about two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Agreement {
-    /// Equal but for a character or two.
+    /// Equal.
     Same,
+    /// Equal but for a character or two, one of them not certain: one plate misread, or two that look alike.
+    Alike,
     /// One of them says too little.
     Unsure,
     /// Rather not the same.
@@ -233,7 +347,7 @@ fn agreement(track: &Track, look: &Look) -> Agreement {
     let certainty = before.reading.certainty().min(now.reading.certainty());
     match distance(before.reading.best(), now.reading.best()) {
         0 => Agreement::Same,
-        1..=2 if certainty <= 0.95 => Agreement::Same,
+        1..=2 if certainty <= 0.95 => Agreement::Alike,
         1..=3 => Agreement::Differs,
         4.. if certainty > 0.8 => Agreement::Other,
         4.. => Agreement::Differs,
@@ -283,7 +397,7 @@ mod tests {
     fn plates_are_followed() {
         // (time ms, x and text of each plate, tracks they should get)
         type Step = (u64, Vec<(f32, &'static str)>, Vec<u64>);
-        let cases: [(&str, Vec<Step>); 7] = [
+        let cases: [(&str, Vec<Step>); 10] = [
             ("slow", vec![(0, vec![(0.0, "1ABC234")], vec![1]), (100, vec![(20.0, "1ABC234")], vec![1])]),
             (
                 "fast, 20 widths a second at 10 pictures a second",
@@ -313,6 +427,32 @@ mod tests {
                 "a cut to another car in the same place",
                 vec![(0, vec![(0.0, "1ABC234")], vec![1]), (40, vec![(5.0, "2XYZ987")], vec![2])],
             ),
+            (
+                "the next car has the same plate but for one letter and comes where the first one came from",
+                vec![
+                    (0, vec![(0.0, "1ABC234")], vec![1]),
+                    (100, vec![(80.0, "1ABC234")], vec![1]),
+                    (200, vec![(160.0, "1ABC234")], vec![1]),
+                    (300, vec![(5.0, "1ABD234")], vec![2]),
+                    (400, vec![(85.0, "1ABC234")], vec![2]),
+                ],
+            ),
+            (
+                "one letter misread while it drives on, and one look left out",
+                vec![
+                    (0, vec![(0.0, "1ABC234")], vec![1]),
+                    (100, vec![(80.0, "1ABC234")], vec![1]),
+                    (300, vec![(240.0, "1ABD234")], vec![1]),
+                ],
+            ),
+            (
+                "a fast one, misread with certainty where it was going",
+                vec![
+                    (0, vec![(0.0, "1ABC234")], vec![1]),
+                    (100, vec![(100.0, "1ABC234")], vec![1]),
+                    (200, vec![(245.0, "BXYC234")], vec![1]),
+                ],
+            ),
             ("back after long", vec![(0, vec![(0.0, "1ABC234")], vec![1]), (2000, vec![(0.0, "1ABC234")], vec![2])]),
         ];
         for (name, steps) in cases {
@@ -339,6 +479,37 @@ mod tests {
         let many = (0..40_u16).map(|i| seen(f32::from(i) * 200.0, "1ABC234")).collect();
         assert_eq!(tracker.update(at(40_000), many).iter().filter(|t| t.is_none()).count(), 8);
         assert_eq!((tracker.refused, tracker.finish().len()), (8, 32));
+    }
+
+    #[test]
+    fn places_tell_two_vehicles_from_one() {
+        let spots = |path: &[(u64, f32)]| -> Vec<Spot> {
+            path.iter().map(|(ms, x)| Spot { mono: at(*ms), at: (*x, 100.0), width: 60.0 }).collect()
+        };
+        let gone = [(0, 0.0), (100, 80.0), (200, 160.0)];
+        let near = [(0, 0.0), (900, 2.0)].map(|(ms, x)| Spot { mono: at(ms), at: (x, 100.0), width: 60.0 });
+        let wide = near.map(|s| Spot { mono: MonoTime { micros: s.mono.micros + 1_000_000 }, width: 90.0, ..s });
+        assert_eq!((course(&near, &wide), course(&[], &near)), (Course::Two, Course::MayGoOn));
+        for (name, earlier, later, wanted) in [
+            ("at one moment in two places", &gone[..], &[(100, 400.0), (200, 480.0)][..], Course::Two),
+            ("twice in one place", &gone, &[(100, 90.0), (300, 250.0)], Course::MayGoOn),
+            ("behind the first", &gone, &[(900, 10.0), (1000, 90.0)], Course::Two),
+            ("behind the first, which is still seen now and then", &gone, &[(150, 10.0), (250, 90.0)], Course::Two),
+            ("further on", &gone, &[(900, 500.0), (1000, 580.0)], Course::MayGoOn),
+            ("a car that stands", &[(0, 0.0), (2000, 4.0)], &[(5000, -70.0)], Course::MayGoOn),
+            (
+                "cars that stand, one after the other",
+                &[(0, 0.0), (2000, 4.0)],
+                &[(2100, 90.0), (3000, 91.0)],
+                Course::Two,
+            ),
+            ("the same, hidden for long", &[(0, 0.0), (2000, 4.0)], &[(5000, 90.0), (6000, 91.0)], Course::MayGoOn),
+            ("stands on in one place", &[(0, 0.0), (2000, 4.0)], &[(2100, 9.0), (3000, 10.0)], Course::MayGoOn),
+            ("one look has no direction", &[(0, 0.0)], &[(900, -70.0)], Course::MayGoOn),
+            ("nothing", &[], &[(900, 1.0)], Course::MayGoOn),
+        ] {
+            assert_eq!(course(&spots(earlier), &spots(later)), wanted, "{name}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod bench;
 mod boxes;
 mod eval;
+mod passages;
 mod read;
 mod stats;
 
@@ -27,6 +28,8 @@ pub(crate) enum Cmd {
     Eval(eval::EvalArgs),
     /// Measure speed.
     Bench(bench::BenchArgs),
+    /// Let the simulator's vehicles drive past the reader and count what it makes of them.
+    Passages(passages::PassagesArgs),
 }
 
 impl Cmd {
@@ -36,6 +39,7 @@ impl Cmd {
             Self::Read(args) => read::run(&args),
             Self::Eval(args) => eval::run(&args),
             Self::Bench(args) => bench::run(&args),
+            Self::Passages(args) => passages::run(&args),
         }
     }
 }

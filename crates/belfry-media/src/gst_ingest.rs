@@ -527,7 +527,7 @@ where
     // What a TLS library reads: certificates, and its modules.
     let readable = ["/etc/ssl", "/usr/share/ca-certificates", "/usr/lib", "/lib"].map(PathBuf::from);
     ingest::confine(&args.run_dir, &readable).context("confining the process")?;
-    crate::harden::filter_calls()?;
+    harden::filter_calls()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ports = Ports {
         clock: Arc::new(HostClock),

@@ -5,9 +5,6 @@ mod anpr_cmd;
 mod decode;
 mod film;
 mod gst_ingest;
-// One truth for both programs; this one sets its limits in the same order.
-#[path = "../../belfry/src/harden.rs"]
-mod harden;
 mod host;
 mod reader;
 #[cfg(test)]

@@ -95,6 +95,9 @@ pub(crate) struct ReaderArgs {
     /// User id that may connect besides our own; may be repeated.
     #[arg(long = "allow-user", value_name = "UID")]
     users: Vec<u32>,
+    /// Cameras with this purpose code (`LEZ`, `ZBT`, `TRAJECT`) get the fine input of the detector, the others that of --size; may be repeated or a list.
+    #[arg(long = "fine-for", value_name = "PURPOSE", value_delimiter = ',')]
+    fine_for: Vec<String>,
     #[command(flatten)]
     models: ModelArgs,
 }
@@ -110,6 +113,7 @@ pub(crate) async fn run(args: ReaderArgs, stop: CancellationToken) -> anyhow::Re
         library: args.models.library(),
         threads: args.models.threads,
         size: args.models.size.input(),
+        fine_for: args.fine_for,
         run_dir: args.run_dir,
         state_dir: args.state_dir,
         users: args.users,

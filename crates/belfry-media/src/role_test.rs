@@ -172,6 +172,7 @@ async fn start(material: Material, pace: Duration, models: PathBuf, library: Pat
         library,
         threads: 1,
         size: InputSize::NORMAL,
+        fine_for: vec![],
         users: vec![],
     };
     let decoders = Arc::new(GstDecoders { choice: DecoderChoice::Auto });

@@ -4,7 +4,7 @@
 //! Does not belong here: the simulator itself (crate `sim`).
 
 mod cameras;
-mod encode;
+pub(crate) mod encode;
 mod town;
 
 use std::net::IpAddr;

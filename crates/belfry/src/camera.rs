@@ -1,6 +1,8 @@
 //! `belfry camera …`: what a technician does with cameras, through the HTTP interface of a running Belfry. A stopped one
 //! takes no cameras: their passwords are sealed to the running recorder, and every change is a leaf of the log.
 
+mod law;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,6 +50,11 @@ enum CameraCommand {
     Probe {
         /// `cam_…` or the camera's code.
         camera: String,
+    },
+    /// Legal fields of an approved camera: propose, approve, refuse, take back, list.
+    Law {
+        #[command(subcommand)]
+        what: law::LawCommand,
     },
     /// Retire a camera: it no longer records or shows; its footage lives out its term.
     Remove {
@@ -143,6 +150,7 @@ async fn act(session: &Session, what: &CameraCommand, as_json: bool) -> anyhow::
             let found = session.call(Method::POST, &format!("/api/v1/cameras/{id}/probe"), None).await?;
             probe_report(camera, &found, as_json)
         }
+        CameraCommand::Law { what } => law::act(session, what, as_json).await,
         CameraCommand::Remove { camera, reason } => {
             let id = session.camera_id(camera).await?;
             let body = json!({ "reason": reason });

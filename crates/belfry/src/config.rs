@@ -76,6 +76,9 @@ pub(crate) struct Http {
     pub origins: Vec<String>,
     /// Behind TLS: `__Host-` cookies with `Secure`.
     pub tls_in_front: bool,
+    /// Longest wait for an answer that is no stream, seconds; the database gets nine tenths of it. Past it a caller hears
+    /// 503 and what is known of the outcome.
+    pub answer_max_s: u32,
 }
 
 impl Default for Http {
@@ -85,6 +88,7 @@ impl Default for Http {
             metrics_bind: ([127, 0, 0, 1], 8481).into(),
             origins: Vec::new(),
             tls_in_front: false,
+            answer_max_s: 10,
         }
     }
 }
@@ -182,11 +186,14 @@ pub(crate) struct Reader {
     pub threads: u16,
     /// Frames per second that a camera's reader looks at, at most.
     pub rate_max: u8,
+    /// Codes of the purposes (`LEZ`, `ZBT`, `TRAJECT`) whose cameras are looked at with the fine input of the detector (1280 by 736: plates half as wide are found,
+    /// at about five times the work).
+    pub fine_for: Vec<String>,
 }
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { enabled: true, threads: 1, rate_max: 12 }
+        Self { enabled: true, threads: 1, rate_max: 12, fine_for: Vec::new() }
     }
 }
 
@@ -323,6 +330,9 @@ impl Config {
         if !self.http.metrics_bind.ip().is_loopback() {
             return Err(wrong("http.metrics_bind", "must be a loopback address: the figures are not for the network"));
         }
+        if !(3..=60).contains(&self.http.answer_max_s) {
+            return Err(wrong("http.answer_max_s", "must be 3 to 60 seconds"));
+        }
         if !(self.database.url.starts_with("sqlite:") || self.database.url.starts_with("postgres")) {
             return Err(wrong("database.url", "must start with `sqlite:` or `postgres://`"));
         }
@@ -348,6 +358,9 @@ impl Config {
         }
         if !(1..=64).contains(&self.reader.threads) || !(1..=60).contains(&self.reader.rate_max) {
             return Err(wrong("reader", "threads must be 1 to 64, rate_max 1 to 60"));
+        }
+        if !self.reader.fine_for.iter().all(|purpose| ["LEZ", "ZBT", "TRAJECT"].contains(&purpose.as_str())) {
+            return Err(wrong("reader.fine_for", "each must be a purpose code: `LEZ`, `ZBT` or `TRAJECT`"));
         }
         if !(2..=86_400).contains(&self.gateway.catalogue_every_s) {
             return Err(wrong("gateway.catalogue_every_s", "must be 2 to 86400"));

@@ -6,7 +6,6 @@ mod client;
 mod config;
 mod demo;
 mod figures;
-mod harden;
 mod keys;
 mod partner;
 mod roles;

@@ -17,7 +17,7 @@ use crate::shard::mark::{Mark, MarkedFactory};
 use crate::shard::relay::RelayConfig;
 use crate::shard::{ShardSpec, keep_shard};
 use crate::wiring::system::{SystemClock, ingest_ports};
-use crate::{figures, harden, shard};
+use crate::{figures, shard};
 
 /// Cancelled by SIGTERM or SIGINT; a second signal ends the process at once.
 pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {

@@ -74,13 +74,14 @@ fn reader(config: &Config) -> ChildSpec {
     args.extend(flag("--gate-key", config.gate_key_file()));
     args.extend(flag("--ort", config.paths.onnxruntime.clone()));
     args.extend(["--threads".into(), config.reader.threads.to_string().into()]);
+    args.extend(config.reader.fine_for.iter().flat_map(|purpose| ["--fine-for".into(), purpose.into()]));
     media_child(config, "reader".to_owned(), args)
 }
 
 /// Runs every role until a signal.
 pub(crate) async fn run(config: Config, config_path: PathBuf) -> anyhow::Result<()> {
     prepare_run_dir(&config)?;
-    crate::harden::limit(None)?;
+    harden::limit(None)?;
     figures::sweep(&config.paths.run);
     let stop = stop_signal()?;
     let figures = figures::serve(&config.paths.run, "supervisor", stop.clone())?;

@@ -38,8 +38,8 @@ use vms_core::ReadId;
 use vms_testkit::postgres;
 use vms_testkit::rig::{Person, Rig, RigOptions, free_port};
 
-use outage::{SmallDisk, bytes_on_disk, open_live, pid_of_role, rewrite_config};
-use support::{first_camera, newest_frames, now_us, options, text, until_durable};
+use outage::{SmallDisk, bytes_on_disk, pid_of_role, rewrite_config};
+use support::{first_camera, live_wish, newest_frames, now_us, open_live, options, text, until_durable};
 
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
@@ -437,9 +437,7 @@ async fn while_the_database_is_away_recording_goes_on_and_access_is_closed() {
     for (method, path) in
         [("GET", "/api/v1/cameras"), ("POST", "/api/v1/stream-tickets"), ("GET", "/api/v1/health/cameras")]
     {
-        let body = (method == "POST").then(
-            || json!({ "stream_id": stream, "kind": "live", "rendition": "original", "purpose": support::purpose() }),
-        );
+        let body = (method == "POST").then(|| live_wish(&stream));
         let answer = operator.send(method, path, body).await.unwrap();
         assert_eq!(answer.status().as_u16(), 503, "{path}");
         assert_eq!(answer.headers()["content-type"], "application/problem+json");

@@ -13,10 +13,9 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message as Ws;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use vms_testkit::rig::{Person, Rig, free_port};
 
-use support::{now_us, options, purpose, rfc3339, text};
+use support::{Socket, live_wish, now_us, open_live, options, rfc3339, text};
 
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
@@ -188,21 +187,8 @@ async fn leaves(rig: &Rig, overseer: &Person, fits: impl Fn(&Value) -> bool) -> 
     found().await
 }
 
-type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
-
 async fn ticket(person: &Person, stream: &str) -> reqwest::Response {
-    let body = json!({ "stream_id": stream, "kind": "live", "rendition": "original", "purpose": purpose() });
-    person.send("POST", "/api/v1/stream-tickets", Some(body)).await.unwrap()
-}
-
-async fn look(rig: &Rig, person: &Person, stream: &str) -> Socket {
-    let answer: Value = serde_json::from_str(&ticket(person, stream).await.text().await.unwrap()).unwrap();
-    let address = rig.url(&format!("/api/v1/live?ticket={}", text(&answer, "/ticket")));
-    let mut request = address.replace("http://", "ws://").into_client_request().unwrap();
-    request.headers_mut().insert("Cookie", person.cookie().parse().unwrap());
-    request.headers_mut().insert("Origin", rig.url("").parse().unwrap());
-    request.headers_mut().insert("Sec-WebSocket-Protocol", "vms.fmp4.v1".parse().unwrap());
-    tokio_tungstenite::connect_async(request).await.unwrap().0
+    person.send("POST", "/api/v1/stream-tickets", Some(live_wish(stream))).await.unwrap()
 }
 
 /// Reads until so many frames arrived; the codec's name.
@@ -281,10 +267,10 @@ async fn a_partners_camera_is_pulled_once_while_somebody_watches_and_never_recor
 
     // Shared by the partner: one pull for all who look.
     let grant = share(&rig, &camera).await;
-    let mut first = look(&rig, &operator, &stream).await;
+    let mut first = open_live(&rig, &operator, &stream).await;
     assert!(frames(&mut first, 30).await.contains("avc1"));
     assert_eq!(partner.sessions(), 1);
-    let mut second = look(&rig, &chief, &stream).await;
+    let mut second = open_live(&rig, &chief, &stream).await;
     frames(&mut second, 30).await;
     assert_eq!(partner.sessions(), 1, "one pull for all viewers");
     drop(first);
@@ -302,7 +288,7 @@ async fn a_partners_camera_is_pulled_once_while_somebody_watches_and_never_recor
     assert!(largest.unwrap() < 1 << 20, "the gateway keeps no footage");
 
     // Taken back: the running stream ends within 5 s, and nothing is pulled any more.
-    let mut running = look(&rig, &operator, &stream).await;
+    let mut running = open_live(&rig, &operator, &stream).await;
     frames(&mut running, 5).await;
     let owner = rig.log_in("mivb").await.unwrap();
     owner.ask("DELETE", &format!("/api/v1/grants/{grant}"), None).await.unwrap();
@@ -311,7 +297,7 @@ async fn a_partners_camera_is_pulled_once_while_somebody_watches_and_never_recor
 
     // The partner switched off: clear words for who looks and for who wants to.
     share(&rig, &camera).await;
-    let mut running = look(&rig, &operator, &stream).await;
+    let mut running = open_live(&rig, &operator, &stream).await;
     frames(&mut running, 5).await;
     partner_says(&rig, &["off", "MIVB"], 0);
     assert_eq!(text(&word(&mut running, Duration::from_secs(5), "\"end\"").await, "/why"), "partner_off");
@@ -389,7 +375,7 @@ async fn the_tree_follows_the_catalogue_and_a_hostile_one_changes_nothing() {
     share(&rig, &first).await;
     let operator = rig.log_in("operator").await.unwrap();
     let stream = text(&first, "/streams/0/id");
-    let mut socket = look(&rig, &operator, &stream).await;
+    let mut socket = open_live(&rig, &operator, &stream).await;
     frames(&mut socket, 10).await;
 
     // The cameras off, then back with another password, then the catalogue tells the new one.

@@ -14,8 +14,9 @@ use vms_core::{MonoTime, StreamId};
 use crate::board::{Board, Standing};
 use crate::guard::{PinnedUrl, Refusal, UrlGuard};
 use crate::ports::Ports;
+use crate::role::{Talk, gathered};
 use crate::transport::{Credentials, Dial, Event, Transport, next_event};
-use crate::unit::{Assembled, Assembler};
+use crate::unit::{Arrival, Assembled, Assembler};
 
 /// A camera gets so long to take note that its session is over before the task ends.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
@@ -57,6 +58,8 @@ struct Drive {
     /// Look-up and judgement of the address, while they last.
     pinning: Option<BoxFuture<'static, Result<PinnedUrl, Refusal>>>,
     dialled: Option<SocketAddr>,
+    /// From the wish to connect until the first frame, or the failure.
+    talk: Option<Talk>,
 }
 
 /// Runs until `wanted` is dropped; ends the session then.
@@ -69,7 +72,8 @@ pub async fn drive(
 ) {
     let session = CameraSession::new(source.limits, ports.random.next_u64());
     let start_after = source.start_after;
-    let mut drive = Drive { source, ports, board, session, transport, assembler: None, pinning: None, dialled: None };
+    let mut drive =
+        Drive { source, ports, board, session, transport, assembler: None, pinning: None, dialled: None, talk: None };
     let mut start = Some(Box::pin(tokio::time::sleep(start_after)));
     loop {
         drive.carry_out(&wanted);
@@ -80,6 +84,7 @@ pub async fn drive(
                 if changed.is_err() {
                     drive.hear(Input::Stop);
                     drive.carry_out(&wanted);
+                    drive.talk = Some(Talk::begin());
                     drop(tokio::time::timeout(FAREWELL_MAX, drive.transport.farewell()).await);
                     return;
                 }
@@ -89,12 +94,13 @@ pub async fn drive(
                 start = None;
                 wanted.borrow().on.then_some(Input::Start)
             }
-            () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => Some(Input::Tick),
             pinned = or_never(drive.pinning.as_mut()) => {
                 drive.pinning = None;
                 drive.dial(pinned)
             }
             event = next_event(drive.transport.as_mut()) => drive.take(event),
+            // Last: no alarm is set while frames are there, and the transport pauses by itself after a few readings.
+            () = tokio::time::sleep(deadline.unwrap_or_default()), if deadline.is_some() => Some(Input::Tick),
         };
         if let Some(input) = input {
             drive.hear(input);
@@ -130,6 +136,7 @@ impl Drive {
             match action {
                 Action::Connect { attempt } => {
                     tracing::debug!(stream = %self.source.stream, attempt, "connecting");
+                    self.talk = Some(Talk::begin());
                     let guard = Arc::clone(&wanted.borrow().guard);
                     let (resolver, url) = (Arc::clone(&self.ports.resolver), self.source.url.clone());
                     self.pinning = Some(Box::pin(async move { guard.pin(&url, resolver.as_ref()).await }));
@@ -143,6 +150,7 @@ impl Drive {
     fn hang_up(&mut self) {
         self.pinning = None;
         self.dialled = None;
+        self.talk = None;
         self.assembler = None;
         self.transport.disconnect();
     }
@@ -171,6 +179,7 @@ impl Drive {
                 None
             }
             Err(refusal) => {
+                self.talk = None;
                 tracing::info!(stream = %self.source.stream, %refusal, "the address is not dialled");
                 Some(Input::Lost(refusal_reason(refusal)))
             }
@@ -185,8 +194,9 @@ impl Drive {
                 Some(Input::Connected)
             }
             Event::Frame(frame) => {
-                let (mono, wall) = (self.now(), self.ports.clock.wall());
-                match self.assembler.as_mut()?.frame(frame, mono, wall) {
+                self.talk = None;
+                let arrival = Arrival { mono: self.now(), wall: self.ports.clock.wall(), gathered: gathered() };
+                match self.assembler.as_mut()?.frame(frame, arrival) {
                     Assembled::Unit(unit, sets) => {
                         let is_key = unit.is_key;
                         self.board.unit(self.source.stream, unit, sets);
@@ -252,6 +262,7 @@ pub const fn loss_reason(cause: Cause) -> LossReason {
         | Cause::RecorderRestart
         | Cause::RingOverflow
         | Cause::Disk
+        | Cause::DiskCap
         | Cause::ParameterChange
         | Cause::SwitchedOff => LossReason::Closed,
     }

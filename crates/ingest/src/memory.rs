@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// What a session may keep while it opens, or between two packets, bytes. An honest camera keeps some 300 KiB.
 pub const KEPT_MAX: i64 = 2 * 1024 * 1024;
@@ -42,13 +42,31 @@ impl Memory {
     }
 }
 
-/// Takes from the task's turn what goes beyond a few readings; the runtime gives every task a turn of 128.
+/// Takes from the task's turn what goes beyond a few readings; the runtime gives every task a turn of 128. A turn that is short
+/// already is left alone: what is left of it may be just enough to see that nothing more is there.
 pub(crate) fn shorten_turn(cx: &mut Context<'_>) {
+    if !is_longer_than(READINGS_MAX) {
+        return;
+    }
     for _ in READINGS_MAX..128 {
         match tokio::task::coop::poll_proceed(cx) {
             Poll::Ready(proceed) => proceed.made_progress(),
             Poll::Pending => return,
         }
+    }
+}
+
+/// Whether the task's turn has more than `steps` left. Nothing of it is used up, and the task is not woken again for it: each step
+/// is given back when its token goes, the last one first.
+fn is_longer_than(steps: u32) -> bool {
+    let mut nobody = Context::from_waker(Waker::noop());
+    match tokio::task::coop::poll_proceed(&mut nobody) {
+        Poll::Ready(proceed) => {
+            let is_longer = steps.checked_sub(1).is_none_or(is_longer_than);
+            drop(proceed);
+            is_longer
+        }
+        Poll::Pending => false,
     }
 }
 
@@ -84,6 +102,33 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_turn_is_shortened_once_and_to_a_few_readings() {
+        let steps_left = || (0_u32..).take_while(|_| is_longer_than(0) && take_one()).count();
+        let (whole, short) = tokio::spawn(std::future::poll_fn(move |cx| {
+            let whole = is_longer_than(100);
+            for _ in 0..5 {
+                shorten_turn(cx);
+            }
+            assert!(is_longer_than(READINGS_MAX - 1) && !is_longer_than(READINGS_MAX), "looking uses nothing up");
+            Poll::Ready((whole, steps_left()))
+        }))
+        .await
+        .unwrap();
+        assert!(whole);
+        assert_eq!(u32::try_from(short).unwrap(), READINGS_MAX);
+    }
+
+    fn take_one() -> bool {
+        match tokio::task::coop::poll_proceed(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(proceed) => {
+                proceed.made_progress();
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
 
     #[test]
     fn what_is_kept_is_seen_and_what_is_given_back_too() {

@@ -8,8 +8,9 @@ use vms_core::MonoTime;
 use crate::drive::{cause_of, refusal_reason};
 use crate::guard::UrlGuard;
 use crate::ports::Ports;
+use crate::role::Talk;
 use crate::transport::{Credentials, Dial, Event, Failure, SessionInfo, Transport, next_event};
-use crate::unit::{Assembled, Assembler};
+use crate::unit::{Arrival, Assembled, Assembler};
 
 /// Longest probe, look-up to key frame.
 pub const PROBE_MAX: Duration = Duration::from_secs(15);
@@ -29,6 +30,7 @@ pub async fn probe(
     mut transport: Box<dyn Transport>,
     ports: &Ports,
 ) -> ProbeReport {
+    let _talk = Talk::begin();
     let started = ports.clock.mono();
     let mut found = Found::default();
     let looking = look(url, credentials, guard, transport.as_mut(), ports, &mut found);
@@ -84,8 +86,9 @@ async fn look(
                 found.info = Some(info);
             }
             Event::Frame(frame) => {
-                let (mono, wall) = (ports.clock.mono(), ports.clock.wall());
-                if let Some(Assembled::Unit(_, sets)) = assembler.as_mut().map(|a| a.frame(frame, mono, wall)) {
+                let mono = ports.clock.mono();
+                let arrival = Arrival { mono, wall: ports.clock.wall(), gathered: Duration::ZERO };
+                if let Some(Assembled::Unit(_, sets)) = assembler.as_mut().map(|a| a.frame(frame, arrival)) {
                     found.size = Some((sets.width, sets.height));
                     return Ok(mono);
                 }

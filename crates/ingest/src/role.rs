@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use link::codec::Sender;
@@ -28,20 +28,68 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Tearing sessions down and handing over what is held may take so long when the process ends.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 
-/// Pause before the process waits for the network again while somebody watches one of its cameras: what arrives meanwhile is
-/// taken, and handed over, in one go. It is what a picture may be late by here; a wake-up for every picture of every camera
-/// costs more than its bytes do.
+/// Pause of the runtime while somebody watches a camera of this process, a person or the reader: what a picture may be late by
+/// here.
 const GATHER_WATCHED: Duration = Duration::from_millis(8);
-/// The same while nobody watches, neither a person nor the reader: pictures are on their way to the disk only. It is also what
-/// the host's time of a picture may be late by.
-const GATHER: Duration = Duration::from_millis(40);
+/// Pause while a session opens or ends, or the recorder is looked for.
+const GATHER_IN_TALK: Duration = Duration::from_millis(20);
+/// Pause while pictures are on their way to the disk only. It bounds how far the host's time of a picture may be off (the unit's
+/// decode time places it inside the pause, see [`crate::unit::Assembler::frame`]); it must stay below the 200 ms from which on a
+/// hole counts, and what a camera sends meanwhile must fit a socket's window.
+const GATHER: Duration = Duration::from_millis(120);
 
 /// Whether somebody watches a camera of this process; its one runtime's pause goes by it.
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);
 
+/// Conversations under way in which each word waits for the answer to the one before.
+static IN_TALK: AtomicUsize = AtomicUsize::new(0);
+
+/// The recorder has not taken what was written to it: every pause would be its pause too.
+static IS_STUCK: AtomicBool = AtomicBool::new(false);
+
+/// What the runtime last paused for, µs: what is read now may have arrived so much earlier.
+static GATHERED_US: AtomicU64 = AtomicU64::new(0);
+
 /// Somebody watches, or nobody does any more.
 pub(crate) fn watched(is_watched: bool) {
     IS_WATCHED.store(is_watched, Ordering::Relaxed);
+}
+
+/// How long the runtime did not look at the network before this turn.
+pub(crate) fn gathered() -> Duration {
+    Duration::from_micros(GATHERED_US.load(Ordering::Relaxed))
+}
+
+/// A conversation: pauses are short while one goes on.
+#[derive(Debug)]
+pub(crate) struct Talk(());
+
+impl Talk {
+    /// Begins one; it ends when the value is dropped.
+    pub(crate) fn begin() -> Self {
+        IN_TALK.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        IN_TALK.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The pause before the network is waited for: what arrives meanwhile is taken, and handed over, in one go. A wake-up for every
+/// picture of every camera costs more than its bytes do.
+fn pause() -> Duration {
+    if IS_STUCK.load(Ordering::Relaxed) {
+        Duration::ZERO
+    } else if IS_WATCHED.load(Ordering::Relaxed) {
+        GATHER_WATCHED
+    } else if IN_TALK.load(Ordering::Relaxed) > 0 {
+        GATHER_IN_TALK
+    } else {
+        GATHER
+    }
 }
 
 /// The runtime of an ingest process: one thread, that pauses before it waits so that few wake-ups take many packets.
@@ -50,10 +98,13 @@ pub(crate) fn watched(is_watched: bool) {
 /// When the host refuses it.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let gather = || {
-        let pause = if IS_WATCHED.load(Ordering::Relaxed) { GATHER_WATCHED } else { GATHER };
-        let pause = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(pause.subsec_nanos()) };
-        // Cut short by a signal: the runtime then looks for events, which is right.
-        drop(rustix::thread::nanosleep(&pause));
+        let pause = pause();
+        GATHERED_US.store(u64::try_from(pause.as_micros()).unwrap_or(0), Ordering::Relaxed);
+        if !pause.is_zero() {
+            let pause = rustix::time::Timespec { tv_sec: 0, tv_nsec: i64::from(pause.subsec_nanos()) };
+            // Cut short by a signal: the runtime then looks for events, which is right.
+            drop(rustix::thread::nanosleep(&pause));
+        }
     };
     tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(gather).build()
 }
@@ -116,12 +167,14 @@ pub async fn run(config: IngestConfig, ports: Ports, shutdown: CancellationToken
     let mut retry = RETRY.0;
     let mut away_since = Instant::now();
     loop {
+        let talk = Talk::begin();
         let connecting = link::connect(&config.recorder_socket, Role::Ingest, config.instance, config.recorder_role);
         let connected = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
             connected = connecting => connected,
         };
+        drop(talk);
         match connected {
             Ok(connection) => {
                 tracing::info!("connected to the recorder");
@@ -142,8 +195,10 @@ pub async fn run(config: IngestConfig, ports: Ports, shutdown: CancellationToken
             () = tokio::time::sleep(retry) => retry = (retry * 2).min(RETRY.1),
         }
     }
+    let talk = Talk::begin();
     crew.dismiss();
     drop(tokio::time::timeout(SHUTDOWN_MAX, crew.joined()).await);
+    drop(talk);
 }
 
 /// One connection to the recorder, both ways, until it breaks or the process ends.
@@ -167,6 +222,7 @@ async fn serve(
             error = &mut writing => return error,
         }
     }
+    let _talk = Talk::begin();
     crew.dismiss();
     let finishing = async {
         crew.joined().await;
@@ -192,8 +248,14 @@ async fn write(mut sender: Sender<UnixStream>, board: &Board) -> LinkError {
         if sender.pending() == 0 {
             board.flushed();
             board.wait().await;
-        } else if let Err(error) = sender.flush().await {
-            return error;
+        } else {
+            // Only where the recorder does not take it at once does the runtime come to pause before this is undone.
+            IS_STUCK.store(true, Ordering::Relaxed);
+            let flushed = sender.flush().await;
+            IS_STUCK.store(false, Ordering::Relaxed);
+            if let Err(error) = flushed {
+                return error;
+            }
         }
     }
 }

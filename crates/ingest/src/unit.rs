@@ -27,6 +27,17 @@ pub enum Assembled {
     NotYet,
 }
 
+/// When a frame was read, and what is known of its arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When it was read, monotonic.
+    pub mono: MonoTime,
+    /// The same moment, wall.
+    pub wall: WallTime,
+    /// The process did not look for so long before: the frame arrived some time in it.
+    pub gathered: Duration,
+}
+
 /// Numbers the units of one camera session.
 #[derive(Debug)]
 pub struct Assembler {
@@ -37,6 +48,8 @@ pub struct Assembler {
     declared: u8,
     /// Presentation and arrival of the last unit of this epoch.
     last: Option<(MediaTime, MonoTime)>,
+    /// Decode time and place of the last unit of this epoch.
+    placed: Option<(MediaTime, MonoTime)>,
     clock: CameraClock,
     epoch: u64,
     seq: u64,
@@ -56,6 +69,7 @@ impl Assembler {
             dts: DtsDeriver::new(depth),
             declared: depth,
             last: None,
+            placed: None,
             clock: CameraClock::new(agrees_within),
             epoch: mono.micros.max(epoch_before.saturating_add(1)),
             seq: 0,
@@ -80,8 +94,11 @@ impl Assembler {
         self.clock.report(wall, ticks);
     }
 
-    /// Takes one frame that arrived at `mono` and `wall`.
-    pub fn frame(&mut self, frame: Frame, mono: MonoTime, wall: WallTime) -> Assembled {
+    /// Takes one frame. Its clocks are those of its arrival where the process looked at once; where it gathered before it
+    /// looked, the decode time puts the frame inside that pause, at its distance from the one before.
+    pub fn frame(&mut self, frame: Frame, arrival: Arrival) -> Assembled {
+        let Arrival { mono: read_at, wall, gathered } = arrival;
+        let mono = read_at;
         let is_key = nal::is_key(self.info.codec, &frame.payload);
         match self.tracker.observe(&frame.payload) {
             Ok(Some(sets)) => self.follow(&sets, mono),
@@ -103,6 +120,8 @@ impl Assembler {
             Err(back) => self.restart_clock(pts, mono, back),
         };
         self.last = Some((pts, mono));
+        let mono = self.place(dts, read_at, gathered);
+        let wall = wall.minus(Duration::from_micros(read_at.micros.saturating_sub(mono.micros)));
         let (camera, sync) = self.clock.at(frame.ticks, wall);
         let unit = AccessUnit {
             seq: self.seq,
@@ -117,6 +136,20 @@ impl Assembler {
         };
         self.seq += 1;
         Assembled::Unit(unit, sets)
+    }
+
+    /// The frame arrived in the last `gathered` before `read_at`; one that follows the last at the camera's own pace arrived that much
+    /// later. A place that is too late is pulled forward by every frame that was there sooner, one that is too early is pushed
+    /// back by every frame that came later: never further off than the pause is long, and level over time.
+    fn place(&mut self, dts: MediaTime, read_at: MonoTime, gathered: Duration) -> MonoTime {
+        let earliest = read_at.micros.saturating_sub(u64::try_from(gathered.as_micros()).unwrap_or(0));
+        let at = self.placed.map_or(read_at.micros, |(last_dts, last_at)| {
+            let step = MediaTime::from_ticks(dts.ticks_90k.saturating_sub(last_dts.ticks_90k)).to_micros();
+            last_at.micros.saturating_add_signed(step).clamp(earliest, read_at.micros)
+        });
+        let at = MonoTime { micros: at };
+        self.placed = Some((dts, at));
+        at
     }
 
     /// Other parameter sets may reorder deeper: decode times then start anew, in an epoch of their own unless nothing was
@@ -152,6 +185,7 @@ impl Assembler {
         self.epoch = mono.micros.max(self.epoch.saturating_add(1));
         self.seq = 0;
         self.last = None;
+        self.placed = None;
     }
 }
 

@@ -1,5 +1,8 @@
 //! Framing over any byte stream.
 
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use media::AccessUnit;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -22,6 +25,15 @@ const READ_LEN: usize = 128 * 1024;
 /// A longer frame is handed out where it was read; a shorter one is copied out, so that the buffer stays and no access unit
 /// keeps its neighbours in memory.
 const COPY_MAX: usize = READ_LEN;
+
+/// A payload this long is written from where it lies; a shorter one is cheaper to copy than to name.
+const LEND_MIN: usize = 1_024;
+
+/// Room for headers and short messages of one flush.
+const ROOM_LEN: usize = 64 * 1024;
+
+/// Pieces in one write: Linux takes 1,024 (`IOV_MAX`), and a write takes what the socket holds anyway.
+const PIECES_MAX: usize = 128;
 
 /// Why a connection is of no use any more.
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +184,12 @@ pub struct Receiver<S> {
 #[derive(Debug)]
 pub struct Sender<S> {
     half: WriteHalf<S>,
+    /// What comes after the last piece.
     buffer: BytesMut,
+    /// Pieces that wait, headers and payloads by turns.
+    pieces: VecDeque<Bytes>,
+    /// Bytes in `pieces`.
+    waiting: usize,
 }
 
 impl<S: AsyncRead> Receiver<S> {
@@ -192,6 +209,14 @@ impl<S: AsyncRead> Receiver<S> {
                 return Err(if self.buffer.is_empty() { LinkError::Closed } else { LinkError::Malformed });
             }
         }
+    }
+
+    /// A message that has arrived already and needs no reading: what came with the one before.
+    ///
+    /// # Errors
+    /// [`LinkError::Malformed`].
+    pub fn recv_ready(&mut self) -> Result<Option<Message>, LinkError> {
+        self.take_frame()?.map(decode).transpose()
     }
 
     /// The next message, which must be a control message.
@@ -235,14 +260,27 @@ impl<S: AsyncWrite> Sender<S> {
         self.flush().await
     }
 
-    /// Appends a message to the write buffer without sending: many small ones go out in one `flush`.
+    /// Appends a message without sending: many go out in one `flush`. The payload of an access unit is not copied.
     pub fn push(&mut self, message: &Message) {
-        encode(message, &mut self.buffer);
+        if let Message::Unit(stream, access_unit) = message
+            && access_unit.payload.len() >= LEND_MIN
+        {
+            let length = 1 + unit::HEADER_LEN + access_unit.payload.len();
+            self.buffer.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+            self.buffer.put_u8(KIND_UNIT);
+            unit::encode_head(*stream, access_unit, &mut self.buffer);
+            let head = self.buffer.split().freeze();
+            self.waiting = self.waiting.saturating_add(head.len()).saturating_add(access_unit.payload.len());
+            self.pieces.push_back(head);
+            self.pieces.push_back(access_unit.payload.clone());
+        } else {
+            encode(message, &mut self.buffer);
+        }
     }
 
     /// Bytes waiting for [`Sender::flush`].
     pub fn pending(&self) -> usize {
-        self.buffer.len()
+        self.waiting.saturating_add(self.buffer.len())
     }
 
     /// Writes what was pushed.
@@ -250,8 +288,44 @@ impl<S: AsyncWrite> Sender<S> {
     /// # Errors
     /// [`LinkError::Io`].
     pub async fn flush(&mut self) -> Result<(), LinkError> {
-        self.half.write_all_buf(&mut self.buffer).await?;
+        if self.pieces.is_empty() {
+            self.half.write_all_buf(&mut self.buffer).await?;
+        } else {
+            if !self.buffer.is_empty() {
+                let rest = self.buffer.split().freeze();
+                self.waiting = self.waiting.saturating_add(rest.len());
+                self.pieces.push_back(rest);
+            }
+            self.write_pieces().await?;
+        }
+        // Everything lent is given back: the room is taken into use again, not made anew.
+        self.buffer.reserve(ROOM_LEN);
         self.half.flush().await?;
+        Ok(())
+    }
+
+    async fn write_pieces(&mut self) -> Result<(), LinkError> {
+        while !self.pieces.is_empty() {
+            let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+            let mut named = 0;
+            for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+                *slice = IoSlice::new(piece);
+                named += 1;
+            }
+            let mut written = self.half.write_vectored(slices.get(..named).unwrap_or_default()).await?;
+            if written == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
+            }
+            self.waiting = self.waiting.saturating_sub(written);
+            while let Some(piece) = self.pieces.front_mut() {
+                if piece.len() > written {
+                    piece.advance(written);
+                    break;
+                }
+                written -= piece.len();
+                self.pieces.pop_front();
+            }
+        }
         Ok(())
     }
 }
@@ -277,7 +351,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     pub async fn greet(stream: S, own: Role, instance: u32) -> Result<Self, LinkError> {
         let (read, write) = tokio::io::split(stream);
         let mut receiver = Receiver { half: read, buffer: BytesMut::with_capacity(64 * 1024) };
-        let mut sender = Sender { half: write, buffer: BytesMut::with_capacity(64 * 1024) };
+        let buffer = BytesMut::with_capacity(ROOM_LEN);
+        let mut sender = Sender { half: write, buffer, pieces: VecDeque::new(), waiting: 0 };
         // Both at once: two peers that only write at first would wait for each other over a small buffer.
         let hello = Control::Hello { version: VERSION, role: own, instance };
         let ((), theirs) = tokio::try_join!(sender.send(hello), receiver.recv_control())?;
@@ -330,6 +405,72 @@ mod tests {
         let fragment = far.await.unwrap();
         assert_eq!(got, (Message::Fragment(fragment), Message::Bytes(Bytes::from_static(b"abc"))));
         assert!(matches!(here.receiver.recv().await, Err(LinkError::Closed)));
+    }
+
+    fn unit(seq: u64, length: usize) -> Message {
+        let byte = u8::try_from(seq & 0xff).unwrap();
+        let unit = AccessUnit {
+            seq,
+            epoch: 1,
+            payload: Bytes::from(vec![byte; length]),
+            is_key: seq == 0,
+            pts: vms_core::MediaTime::from_ticks(3_600),
+            dts: vms_core::MediaTime::from_ticks(3_600),
+            clocks: media::Clocks::default(),
+            lost_before: 0,
+            param_set: media::ParamSetId(7),
+        };
+        Message::Unit(StreamId::from_bytes([3; 16]), unit)
+    }
+
+    #[tokio::test]
+    async fn lent_and_copied_messages_keep_their_order_over_any_socket() {
+        // A pipe that takes seven bytes at a time, and a socket that takes many pieces in one write.
+        let (near, far) = tokio::net::UnixStream::pair().unwrap();
+        over(near, far).await;
+        let (near, far) = tokio::io::duplex(7);
+        over(near, far).await;
+    }
+
+    async fn over<S: AsyncRead + AsyncWrite + Send + 'static>(near: S, far: S) {
+        let lengths = [0, 1, LEND_MIN - 1, LEND_MIN, LEND_MIN + 1, 40_000, 3, 300_000, 5_000];
+        // More units than one write has pieces for.
+        let messages = move || {
+            let lent = (0..200).map(|seq| unit(seq, 2_000));
+            let mixed = lengths.into_iter().zip(200..).map(|(length, seq)| unit(seq, length));
+            let words = [Control::Health.into(), Message::Bytes(Bytes::from(vec![9; 5_000]))];
+            lent.chain(mixed).chain(words).chain([unit(999, 4_096)]).collect::<Vec<Message>>()
+        };
+        let there = tokio::spawn(async move {
+            let mut there = Connection::greet(far, Role::Recorder, 0).await.unwrap();
+            let mut got = Vec::new();
+            while let Ok(message) = there.receiver.recv().await {
+                got.push(message);
+                while let Some(message) = there.receiver.recv_ready().unwrap() {
+                    got.push(message);
+                }
+            }
+            got
+        });
+        let mut here = Connection::greet(near, Role::Ingest, 0).await.unwrap();
+        let sent = messages();
+        let (first, second) = sent.split_at(150);
+        for part in [first, second] {
+            let bytes: usize = part
+                .iter()
+                .map(|message| {
+                    let mut out = BytesMut::new();
+                    encode(message, &mut out);
+                    out.len()
+                })
+                .sum();
+            part.iter().for_each(|message| here.sender.push(message));
+            assert_eq!(here.sender.pending(), bytes);
+            here.sender.flush().await.unwrap();
+            assert_eq!(here.sender.pending(), 0);
+        }
+        drop(here);
+        assert_eq!(there.await.unwrap(), sent);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 
 pub mod codec;
 pub mod message;
+mod sets;
 pub mod socket;
 pub mod unit;
 

@@ -136,6 +136,8 @@ pub enum Cause {
     RingOverflow,
     /// The disk refused.
     Disk,
+    /// The footage was there and went before its term: the disk tier had reached its cap.
+    DiskCap,
     /// The camera's parameters changed; a new segment began.
     ParameterChange,
     /// Recording was switched off.

@@ -14,6 +14,12 @@ const SYNC_SHIFT: u8 = 2;
 /// Appends `unit` of `stream`.
 pub fn encode(stream: StreamId, unit: &AccessUnit, out: &mut BytesMut) {
     out.reserve(HEADER_LEN + unit.payload.len());
+    encode_head(stream, unit, out);
+    out.put_slice(&unit.payload);
+}
+
+/// Appends what stands before the payload of `unit`.
+pub(crate) fn encode_head(stream: StreamId, unit: &AccessUnit, out: &mut BytesMut) {
     out.put_slice(stream.as_bytes());
     out.put_u64(unit.seq);
     out.put_u64(unit.epoch);
@@ -37,10 +43,9 @@ pub fn encode(stream: StreamId, unit: &AccessUnit, out: &mut BytesMut) {
     out.put_i64(unit.clocks.camera.map_or(0, |at| at.micros));
     out.put_u32(unit.lost_before);
     out.put_u64(unit.param_set.0);
-    out.put_slice(&unit.payload);
 }
 
-/// Reads what [`encode`] wrote; `None` when the bytes are too short or a flag is unknown. The payload is not copied.
+/// Reads what [`encode`] wrote; `None` when the bytes are too short, or a flag or number is impossible. The payload is not copied.
 pub fn decode(mut body: Bytes) -> Option<(StreamId, AccessUnit)> {
     if body.len() < HEADER_LEN {
         return None;
@@ -48,6 +53,8 @@ pub fn decode(mut body: Bytes) -> Option<(StreamId, AccessUnit)> {
     let mut stream = [0_u8; 16];
     body.copy_to_slice(&mut stream);
     let seq = body.get_u64();
+    // The number after it must exist as well: whoever stores it numbers on from here.
+    seq.checked_add(1)?;
     let epoch = body.get_u64();
     let flags = body.get_u8();
     let pts = MediaTime::from_ticks(body.get_i64());

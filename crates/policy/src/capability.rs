@@ -83,6 +83,20 @@ pub enum CapabilityError {
     OutOfScope,
 }
 
+impl CapabilityError {
+    /// The stable word of a refusal between roles.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "capability_malformed",
+            Self::Foreign => "capability_foreign",
+            Self::Expired => "capability_expired",
+            Self::TooLong => "capability_too_long",
+            Self::WrongAudience => "capability_wrong_audience",
+            Self::OutOfScope => "capability_out_of_scope",
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire {

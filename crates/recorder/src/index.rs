@@ -383,7 +383,7 @@ impl Index {
         Ok(())
     }
 
-    /// The files are gone; the rows stay for the audit copy. `early` adds a hole with the cause "disk" for each.
+    /// The files are gone; the rows stay for the audit copy. `early` adds a hole with the cause "disk cap" for each.
     ///
     /// # Errors
     /// [`IndexError`].
@@ -401,7 +401,7 @@ impl Index {
                 .await?;
             if early && one.from < one.to {
                 change += 1;
-                let cause = link::Cause::Disk;
+                let cause = link::Cause::DiskCap;
                 let gap = GapChange { stream: one.stream, from: one.from, to: Some(one.to), cause };
                 upsert_gap(&mut tx, &gap, change).await?;
             }

@@ -189,7 +189,8 @@ pub fn recover_file(root: &Path, relative: &Path) -> Result<(SegmentState, Vec<G
         .collect();
     let (closing_at, file_len, digest, flags) = match &scan.closing {
         Some(closing) => {
-            let record = write::closing(scan.header.segment, scan.next_number.saturating_sub(1), closing);
+            let record =
+                write::closing(scan.header.segment, scan.digest_kind, scan.next_number.saturating_sub(1), closing);
             let length = u64::try_from(record.len()).unwrap_or(u64::MAX);
             (scan.good_len.saturating_sub(length), scan.good_len, scan.digest, closing.flags)
         }
@@ -235,7 +236,8 @@ fn close_cut(path: &Path, scan: &Scan) -> Result<(u64, u64, [u8; 32], u8), ReadE
         entries: scan.entries.clone(),
         digest: scan.digest,
     };
-    file.write_all(&write::closing(scan.header.segment, scan.next_number, &closing))?;
+    let record = write::closing(scan.header.segment, scan.digest_kind, scan.next_number, &closing);
+    file.write_all(&record)?;
     file.sync_data()?;
     // The digest of the whole is taken from what is really there now.
     let whole = read::scan(&file)?;

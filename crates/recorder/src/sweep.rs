@@ -102,7 +102,7 @@ pub async fn expire(
 }
 
 /// Erases the oldest closed segments until the tier is at or below `cap_bytes`, `growing_bytes` of open files counted in.
-/// Each leaves a hole with the cause "disk", and a warning.
+/// Each leaves a hole with the cause "disk cap", and a warning.
 ///
 /// # Errors
 /// [`IndexError`].

@@ -103,7 +103,7 @@ async fn over_the_cap_the_oldest_go_first_and_leave_a_hole() {
         assert_eq!(left(dir.path()), wanted, "cap {cap}");
         let (_, gaps, _) = index.since(0, 100).await.unwrap();
         assert_eq!(u64::try_from(gaps.len()).unwrap(), erased);
-        assert!(gaps.iter().all(|gap| gap.cause == link::Cause::Disk && gap.to_us.is_some()));
+        assert!(gaps.iter().all(|gap| gap.cause == link::Cause::DiskCap && gap.to_us.is_some()));
     }
 }
 

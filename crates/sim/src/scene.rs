@@ -64,6 +64,21 @@ impl Default for SceneSettings {
     }
 }
 
+/// Queues on every lane, for [`Scene::crowded`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Crowd {
+    /// Metres from a vehicle to the next, 4 to 200; up to half as much more by lot.
+    pub gap: f32,
+    /// Of a hundred vehicles, how many carry the plate of the one before them but for one character.
+    pub twins: u8,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { gap: 14.0, twins: 0 }
+    }
+}
+
 /// Why a scene cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SceneError {
@@ -118,30 +133,51 @@ pub struct Scene {
     traffic: Traffic,
 }
 
+/// The places, turned as the settings say, once these are found good.
+fn views_of(settings: &SceneSettings) -> Result<Vec<View>, SceneError> {
+    for (field, good) in [
+        ("seconds", (20..=600).contains(&settings.seconds)),
+        ("blur", settings.blur <= 4),
+        ("angle", (-15.0..=15.0).contains(&settings.angle)),
+        ("noise", (0.0..=30.0).contains(&settings.noise)),
+    ] {
+        if !good {
+            return Err(SceneError::Setting { field });
+        }
+    }
+    let mut views = site::views(settings.seed);
+    for view in &mut views {
+        // Turned aside, the camera also hangs further aside, so that it still looks at its read line.
+        let turn = settings.angle.to_radians();
+        let line = view.lanes.first().map_or(12.0, |lane| lane.line);
+        view.mount = Mount { x: view.mount.x - line * turn.tan(), yaw: view.mount.yaw + turn, ..view.mount };
+    }
+    Ok(views)
+}
+
 impl Scene {
     /// Plans streets, vehicles and passages.
     ///
     /// # Errors
     /// [`SceneError::Setting`] names the setting that is out of bounds.
     pub fn new(settings: SceneSettings) -> Result<Self, SceneError> {
-        for (field, good) in [
-            ("seconds", (20..=600).contains(&settings.seconds)),
-            ("blur", settings.blur <= 4),
-            ("angle", (-15.0..=15.0).contains(&settings.angle)),
-            ("noise", (0.0..=30.0).contains(&settings.noise)),
-        ] {
+        let views = views_of(&settings)?;
+        let traffic = traffic::plan(&views, settings.seconds as f32, settings.seed)?;
+        Ok(Self { settings, views, traffic })
+    }
+
+    /// The same streets under far more traffic than they carry in life, to measure plate readers in little time.
+    ///
+    /// # Errors
+    /// [`SceneError::Setting`] names the setting that is out of bounds.
+    pub fn crowded(settings: SceneSettings, crowd: Crowd) -> Result<Self, SceneError> {
+        for (field, good) in [("gap", (4.0..=200.0).contains(&crowd.gap)), ("twins", crowd.twins <= 100)] {
             if !good {
                 return Err(SceneError::Setting { field });
             }
         }
-        let mut views = site::views(settings.seed);
-        for view in &mut views {
-            // Turned aside, the camera also hangs further aside, so that it still looks at its read line.
-            let turn = settings.angle.to_radians();
-            let line = view.lanes.first().map_or(12.0, |lane| lane.line);
-            view.mount = Mount { x: view.mount.x - line * turn.tan(), yaw: view.mount.yaw + turn, ..view.mount };
-        }
-        let traffic = traffic::plan(&views, settings.seconds as f32, settings.seed)?;
+        let views = views_of(&settings)?;
+        let traffic = traffic::crowd(&views, settings.seconds as f32, settings.seed, crowd)?;
         Ok(Self { settings, views, traffic })
     }
 

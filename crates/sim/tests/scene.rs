@@ -1,6 +1,6 @@
 //! The traffic scene: repeatable, seamless, and with plates of the wanted size.
 
-use sim::scene::{FrameSource as _, HEIGHT, RATE, Scene, SceneSettings, WIDTH};
+use sim::scene::{Crowd, FrameSource as _, HEIGHT, RATE, Scene, SceneSettings, WIDTH};
 use vms_core::{Country, Plate};
 
 fn scene(seed: u64) -> Scene {
@@ -87,4 +87,27 @@ fn odd_settings_are_refused() {
     ] {
         assert!(Scene::new(settings).is_err());
     }
+}
+
+#[test]
+fn a_crowd_fills_every_lane_and_twins_differ_in_one_place() {
+    let settings = SceneSettings { seed: 3, ..SceneSettings::default() };
+    for twins in [0, 50] {
+        let truth = Scene::crowded(settings.clone(), Crowd { gap: 14.0, twins }).unwrap().truth();
+        assert!(truth.len() > 180, "{}", truth.len());
+        let mut alike = 0;
+        for camera in 1..=3 {
+            let on = |lane| truth.iter().filter(move |r| (r.camera_number, r.lane) == (camera, lane));
+            for lane in 1..=2 {
+                for (a, b) in on(lane).zip(on(lane).skip(1)) {
+                    // 14 m and a small car at 50 km/h.
+                    assert!(b.t_line - a.t_line > 1.1, "{camera} {lane}: {} {}", a.t_line, b.t_line);
+                    let differ = a.plate.bytes().zip(b.plate.bytes()).filter(|(a, b)| a != b).count();
+                    alike += usize::from(a.plate.len() == b.plate.len() && differ == 1);
+                }
+            }
+        }
+        assert!(if twins == 0 { alike < 5 } else { alike > 50 }, "{twins}: {alike}");
+    }
+    assert!(Scene::crowded(settings, Crowd { gap: 1.0, twins: 0 }).is_err());
 }

@@ -91,6 +91,10 @@ impl Problem {
 pub(crate) const DATABASE_AWAY: &str = "The central database does not answer: recording goes on, but rights can't be looked up, \
     so nothing is shown. Start the database again; everything else comes back by itself";
 
+/// A change whose answer never came.
+pub(crate) const OUTCOME_UNKNOWN: &str = "No answer came in time: the change may or may not have been applied. Look at it \
+    again before you repeat it; recording goes on";
+
 /// The same for the log.
 const LOG_AWAY: &str = "The log of uses can't be written: recording goes on, but nothing is shown without it. \
     Look at the space and the state of the disk that holds the log";
@@ -120,6 +124,7 @@ fn choose(error: &UseCaseError) -> (StatusCode, &'static str, &'static str) {
         E::VersionRequired => (S::PRECONDITION_REQUIRED, "if_match_required", "Say which version you saw"),
         E::VersionStale => (S::PRECONDITION_FAILED, "changed_meanwhile", "Changed by somebody else"),
         E::StoreUnavailable(_) => (S::SERVICE_UNAVAILABLE, "database_unavailable", DATABASE_AWAY),
+        E::OutcomeUnknown(_) => (S::SERVICE_UNAVAILABLE, "outcome_unknown", OUTCOME_UNKNOWN),
         E::Unavailable(_) => {
             (S::SERVICE_UNAVAILABLE, "unavailable", "A role of this system does not answer; try again")
         }
@@ -138,6 +143,9 @@ const fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::NoSuchService(_) => "no_such_service",
         Conflict::Catalogue(fault) => fault.code(),
         Conflict::PartnersCamera => "partners_camera",
+        Conflict::PartnersPicture => "partners_picture",
+        Conflict::ProposeInstead => "propose_instead",
+        Conflict::SamePerson => "same_person",
     }
 }
 
@@ -148,9 +156,13 @@ fn conflict_field(conflict: &Conflict) -> Option<FieldError> {
         Conflict::NoPicture(cause) => ("cause", cause.as_str()),
         Conflict::NoSuchService(service) => ("service", *service),
         Conflict::Catalogue(fault) => ("catalogue", fault.problem()),
-        Conflict::LegalBasisMissing | Conflict::PictogramMissing | Conflict::PartnerOff | Conflict::PartnersCamera => {
-            return None;
-        }
+        Conflict::LegalBasisMissing
+        | Conflict::PictogramMissing
+        | Conflict::PartnerOff
+        | Conflict::PartnersCamera
+        | Conflict::PartnersPicture
+        | Conflict::ProposeInstead
+        | Conflict::SamePerson => return None,
     };
     Some(FieldError { field: field.to_owned(), problem: problem.to_owned() })
 }
@@ -199,6 +211,7 @@ impl From<UseCaseError> for Problem {
             | UseCaseError::VersionRequired
             | UseCaseError::VersionStale
             | UseCaseError::StoreUnavailable(_)
+            | UseCaseError::OutcomeUnknown(_)
             | UseCaseError::Unavailable(_)
             | UseCaseError::Internal(_) => {}
         }
@@ -229,8 +242,9 @@ mod tests {
     #[test]
     fn who_is_turned_away_reads_what_to_do() {
         type Make = fn(vms_app::error::BoxError) -> UseCaseError;
-        let cases: [(Make, &str, &str); 3] = [
+        let cases: [(Make, &str, &str); 4] = [
             (UseCaseError::StoreUnavailable, "database_unavailable", "Start the database again"),
+            (UseCaseError::OutcomeUnknown, "outcome_unknown", "may or may not have been applied"),
             (UseCaseError::LogUnavailable, "log_unavailable", "the disk that holds the log"),
             (UseCaseError::Unavailable, "unavailable", "try again"),
         ];

@@ -16,8 +16,10 @@ pub struct Settings {
     pub tls: bool,
     /// Largest request body, bytes.
     pub body_max: usize,
-    /// Longest wait for the head of an answer.
+    /// Longest wait for the head of an answer; past it the answer is 503. The store gives up before.
     pub answer_max: Duration,
+    /// The same for the few routes that wait for somebody else: a camera, a partner, a long file, a password's hash.
+    pub slow_answer_max: Duration,
 }
 
 impl Settings {
@@ -35,7 +37,8 @@ impl Default for Settings {
             origins: Vec::new(),
             tls: false,
             body_max: 2 * 1024 * 1024,
-            answer_max: Duration::from_secs(60),
+            answer_max: Duration::from_secs(10),
+            slow_answer_max: Duration::from_secs(60),
         }
     }
 }

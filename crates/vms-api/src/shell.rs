@@ -13,7 +13,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use vms_app::UseCases;
 
-use crate::problem::Problem;
+use crate::problem::{OUTCOME_UNKNOWN, Problem};
 use crate::routes;
 use crate::session::is_own_origin;
 use crate::settings::Settings;
@@ -73,6 +73,28 @@ async fn openapi_json() -> Response {
     response
 }
 
+/// Routes that wait for a camera, a partner, a long file or a password's hash; and footage, whose head waits for the recorder.
+const SLOW: [&str; 6] = [
+    "/api/v1/login",
+    "/api/v1/cameras/import",
+    "/api/v1/cameras/{id}/probe",
+    "/api/v1/cameras/{id}/test-picture",
+    "/api/v1/partners/{id}/catalogue",
+    "/api/v1/playback/{file}",
+];
+
+/// Whoever asked for a change must not take silence for a no.
+fn took_too_long(route: &str, changes: bool) -> Problem {
+    tracing::error!(http.route = route, "no answer in time");
+    let problem = if changes {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", OUTCOME_UNKNOWN)
+    } else {
+        let title = "No answer came in time: something that this needs is slow or does not answer; try again";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", title)
+    };
+    Problem { retry_after_s: Some(5), ..problem }
+}
+
 /// Around every request: the origin of changes, the time-out, the span, the headers.
 async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
@@ -87,9 +109,10 @@ async fn around(State(api): State<Api>, request: Request, next: Next) -> Respons
             Err(error) => Problem::from(error).into_response(),
         }
     } else {
-        match tokio::time::timeout(api.settings.answer_max, next.run(request).instrument(span)).await {
+        let limit = if SLOW.contains(&route.as_str()) { api.settings.slow_answer_max } else { api.settings.answer_max };
+        match tokio::time::timeout(limit, next.run(request).instrument(span)).await {
             Ok(response) => response,
-            Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "Took too long").into_response(),
+            Err(_) => took_too_long(&route, changes).into_response(),
         }
     };
     let status = response.status().as_u16().to_string();
@@ -124,5 +147,17 @@ fn secure(response: &mut Response, settings: &Settings, is_api: bool) {
     // Nothing of the API is kept by the browser unless a route says so itself.
     if is_api {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_routes_are_routes() {
+        for slow in SLOW {
+            assert!(crate::table::ROUTES.iter().any(|line| line.path == slow), "{slow}");
+        }
     }
 }

@@ -45,6 +45,13 @@ pub const ROUTES: &[Line] = &[
     line("POST", "/api/v1/cameras/{id}/probe", Access::Right(Right::CameraEdit)),
     line("POST", "/api/v1/cameras/{id}/test-picture", Access::Right(Right::CameraTestPicture)),
     line("GET", "/api/v1/cameras/{id}/timeline", Access::Right(Right::Playback)),
+    line("GET", "/api/v1/cameras/{id}/legal-changes", Access::Right(Right::CameraApprove)),
+    line("POST", "/api/v1/cameras/{id}/legal-changes", Access::Right(Right::CameraEdit)),
+    line("GET", "/api/v1/legal-changes", Access::Right(Right::CameraApprove)),
+    line("POST", "/api/v1/legal-changes/{id}/approve", Access::Right(Right::CameraApprove)),
+    line("POST", "/api/v1/legal-changes/{id}/refuse", Access::Right(Right::CameraApprove)),
+    // One's own proposal.
+    line("POST", "/api/v1/legal-changes/{id}/withdraw", Access::Session),
     line("POST", "/api/v1/stream-tickets", Access::Right(Right::Live)),
     line("GET", "/api/v1/live", Access::Session),
     line("POST", "/api/v1/playback-tickets", Access::Right(Right::Playback)),

@@ -264,6 +264,11 @@ mod tests {
             bad,
             [(3, "owner", "unknown"), (4, "lat", "not_a_number"), (5, "", "number_of_columns"), (6, "kind", "unknown")]
         );
+        let numbered = format!("{head},call_up\n{good},4711\n{good},\n{good},zeven\n{good},4711,8\n");
+        let (rows, bad) = parse(numbered.as_bytes(), std::slice::from_ref(&org)).unwrap();
+        assert_eq!(rows.iter().map(|row| row.draft.call_up).collect::<Vec<_>>(), [Some(4_711), None]);
+        let bad: Vec<_> = bad.iter().map(|row| (row.line, row.column.as_str(), row.problem.as_str())).collect();
+        assert_eq!(bad, [(4, "call_up", "not_a_number"), (5, "", "number_of_columns")]);
         for (head, wanted) in [("code,name_nl", "column_missing"), (&*format!("{head},x"), "column_unknown")] {
             let error = parse(format!("{head}\n").as_bytes(), std::slice::from_ref(&org)).unwrap_err();
             assert!(matches!(error, UseCaseError::Invalid(list) if list[0].problem == wanted));

@@ -1,7 +1,9 @@
 //! The life of a camera: draft → approved → live → retired, with its legal basis (blueprint 4.1).
 
+use audit::LeafKind;
 use bytes::Bytes;
 use policy::Audience;
+use serde_json::json;
 use vms_core::{CameraId, Purpose, Rendition, RetentionClass, StreamId, StreamUse};
 
 use crate::camera_rules::{CameraDraft, StreamDraft, check_draft};
@@ -9,7 +11,7 @@ use crate::cases::UseCases;
 use crate::error::{Conflict, Entity, UseCaseError};
 use crate::gate::action::{ApproveCamera, EditCamera, ListCameras, RetireCamera, TakeTestPicture};
 use crate::gate::{Actor, Delivered, Target, Why};
-use crate::model::{Camera, CameraStream, LegalBasis, StreamSpec};
+use crate::model::{Camera, CameraLaw, CameraStream, LegalBasis, StreamSpec};
 use crate::ports::{MediaSource, ProbeReport};
 use crate::seed::today_text;
 use crate::sight::CameraSight;
@@ -38,12 +40,6 @@ pub struct CameraPatch {
     pub legal_basis: Option<LegalBasis>,
     /// All streams anew; a use without credentials keeps its stored ones.
     pub streams: Option<Vec<StreamDraft>>,
-}
-
-impl CameraPatch {
-    fn touches_law(&self) -> bool {
-        self.retention_class.is_some() || self.pictogram_on.is_some() || self.legal_basis.is_some()
-    }
 }
 
 impl UseCases {
@@ -167,7 +163,7 @@ impl UseCases {
         })
     }
 
-    /// Changes a camera. Legal fields of a camera that is past its draft need the right to approve.
+    /// Changes a camera. Legal fields of a camera that is past its draft change by `legal_change_propose` only.
     ///
     /// # Errors
     /// `VersionStale`, `Denied`, `Invalid`, `Conflict`.
@@ -181,10 +177,6 @@ impl UseCases {
         let camera = self.stores.camera_fetch(id).await?.ok_or(UseCaseError::NotFound(Entity::Camera))?;
         let target = self.camera_target::<EditCamera>(actor, &camera, None).await?;
         self.permit_on::<EditCamera>(actor, &camera, target, &Why::default()).await?;
-        if patch.touches_law() && camera.state != CameraState::Draft {
-            let target = self.camera_target::<ApproveCamera>(actor, &camera, None).await?;
-            self.gate.permit::<ApproveCamera>(actor, target, &Why::default()).await?;
-        }
         if camera.version != seen {
             return Err(UseCaseError::VersionStale);
         }
@@ -200,6 +192,15 @@ impl UseCases {
         let is_video = class.as_ref().is_some_and(|class| self.retention.is_video(class, self.now()));
         let problems = check_draft(&draft, &self.settings, is_video);
         let (Some(class), true) = (class, problems.is_empty()) else { return Err(UseCaseError::Invalid(problems)) };
+        let law = CameraLaw {
+            kind: draft.kind,
+            retention_class: class.clone(),
+            pictogram_on: draft.pictogram_on.clone(),
+            legal_basis: draft.legal_basis.clone(),
+        };
+        if camera.state != CameraState::Draft && law != camera.law() {
+            return Err(UseCaseError::Conflict(Conflict::ProposeInstead));
+        }
         let mut streams = camera.streams.clone();
         if let Some(drafts) = patch.streams {
             streams.clear();
@@ -296,9 +297,21 @@ impl UseCases {
     /// it should.
     ///
     /// # Errors
-    /// `Denied`, `Missing`, `Conflict(NoPicture)`, `Unavailable`.
+    /// `Denied`, `Missing`, `Conflict(NoPicture | PartnersPicture)`, `Unavailable`.
     pub async fn camera_test_picture(&self, actor: &Actor, id: CameraId, why: &Why) -> Result<Bytes, UseCaseError> {
         let camera = self.stores.camera_fetch(id).await?.ok_or(UseCaseError::NotFound(Entity::Camera))?;
+        if camera.partner.is_some() {
+            // Whoever may not even ask hears that first; whoever may reads why not, and both are in the log.
+            let target = self.camera_target::<TakeTestPicture>(actor, &camera, why.purpose).await?;
+            let target = Target { rendition: Rendition::Coarse, ..target };
+            if matches!(self.gate.would::<TakeTestPicture>(actor, &target), policy::Decision::Deny(_)) {
+                self.permit_on::<TakeTestPicture>(actor, &camera, target, why).await?;
+            }
+            let details =
+                json!({ "right": "camera.test_picture", "outcome": "partners_picture", "camera": id.to_string() });
+            self.record("test_picture_refused", LeafKind::Refuse, Some(actor.clone()), details).await?;
+            return Err(UseCaseError::Conflict(Conflict::PartnersPicture));
+        }
         let stream = main_or_first(&camera).ok_or(UseCaseError::NotFound(Entity::Stream))?.id;
         let purpose: Option<Purpose> = why.purpose;
         let target = self.camera_target::<TakeTestPicture>(actor, &camera, purpose).await?;
@@ -339,7 +352,7 @@ fn probe_spec(camera: &Camera, stream: &CameraStream) -> StreamSpec {
     }
 }
 
-fn patched(camera: &Camera, patch: &CameraPatch) -> CameraDraft {
+pub(crate) fn patched(camera: &Camera, patch: &CameraPatch) -> CameraDraft {
     let streams = patch.streams.clone().unwrap_or_else(|| {
         let kept = |stream: &CameraStream| StreamDraft {
             use_: stream.use_,

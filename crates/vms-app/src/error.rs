@@ -42,6 +42,8 @@ pub enum Entity {
     Grant,
     /// A decision of this session that is still open.
     Decision,
+    /// A change of a camera's legal fields.
+    LegalChange,
 }
 
 impl Entity {
@@ -61,6 +63,7 @@ impl Entity {
             Self::Picture => "picture",
             Self::Grant => "grant",
             Self::Decision => "open decision",
+            Self::LegalChange => "change of legal fields",
         }
     }
 }
@@ -86,6 +89,12 @@ pub enum Conflict {
     Catalogue(CatalogueFault),
     /// The partner has the last word on this camera: its catalogue and its switch decide.
     PartnersCamera,
+    /// A partner's picture is the partner's: its own technicians look at where its cameras point.
+    PartnersPicture,
+    /// Legal fields of a camera that is past its draft change by a proposal that somebody else approves.
+    ProposeInstead,
+    /// Whoever proposed something can't settle it.
+    SamePerson,
 }
 
 /// One thing wrong with one field of a request.
@@ -147,6 +156,9 @@ pub enum UseCaseError {
     /// The central database does not answer: nobody's rights can be looked up, so nothing is shown. Recording goes on.
     #[error("the central database does not answer")]
     StoreUnavailable(#[source] BoxError),
+    /// The central database did not say whether a change was applied: whoever asked must look before asking again.
+    #[error("the central database did not say whether the change was applied")]
+    OutcomeUnknown(#[source] BoxError),
     /// Another part that is needed can't be reached now.
     #[error("a dependency is unavailable")]
     Unavailable(#[source] BoxError),
@@ -166,6 +178,7 @@ impl From<StoreError> for UseCaseError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(source) => Self::StoreUnavailable(source),
+            StoreError::OutcomeUnknown(source) => Self::OutcomeUnknown(source),
             StoreError::Taken(what) => Self::Conflict(Conflict::Taken(what)),
             StoreError::Stale => Self::VersionStale,
             StoreError::Internal(source) => Self::Internal(source),
@@ -207,6 +220,15 @@ fn stands_in_the_way(conflict: &Conflict) -> String {
         Conflict::NoSuchService(service) => format!("no {service} is running"),
         Conflict::Catalogue(fault) => fault.to_string(),
         Conflict::PartnersCamera => "the partner has the last word on this camera: its catalogue decides".to_owned(),
+        Conflict::PartnersPicture => {
+            "a partner's picture belongs to the partner: its own technicians check where its cameras point; \
+             whoever has the right looks at it live"
+                .to_owned()
+        }
+        Conflict::ProposeInstead => {
+            "the legal fields of an approved camera change only by a proposal that somebody else approves".to_owned()
+        }
+        Conflict::SamePerson => "whoever proposed a change can't approve or refuse it: somebody else must".to_owned(),
     }
 }
 

@@ -349,7 +349,7 @@ impl Gate {
     /// # Errors
     /// [`GateError::LogUnavailable`].
     pub async fn close<A: Action>(&self, permit: Permit<A>, delivered: Delivered) -> Result<(), GateError> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&permit.decision);
+        self.forget(permit.decision);
         let details = json!({
             "right": A::RIGHT.as_str(),
             "user": permit.actor.user.to_string(),
@@ -377,7 +377,8 @@ impl Gate {
     }
 
     /// The permit of an earlier decision of the same session, right and at most 15 minutes ago: a request inside a use
-    /// carries its decision id and writes no leaf of its own (blueprint 4.6).
+    /// carries its decision id and writes no leaf of its own (blueprint 4.6). It says what was decided then: whoever shows
+    /// something decides it again first (`UseCases::recalled`).
     ///
     /// # Errors
     /// [`GateError::Unknown`].
@@ -400,6 +401,11 @@ impl Gate {
             leaf_at: Mutex::new(found.at),
             action: std::marker::PhantomData,
         })
+    }
+
+    /// Recalls of a decision end.
+    pub fn forget(&self, decision: DecisionId) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&decision);
     }
 
     /// Logs something that is no decision.

@@ -9,7 +9,9 @@ use crate::cases::UseCases;
 use crate::error::{Entity, UseCaseError};
 use crate::gate::action::{ShareCameras, ViewGrants};
 use crate::gate::{Action, Actor, Target, Why};
-use crate::model::{Camera, Grant, Org};
+/// A grant as somebody wishes it has the terms of a grant.
+pub use crate::model::GrantTerms as GrantWish;
+use crate::model::{Camera, Grant, GrantTerms, Org};
 use crate::words::OrgKind;
 
 /// Rights that can be shared; everything else stays with the owner.
@@ -18,23 +20,6 @@ pub const SHAREABLE: [Right; 3] = [Right::CameraList, Right::Live, Right::Playba
 const CAMERAS_MAX: usize = 500;
 /// Longest period: a grant is looked at again at least every two years.
 const PERIOD_MAX_US: i64 = 2 * 366 * 86_400_000_000;
-
-/// A grant as somebody wishes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrantWish {
-    /// On which camera.
-    pub camera: CameraId,
-    /// To whom.
-    pub partner: OrgId,
-    /// Only to this profile.
-    pub profile: Option<Profile>,
-    /// What.
-    pub right: Right,
-    /// Only for this purpose.
-    pub purpose: Option<Purpose>,
-    /// When.
-    pub period: TimeRange,
-}
 
 /// Grants on several cameras with several rights, as an owner gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +65,7 @@ pub struct GrantSight {
 }
 
 fn in_force(grant: &Grant, now: WallTime) -> bool {
-    grant.revoked_at.is_none() && grant.period.from <= now && now < grant.period.to
+    grant.revoked_at.is_none() && grant.terms.period.from <= now && now < grant.terms.period.to
 }
 
 impl UseCases {
@@ -167,19 +152,14 @@ impl UseCases {
         let grant = Grant {
             id: GrantId::from_uuid(self.ids.uuid()),
             owner: camera.owner,
-            camera: camera.id,
-            partner: wanted.partner,
-            profile: wanted.profile,
-            right: wanted.right,
-            purpose: wanted.purpose,
-            period: wanted.period,
+            terms: GrantTerms { camera: camera.id, ..wanted },
             revoked_at: None,
         };
         let details = json!({
-            "grant": grant.id.to_string(), "camera": grant.camera.to_string(), "partner": grant.partner.to_string(),
-            "profile": grant.profile.map(Profile::as_str), "right": grant.right.as_str(),
-            "purpose": grant.purpose.map(Purpose::as_str),
-            "from_us": grant.period.from.micros, "to_us": grant.period.to.micros,
+            "grant": grant.id.to_string(), "camera": grant.terms.camera.to_string(), "partner": grant.terms.partner.to_string(),
+            "profile": grant.terms.profile.map(Profile::as_str), "right": grant.terms.right.as_str(),
+            "purpose": grant.terms.purpose.map(Purpose::as_str),
+            "from_us": grant.terms.period.from.micros, "to_us": grant.terms.period.to.micros,
         });
         self.record("grant_given", LeafKind::Change, Some(actor.clone()), details).await?;
         self.stores.grant_insert(&grant).await?;
@@ -195,20 +175,20 @@ impl UseCases {
         let (orgs, cameras, now) = (self.orgs_now().await?, self.cameras_now().await?, self.now());
         let mut seen = Vec::new();
         for grant in self.stores.grant_list_all().await? {
-            let wanted = filter.camera.is_none_or(|camera| camera == grant.camera)
-                && filter.partner.is_none_or(|partner| partner == grant.partner)
-                && (filter.past || (grant.revoked_at.is_none() && now < grant.period.to));
-            let party = if grant.partner == actor.org { actor.org } else { grant.owner };
+            let wanted = filter.camera.is_none_or(|camera| camera == grant.terms.camera)
+                && filter.partner.is_none_or(|partner| partner == grant.terms.partner)
+                && (filter.past || (grant.revoked_at.is_none() && now < grant.terms.period.to));
+            let party = if grant.terms.partner == actor.org { actor.org } else { grant.owner };
             let target = self.share_target::<ViewGrants>(actor, party, None).await?;
             if !wanted || self.gate.would::<ViewGrants>(actor, &target) != policy::Decision::Allow {
                 continue;
             }
             let org = |id: OrgId| orgs.iter().find(|org| org.id == id).cloned();
-            let camera = cameras.iter().find(|camera| camera.id == grant.camera);
+            let camera = cameras.iter().find(|camera| camera.id == grant.terms.camera);
             seen.push(GrantSight {
                 camera_code: camera.map(|camera| camera.code.clone()),
                 owner: org(grant.owner),
-                partner: org(grant.partner),
+                partner: org(grant.terms.partner),
                 in_force: in_force(&grant, now),
                 grant,
             });
@@ -223,7 +203,7 @@ impl UseCases {
     pub async fn grant_take_back(&self, actor: &Actor, id: GrantId) -> Result<(), UseCaseError> {
         self.look::<ShareCameras>(actor).await?;
         let grant = self.stores.grant_fetch(id).await?.ok_or(UseCaseError::NotFound(Entity::Grant))?;
-        let target = self.share_target::<ShareCameras>(actor, grant.owner, Some(grant.camera)).await?;
+        let target = self.share_target::<ShareCameras>(actor, grant.owner, Some(grant.terms.camera)).await?;
         let target = Target { object: Some(id.to_string()), ..target };
         match self.gate.permit::<ShareCameras>(actor, target, &Why::default()).await {
             Ok(_) => {}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use policy::Audience;
 use tokio::sync::watch;
@@ -214,18 +215,25 @@ const fn audience_of(source: MediaSource) -> Audience {
     }
 }
 
+/// A decision on a running view, with what follows from it: renewed, or the end.
+type Deciding = BoxFuture<'static, Result<Result<(), EndWhy>, UseCaseError>>;
+
 /// One running live view. Call [`next`](Self::next) until it gives `None`, then [`finish`](Self::finish).
 pub struct LiveSession {
     cases: Arc<UseCases>,
-    permit: Permit<ViewLive>,
+    permit: Arc<Permit<ViewLive>>,
     stream: StreamId,
     events: BoxStream<'static, LiveEvent>,
-    control: Box<dyn LiveControl>,
+    control: Arc<dyn LiveControl>,
     recheck: Interval,
     changes: watch::Receiver<u64>,
+    /// Runs beside the frames: a slow database must not stop the picture while its capability is good.
+    deciding: Option<Deciding>,
+    /// Something changed while a decision was under way, which may have looked before the change.
+    decide_again: bool,
     units: u64,
     bytes: u64,
-    /// The last look at the right failed for want of the database.
+    /// The last look at the right failed for want of the database, or waits for it.
     is_undecided: bool,
     ended: Option<EndWhy>,
 }
@@ -236,6 +244,20 @@ impl std::fmt::Debug for LiveSession {
     }
 }
 
+enum Happened {
+    Event(LiveEvent),
+    Due,
+    Decided(Result<Result<(), EndWhy>, UseCaseError>),
+}
+
+/// The end of the decision under way; never, when there is none.
+async fn decided(deciding: &mut Option<Deciding>) -> Result<Result<(), EndWhy>, UseCaseError> {
+    let Some(work) = deciding else { return std::future::pending().await };
+    let answer = work.await;
+    *deciding = None;
+    answer
+}
+
 impl LiveSession {
     fn new(cases: Arc<UseCases>, permit: Permit<ViewLive>, stream: StreamId, feed: LiveFeed) -> Self {
         let mut recheck = interval_at(tokio::time::Instant::now() + RECHECK_EVERY, RECHECK_EVERY);
@@ -244,12 +266,14 @@ impl LiveSession {
         let LiveFeed { events, control } = feed;
         Self {
             cases,
-            permit,
+            permit: Arc::new(permit),
             stream,
             events,
-            control,
+            control: Arc::from(control),
             recheck,
             changes,
+            deciding: None,
+            decide_again: false,
             units: 0,
             bytes: 0,
             is_undecided: false,
@@ -262,28 +286,36 @@ impl LiveSession {
         self.permit.decision()
     }
 
-    /// The next thing that happens; `None` after the end. Cancel safe: choosing awaits, deciding again is repeated.
+    /// The next thing that happens; `None` after the end. Cancel safe: a decision under way is kept.
     pub async fn next(&mut self) -> Option<LiveEvent> {
         if self.ended.is_some() {
             return None;
         }
         loop {
-            let event = tokio::select! {
+            let happened = tokio::select! {
                 biased;
-                _ = self.recheck.tick() => None,
-                Ok(()) = self.changes.changed() => None,
-                event = self.events.next() => Some(event.unwrap_or(LiveEvent::End { why: EndWhy::Stopped })),
+                answer = decided(&mut self.deciding) => Happened::Decided(answer),
+                _ = self.recheck.tick() => Happened::Due,
+                Ok(()) = self.changes.changed() => Happened::Due,
+                event = self.events.next() => {
+                    Happened::Event(event.unwrap_or(LiveEvent::End { why: EndWhy::Stopped }))
+                }
             };
-            let event = match event {
-                Some(event) => event,
-                None => match self.decide_again().await {
+            let event = match happened {
+                Happened::Due => {
+                    self.decide();
+                    continue;
+                }
+                Happened::Decided(answer) => match self.take_decision(answer) {
                     Ok(()) => continue,
                     Err(why) => LiveEvent::End { why },
                 },
+                Happened::Event(event) => event,
             };
             let LiveEvent::End { why } = event else { return Some(event) };
             // Who looks on must not read "your right has ended" when nobody could look it up.
-            let why = if self.is_undecided && why == EndWhy::Expired { EndWhy::Unavailable } else { why };
+            let is_undecided = self.is_undecided || self.deciding.is_some();
+            let why = if is_undecided && why == EndWhy::Expired { EndWhy::Unavailable } else { why };
             self.ended = Some(why);
             return Some(LiveEvent::End { why });
         }
@@ -295,20 +327,36 @@ impl LiveSession {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    async fn decide_again(&mut self) -> Result<(), EndWhy> {
-        let answer = self.cases.may_go_on(&self.permit, self.stream, false).await;
+    fn decide(&mut self) {
+        if self.deciding.is_some() {
+            self.decide_again = true;
+            return;
+        }
+        let (cases, permit, stream) = (Arc::clone(&self.cases), Arc::clone(&self.permit), self.stream);
+        let control = Arc::clone(&self.control);
+        self.deciding = Some(Box::pin(async move {
+            let camera = match cases.may_go_on(&permit, stream, false).await? {
+                Ok(camera) => camera,
+                Err(why) => {
+                    cases.media.revoke(permit.decision()).await;
+                    return Ok(Err(why));
+                }
+            };
+            let source = source_of(&camera, permit.target().rendition);
+            let Some(capability) = cases.gate.capability(&permit, audience_of(source)) else {
+                return Ok(Err(EndWhy::Expired));
+            };
+            Ok(control.renew(capability).await.map_err(|_| EndWhy::Expired))
+        }));
+    }
+
+    fn take_decision(&mut self, answer: Result<Result<(), EndWhy>, UseCaseError>) -> Result<(), EndWhy> {
         self.is_undecided = answer.is_err();
+        if std::mem::take(&mut self.decide_again) {
+            self.decide();
+        }
         match answer {
-            Ok(Ok(camera)) => {
-                let source = source_of(&camera, self.permit.target().rendition);
-                let capability =
-                    self.cases.gate.capability(&self.permit, audience_of(source)).ok_or(EndWhy::Expired)?;
-                self.control.renew(capability).await.map_err(|_| EndWhy::Expired)
-            }
-            Ok(Err(why)) => {
-                self.cases.media.revoke(self.permit.decision()).await;
-                Err(why)
-            }
+            Ok(outcome) => outcome,
             // The database is away: the capability is not renewed, so the recorder ends the stream within 15 s unless
             // the database is back before.
             Err(error) => {
@@ -324,8 +372,10 @@ impl LiveSession {
     /// `LogUnavailable`.
     pub async fn finish(self, why: EndWhy) -> Result<(), UseCaseError> {
         let why = self.ended.unwrap_or(why).as_str().to_owned();
-        let Self { cases, permit, units, bytes, events, control, .. } = self;
-        drop((events, control));
+        let Self { cases, permit, units, bytes, events, control, deciding, .. } = self;
+        drop((events, control, deciding));
+        let shared = || UseCaseError::Internal("only the view and its decision hold the permit".into());
+        let permit = Arc::into_inner(permit).ok_or_else(shared)?;
         cases.close_live(permit, Delivered { units, bytes, why }).await
     }
 }

@@ -8,7 +8,7 @@ use vms_core::{
     StreamId, StreamUse, TimeRange, UserId, WallTime,
 };
 
-use crate::words::{CameraKind, CameraState, Cause, EventKind, Language, OrgKind, TransportKind};
+use crate::words::{CameraKind, CameraState, Cause, ChangeState, EventKind, Language, OrgKind, TransportKind};
 
 /// One organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,20 +181,79 @@ impl Camera {
         self.streams.iter().find(|stream| stream.use_ == use_)
     }
 
+    /// Its legal fields.
+    pub fn law(&self) -> CameraLaw {
+        CameraLaw {
+            kind: self.kind,
+            retention_class: self.retention_class.clone(),
+            pictogram_on: self.pictogram_on.clone(),
+            legal_basis: self.legal_basis.clone(),
+        }
+    }
+
     /// Whether it may record and show now.
     pub fn is_in_service(&self) -> bool {
         self.state == CameraState::Live && self.legal_basis.is_some()
     }
 }
 
-/// An owner's grant of a right on a camera to a partner.
+/// The legal fields of a camera: after its approval they change by a second person only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// Key.
-    pub id: GrantId,
-    /// The owner that gave it.
-    pub owner: OrgId,
-    /// The camera.
+pub struct CameraLaw {
+    /// What it is for.
+    pub kind: CameraKind,
+    /// Class of its footage from then on; what is recorded keeps the class under which it was recorded.
+    pub retention_class: RetentionClass,
+    /// Date on which the pictogram was placed, `YYYY-MM-DD`.
+    pub pictogram_on: Option<String>,
+    /// Why it may be where it is.
+    pub legal_basis: Option<LegalBasis>,
+}
+
+/// Who did something, and under which name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// Account.
+    pub user: UserId,
+    /// The person's name at that moment.
+    pub name: String,
+    /// When.
+    pub at: WallTime,
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signature").field("user", &self.user).field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// A change of a camera's legal fields. It is never deleted: all changes together are every version of these fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegalChange {
+    /// The decision under which it was proposed; also its key.
+    pub id: DecisionId,
+    /// Of which camera.
+    pub camera: CameraId,
+    /// The fields in force when it was proposed.
+    pub before: CameraLaw,
+    /// The fields as they are to be.
+    pub after: CameraLaw,
+    /// Why, in the proposer's words.
+    pub reason: String,
+    /// Who proposed it.
+    pub proposed: Signature,
+    /// Where it stands.
+    pub state: ChangeState,
+    /// Who approved, refused or took it back.
+    pub settled: Option<Signature>,
+    /// Why it was refused.
+    pub answer: Option<String>,
+}
+
+/// What a grant gives: wished, and once given in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantTerms {
+    /// On which camera.
     pub camera: CameraId,
     /// Who may.
     pub partner: OrgId,
@@ -206,6 +265,17 @@ pub struct Grant {
     pub purpose: Option<Purpose>,
     /// When.
     pub period: TimeRange,
+}
+
+/// An owner's grant of a right on a camera to a partner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Key.
+    pub id: GrantId,
+    /// The owner that gave it.
+    pub owner: OrgId,
+    /// What was given.
+    pub terms: GrantTerms,
     /// Taken back.
     pub revoked_at: Option<WallTime>,
 }

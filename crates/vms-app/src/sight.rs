@@ -1,13 +1,14 @@
 //! Who sees what: object → owner → relation, before the gate is asked, and views that say what may be done.
 
 use policy::{Decision, Requirement};
-use vms_core::{OrgId, Profile, Purpose, Relation, Rendition, Right, StreamUse, WallTime};
+use vms_core::{DecisionId, OrgId, Profile, Purpose, Relation, Rendition, Right, StreamUse, WallTime};
 
 use crate::cases::UseCases;
 use crate::error::{Entity, UseCaseError};
 use crate::gate::action::{ApproveCamera, EditCamera, ListCameras, ListReads, TakeTestPicture, ViewLive, ViewPlayback};
 use crate::gate::{Action, Actor, GateError, Permit, Target, Why};
 use crate::health::StreamHealth;
+use crate::legal_changes::{may_draft_law, takes_proposals};
 use crate::model::{Camera, Grant, Org, Partner};
 
 /// How an organisation stands to a camera for one right, given the grants to it that are in force.
@@ -23,14 +24,14 @@ pub fn relation_of(
         return Relation::Own;
     }
     let fits = |grant: &Grant| {
-        grant.camera == camera.id
-            && grant.partner == org
+        grant.terms.camera == camera.id
+            && grant.terms.partner == org
             // The owner at the time of the grant must still be the owner.
             && grant.owner == camera.owner
-            && grant.profile.is_none_or(|wanted| wanted == profile)
+            && grant.terms.profile.is_none_or(|wanted| wanted == profile)
             // Whoever may use a camera may also see that it exists.
-            && (grant.right == right || right == Right::CameraList)
-            && (purpose.is_none() || grant.purpose.is_none() || grant.purpose == purpose)
+            && (grant.terms.right == right || right == Right::CameraList)
+            && (purpose.is_none() || grant.terms.purpose.is_none() || grant.terms.purpose == purpose)
     };
     if grants.iter().any(fits) { Relation::Shared } else { Relation::Other }
 }
@@ -48,6 +49,8 @@ pub struct May {
     pub edit: bool,
     /// Approve it.
     pub approve: bool,
+    /// Propose a change of its legal fields, once it is past its draft.
+    pub propose_law: bool,
     /// Take a test picture.
     pub test_picture: bool,
     /// What live needs besides.
@@ -105,6 +108,39 @@ impl UseCases {
                 Err(UseCaseError::NotFound(Entity::Camera))
             }
             other => other.map_err(UseCaseError::from),
+        }
+    }
+
+    /// The permit of an earlier decision of this session, decided again against the table, the grants and the owner of this
+    /// moment. When the right is gone, that is a refusal like any other: a leaf, and the earlier decision is worth no more.
+    pub(crate) async fn recalled<A: Action>(
+        &self,
+        actor: &Actor,
+        decision: DecisionId,
+    ) -> Result<Permit<A>, UseCaseError> {
+        let permit = self.gate.recall::<A>(actor, decision)?;
+        let asked = permit.target().clone();
+        let now = match asked.camera {
+            Some(id) => {
+                let cameras = self.cameras_now().await?;
+                let camera = cameras.iter().find(|camera| camera.id == id);
+                let camera = camera.ok_or(UseCaseError::NotFound(Entity::Camera))?;
+                self.camera_target::<A>(actor, camera, permit.why().purpose).await?
+            }
+            None => {
+                let is_own = asked.owner.is_none_or(|owner| owner == actor.org);
+                let relation = if is_own { Relation::Own } else { Relation::Other };
+                Target { owner: asked.owner, relation, ..Target::none() }
+            }
+        };
+        let target = Target { owner: now.owner, relation: now.relation, ..asked };
+        match self.gate.renew(&permit, target.clone()).await {
+            Ok(()) => Ok(permit),
+            Err(GateError::Denied { .. } | GateError::Missing(_)) => {
+                self.gate.forget(decision);
+                Ok(self.gate.permit::<A>(actor, target, permit.why()).await?)
+            }
+            Err(error @ (GateError::Unknown | GateError::LogUnavailable(_))) => Err(error.into()),
         }
     }
 
@@ -168,16 +204,18 @@ impl UseCases {
         let playback = target(Right::Playback, Rendition::Original);
         let playback = yes(&self.gate.would::<ViewPlayback>(actor, &playback)).filter(|_| past);
         let test = target(Right::CameraTestPicture, Rendition::Coarse);
-        let test = yes(&self.gate.would::<TakeTestPicture>(actor, &test));
+        let test = yes(&self.gate.would::<TakeTestPicture>(actor, &test)).filter(|_| camera.partner.is_none());
         let allows = |decision: &Decision| yes(decision).is_some();
+        let edit = allows(&self.gate.would::<EditCamera>(actor, &target(Right::CameraEdit, Rendition::Original)));
+        let approve =
+            allows(&self.gate.would::<ApproveCamera>(actor, &target(Right::CameraApprove, Rendition::Original)));
         let may = May {
             live: live.is_some(),
             playback: playback.is_some(),
             reads: allows(&self.gate.would::<ListReads>(actor, &target(Right::ReadsLive, Rendition::Original))),
-            edit: allows(&self.gate.would::<EditCamera>(actor, &target(Right::CameraEdit, Rendition::Original))),
-            approve: allows(
-                &self.gate.would::<ApproveCamera>(actor, &target(Right::CameraApprove, Rendition::Original)),
-            ),
+            edit,
+            approve,
+            propose_law: takes_proposals(camera) && (approve || (edit && may_draft_law(actor.profile))),
             test_picture: test.is_some(),
             live_needs: live.unwrap_or_default(),
             playback_needs: playback.unwrap_or_default(),

@@ -55,6 +55,20 @@ words!(
 );
 
 words!(
+    /// Where a proposed change of a camera's legal fields stands.
+    ChangeState {
+        /// For somebody else than its proposer to look at; the old fields are in force.
+        Waiting = "waiting",
+        /// In force since.
+        Approved = "approved",
+        /// Turned down, with a reason.
+        Refused = "refused",
+        /// Taken back by its proposer.
+        Withdrawn = "withdrawn",
+    }
+);
+
+words!(
     /// What a camera is for.
     CameraKind {
         /// Looks at a place.
@@ -135,6 +149,8 @@ words!(
         RingOverflow = "ring_overflow",
         /// The disk refused.
         Disk = "disk",
+        /// The footage went before its term: the disk tier had reached its cap.
+        DiskCap = "disk_cap",
         /// The camera's parameters changed.
         ParameterChange = "parameter_change",
         /// Recording was switched off.

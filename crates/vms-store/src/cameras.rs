@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
-use vms_app::model::{Camera, CameraStream, Grant, LegalBasis};
+use vms_app::model::{Camera, CameraStream, Grant, GrantTerms, LegalBasis};
 use vms_app::ports::store::Stored;
 use vms_app::ports::{CameraStore, GrantStore, StoreError};
 use vms_core::{CameraId, GrantId, OrgId, RetentionClass, StreamId, TimeRange, WallTime};
 
+use crate::bounded::Writing;
 use crate::db::{Store, bump_assignment, db_error};
 use crate::row::{Columns as _, nonsense, signed};
 
@@ -87,7 +87,7 @@ async fn cameras_where(store: &Store, sql: [String; 2], value: Option<String>) -
     Ok(cameras)
 }
 
-async fn parts_put(conn: &mut AnyConnection, camera: &Camera) -> Stored<()> {
+async fn parts_put(conn: &mut Writing<'_>, camera: &Camera) -> Stored<()> {
     let id = camera.id.to_string();
     sqlx::query("delete from legal_basis where camera_id = $1")
         .bind(id.clone())
@@ -131,7 +131,7 @@ async fn parts_put(conn: &mut AnyConnection, camera: &Camera) -> Stored<()> {
     Ok(())
 }
 
-async fn camera_insert_on(conn: &mut AnyConnection, camera: &Camera) -> Stored<()> {
+async fn camera_insert_on(conn: &mut Writing<'_>, camera: &Camera) -> Stored<()> {
     sqlx::query(
         "insert into camera (id, code, call_up, name_nl, name_fr, owner_id, partner_id, kind, lat, lon, state,
             retention_class, pictogram_on, version, created_at_us, updated_at_us)
@@ -158,7 +158,7 @@ async fn camera_insert_on(conn: &mut AnyConnection, camera: &Camera) -> Stored<(
     parts_put(conn, camera).await
 }
 
-async fn camera_update_on(conn: &mut AnyConnection, camera: &Camera, version: i64) -> Stored<()> {
+pub(crate) async fn camera_update_on(conn: &mut Writing<'_>, camera: &Camera, version: i64) -> Stored<()> {
     let done = sqlx::query(
         "update camera set code = $2, call_up = $3, name_nl = $4, name_fr = $5, kind = $6, lat = $7, lon = $8,
             state = $9, retention_class = $10, pictogram_on = $11, updated_at_us = $12, version = version + 1
@@ -256,12 +256,14 @@ fn grant(row: &AnyRow) -> Stored<Grant> {
     Ok(Grant {
         id: row.word("id")?,
         owner: row.word("owner_id")?,
-        camera: row.word("camera_id")?,
-        partner: row.word("partner_id")?,
-        profile: row.word_opt("profile")?,
-        right: row.word("right_")?,
-        purpose: row.word_opt("purpose")?,
-        period,
+        terms: GrantTerms {
+            camera: row.word("camera_id")?,
+            partner: row.word("partner_id")?,
+            profile: row.word_opt("profile")?,
+            right: row.word("right_")?,
+            purpose: row.word_opt("purpose")?,
+            period,
+        },
         revoked_at: row.at_opt("revoked_at_us")?,
     })
 }
@@ -286,6 +288,7 @@ async fn grants(store: &Store, partner: OrgId, camera: String, at: WallTime) -> 
 #[async_trait]
 impl GrantStore for Store {
     async fn grant_insert(&self, wanted: &Grant) -> Stored<()> {
+        let terms = &wanted.terms;
         write_txn!(self, |conn| {
             sqlx::query(
                 "insert into right_grant (id, owner_id, camera_id, partner_id, profile, right_, purpose, from_us, to_us,
@@ -294,13 +297,13 @@ impl GrantStore for Store {
             )
             .bind(wanted.id.to_string())
             .bind(wanted.owner.to_string())
-            .bind(wanted.camera.to_string())
-            .bind(wanted.partner.to_string())
-            .bind(wanted.profile.map(vms_core::Profile::as_str))
-            .bind(wanted.right.as_str())
-            .bind(wanted.purpose.map(vms_core::Purpose::as_str))
-            .bind(wanted.period.from.micros)
-            .bind(wanted.period.to.micros)
+            .bind(terms.camera.to_string())
+            .bind(terms.partner.to_string())
+            .bind(terms.profile.map(vms_core::Profile::as_str))
+            .bind(terms.right.as_str())
+            .bind(terms.purpose.map(vms_core::Purpose::as_str))
+            .bind(terms.period.from.micros)
+            .bind(terms.period.to.micros)
             .bind(wanted.revoked_at.map(|at| at.micros))
             .execute(conn)
             .await

@@ -1,13 +1,13 @@
 //! The copy of the recorders' indexes, and open playbacks.
 
 use async_trait::async_trait;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use vms_app::model::{GapCopy, PlaybackRow, SegmentCopy};
 use vms_app::ports::store::Stored;
 use vms_app::ports::{CatalogueStore, PlaybackStore};
 use vms_core::{DecisionId, StreamId, TimeRange, WallTime};
 
+use crate::bounded::Writing;
 use crate::db::{Store, db_error};
 use crate::row::{Columns as _, nonsense, signed};
 
@@ -25,7 +25,7 @@ fn segment(row: &AnyRow) -> Stored<SegmentCopy> {
     })
 }
 
-async fn segment_put(conn: &mut AnyConnection, wanted: &SegmentCopy) -> Stored<()> {
+async fn segment_put(conn: &mut Writing<'_>, wanted: &SegmentCopy) -> Stored<()> {
     sqlx::query(
         "insert into segment_copy (id, stream_id, from_us, to_us, payload_bytes, units, is_closed, erased_at_us,
             retention_class)
@@ -49,7 +49,7 @@ async fn segment_put(conn: &mut AnyConnection, wanted: &SegmentCopy) -> Stored<(
     .map_err(db_error)
 }
 
-async fn gap_put(conn: &mut AnyConnection, wanted: &GapCopy) -> Stored<()> {
+async fn gap_put(conn: &mut Writing<'_>, wanted: &GapCopy) -> Stored<()> {
     sqlx::query(
         "insert into gap_copy (stream_id, from_us, to_us, cause) values ($1, $2, $3, $4)
          on conflict (stream_id, from_us) do update set to_us = excluded.to_us, cause = excluded.cause",

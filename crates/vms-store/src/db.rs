@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
+use sqlx::{Any, AnyPool, Executor as _, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use vms_app::ports::StoreError;
+
+use crate::bounded::{Reading, Writing, within};
 
 /// Which of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +31,11 @@ pub struct StoreSettings {
 /// The central store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    pub(crate) read: AnyPool,
+    pub(crate) read: Reading,
     pub(crate) write: AnyPool,
     dialect: Dialect,
+    /// Longest wait for the answer to one statement.
+    statement_max: Duration,
     /// Held by the one transaction of this process that is being repeated after a collision.
     turn: Arc<Mutex<()>>,
 }
@@ -47,8 +51,9 @@ impl std::fmt::Debug for Store {
 const TRIES_MAX: u32 = 32;
 /// Wait before a repeat grows by this with every try, so that two processes do not keep step.
 const REPEAT_STEP: Duration = Duration::from_millis(2);
-/// Longest wait for a connection: past it the caller hears "unavailable".
-const ACQUIRE_MAX: Duration = Duration::from_secs(3);
+/// Longest wait of one call for a connection (a third of it) and for the answer to a statement (the rest): past it the caller
+/// hears "unavailable", or, where a commit was on its way, "outcome unknown". Below the 10 s in which the API answers.
+pub const ANSWER_MAX: Duration = Duration::from_secs(9);
 
 /// Pragmas of every SQLite connection. `secure_delete` overwrites what was deleted; FULL syncs the WAL at each commit.
 const SQLITE_PRAGMAS: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on;
@@ -61,6 +66,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Internal`] for an address that is none.
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        Self::open_bounded(settings, ANSWER_MAX)
+    }
+
+    /// As [`open`](Self::open), with another bound than [`ANSWER_MAX`] on the wait of one call.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] for an address that is none.
+    pub fn open_bounded(settings: &StoreSettings, answer_max: Duration) -> Result<Self, StoreError> {
+        let (acquire_max, statement_max) = (answer_max / 3, answer_max * 2 / 3);
         install_default_drivers();
         let dialect = if settings.url.starts_with("sqlite:") { Dialect::Sqlite } else { Dialect::Postgres };
         let mut url = settings.url.clone();
@@ -72,7 +86,7 @@ impl Store {
         let pool = |count: u32| {
             AnyPoolOptions::new()
                 .max_connections(count)
-                .acquire_timeout(ACQUIRE_MAX)
+                .acquire_timeout(acquire_max)
                 .after_connect(move |conn, _| {
                     Box::pin(async move {
                         if dialect == Dialect::Sqlite {
@@ -83,16 +97,15 @@ impl Store {
                 })
                 .connect_lazy_with(options.clone())
         };
-        Ok(match dialect {
+        let many = pool(settings.connections_max.max(2));
+        let write = match dialect {
             // One writer: SQLite has a single write lock, and waiting in a queue is fairer than its busy loop.
-            Dialect::Sqlite => {
-                Self { write: pool(1), read: pool(settings.connections_max.max(2)), dialect, turn: Arc::default() }
-            }
-            Dialect::Postgres => {
-                let one = pool(settings.connections_max.max(2));
-                Self { write: one.clone(), read: one, dialect, turn: Arc::default() }
-            }
-        })
+            Dialect::Sqlite => pool(1),
+            Dialect::Postgres => many.clone(),
+        };
+        // A reading call may wait for its connection too.
+        let read = Reading { pool: many, limit: answer_max };
+        Ok(Self { write, read, dialect, statement_max, turn: Arc::default() })
     }
 
     /// Which database it is.
@@ -101,7 +114,7 @@ impl Store {
     }
 
     /// The pool for single reading statements.
-    pub const fn read(&self) -> &AnyPool {
+    pub const fn read(&self) -> &Reading {
         &self.read
     }
 
@@ -115,19 +128,33 @@ impl Store {
             Dialect::Sqlite => "begin immediate",
             Dialect::Postgres => "begin isolation level serializable",
         };
-        self.write.begin_with(statement).await.map_err(db_error)
+        // The wait for a connection is bounded by the pool; this is for a server that falls silent in between.
+        let limit = self.statement_max.saturating_mul(3) / 2;
+        within(limit, self.write.begin_with(statement)).await.map_err(db_error)
+    }
+
+    /// The connection of a transaction, each of whose statements is answered in time or fails.
+    pub fn writing<'t>(&self, txn: &'t mut Transaction<'static, Any>) -> Writing<'t> {
+        Writing { conn: &mut *txn, limit: self.statement_max }
     }
 
     /// Ends a try of a transaction: `Some` is the outcome, `None` asks for another try.
     pub async fn settle<T>(
+        &self,
         txn: Transaction<'static, Any>,
         outcome: Result<T, StoreError>,
         tried: u32,
     ) -> Option<Result<T, StoreError>> {
         let outcome = match outcome {
-            Ok(value) => txn.commit().await.map_err(db_error).map(|()| value),
+            Ok(value) => within(self.statement_max, txn.commit()).await.map_err(commit_error).map(|()| value),
+            // Who does not answer a statement does not answer a rollback: dropped, the transaction is undone before the pool
+            // gives its connection out again.
+            Err(error @ StoreError::Unavailable(_)) => {
+                drop(txn);
+                Err(error)
+            }
             Err(error) => {
-                if let Err(rollback) = txn.rollback().await {
+                if let Err(rollback) = within(self.statement_max, txn.rollback()).await {
                     tracing::debug!(error = %rollback, "a rollback failed; the connection is dropped");
                 }
                 Err(error)
@@ -156,7 +183,7 @@ impl Store {
 
     /// Closes all connections; for tests and shutdown.
     pub async fn close(&self) {
-        self.read.close().await;
+        self.read.pool.close().await;
         self.write.close().await;
     }
 
@@ -181,11 +208,12 @@ macro_rules! write_txn {
             tried += 1;
             let mut txn = $store.begin().await?;
             let outcome = async {
-                let $conn: &mut sqlx::AnyConnection = &mut txn;
+                let mut writing = $store.writing(&mut txn);
+                let $conn: &mut $crate::bounded::Writing<'_> = &mut writing;
                 $body
             }
             .await;
-            let settled = $crate::db::Store::settle(txn, outcome, tried).await;
+            let settled = $store.settle(txn, outcome, tried).await;
             drop(turn);
             if let Some(settled) = settled {
                 break settled;
@@ -195,7 +223,7 @@ macro_rules! write_txn {
 }
 
 /// Raises the assignment version, inside the transaction that changed a camera or partner.
-pub(crate) async fn bump_assignment(conn: &mut AnyConnection) -> Result<(), StoreError> {
+pub(crate) async fn bump_assignment(conn: &mut Writing<'_>) -> Result<(), StoreError> {
     sqlx::query("update counter set value = value + 1 where name = 'assignment'")
         .execute(conn)
         .await
@@ -204,7 +232,7 @@ pub(crate) async fn bump_assignment(conn: &mut AnyConnection) -> Result<(), Stor
 }
 
 /// Unique rules: how each database names them in its message, and the field that a person knows.
-const UNIQUE: [(&str, &str, &str); 8] = [
+const UNIQUE: [(&str, &str, &str); 9] = [
     ("camera.code", "\"camera_code\"", "code"),
     ("camera.call_up", "\"camera_call_up\"", "call_up"),
     ("stream.camera_id", "\"stream_use\"", "streams"),
@@ -212,6 +240,7 @@ const UNIQUE: [(&str, &str, &str); 8] = [
     ("partner.org_id", "\"partner_pkey\"", "partner"),
     ("org.code", "\"org_code\"", "org"),
     ("session.token_hash", "\"session_token\"", "session"),
+    ("legal_change.camera_id", "\"legal_change_waiting\"", "legal_change"),
     ("lease.name", "\"lease_pkey\"", "lease"),
 ];
 
@@ -237,11 +266,21 @@ pub fn db_error(error: sqlx::Error) -> StoreError {
     StoreError::Internal(error.into())
 }
 
+/// A commit whose answer did not come is not one that did not happen.
+fn commit_error(error: sqlx::Error) -> StoreError {
+    match db_error(error) {
+        StoreError::Unavailable(source) => StoreError::OutcomeUnknown(source),
+        told @ (StoreError::Taken(_) | StoreError::Stale | StoreError::OutcomeUnknown(_) | StoreError::Internal(_)) => {
+            told
+        }
+    }
+}
+
 /// Serialization failure or deadlock (PostgreSQL 40001, 40P01), or a snapshot that moved on (SQLite 517).
 fn is_conflict(error: &StoreError) -> bool {
     let source = match error {
         StoreError::Internal(source) | StoreError::Unavailable(source) => source,
-        StoreError::Taken(_) | StoreError::Stale => return false,
+        StoreError::OutcomeUnknown(_) | StoreError::Taken(_) | StoreError::Stale => return false,
     };
     let Some(sqlx::Error::Database(inner)) = source.downcast_ref::<sqlx::Error>() else { return false };
     inner.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "517"))

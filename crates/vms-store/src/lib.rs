@@ -16,9 +16,11 @@ pub mod log;
 pub mod migrate;
 pub mod row;
 
+mod bounded;
 mod cameras;
 mod catalogue;
 mod events;
+mod legal_changes;
 mod lez;
 mod orgs;
 mod partners;

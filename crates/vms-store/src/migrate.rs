@@ -12,6 +12,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "cameras", include_str!("../migrations/0002_cameras.sql")),
     (3, "catalogue", include_str!("../migrations/0003_catalogue.sql")),
     (4, "events", include_str!("../migrations/0004_events.sql")),
+    (5, "legal changes", include_str!("../migrations/0005_legal_changes.sql")),
     (100, "lez", include_str!("../migrations/0100_lez.sql")),
 ];
 
@@ -79,7 +80,8 @@ impl Store {
             let sql = text_for(self.dialect(), text);
             let digest = digest(text);
             write_txn!(self, |conn| {
-                conn.execute(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await.map_err(db_error)?;
+                // However long a large table takes.
+                conn.patient().execute(sqlx::raw_sql(AssertSqlSafe(sql.clone()))).await.map_err(db_error)?;
                 sqlx::query(
                     "insert into schema_migration (number, name, digest, applied_at_us) values ($1, $2, $3, $4)",
                 )

@@ -9,6 +9,8 @@ import type {
   CatalogueResult,
   Finding,
   Leaf,
+  LegalChange,
+  LegalChangeBody,
   Org,
   Page,
   Partner,
@@ -82,6 +84,17 @@ export const cameras = {
     callBlob("POST", `${API}/cameras/${id}/test-picture`, { body: { purpose } }),
   timeline: (id: string, stream: string, from: string, to: string) =>
     call<Timeline>("GET", `${API}/cameras/${id}/timeline${query({ stream, from, to })}`),
+};
+
+export const legalChanges = {
+  waiting: () => all<LegalChange>(`${API}/legal-changes`),
+  of: (camera: string) => all<LegalChange>(`${API}/cameras/${camera}/legal-changes`),
+  propose: (camera: string, body: LegalChangeBody) =>
+    call<LegalChange>("POST", `${API}/cameras/${camera}/legal-changes`, { body }),
+  approve: (id: string) => call<LegalChange>("POST", `${API}/legal-changes/${id}/approve`, { body: {} }),
+  refuse: (id: string, reason: string) =>
+    call<LegalChange>("POST", `${API}/legal-changes/${id}/refuse`, { body: { reason } }),
+  withdraw: (id: string) => call<LegalChange>("POST", `${API}/legal-changes/${id}/withdraw`, { body: {} }),
 };
 
 export const media = {

@@ -1,7 +1,7 @@
 // Cached reads for the screens.
 
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { admin, cameras, findings, reads, session, type ReadsFilter } from "./calls";
+import { admin, cameras, findings, legalChanges, reads, session, type ReadsFilter } from "./calls";
 import { unwrap } from "./http";
 import { keys } from "./keys";
 
@@ -25,6 +25,15 @@ export const useCamera = (id: string | null) =>
       return { camera: unwrap(answer), etag: answer.ok ? answer.etag : null };
     },
     enabled: id !== null,
+  });
+
+/** Proposals that wait, or with a camera every version of its legal fields. */
+export const useLegalChanges = (camera: string | null, enabled: boolean) =>
+  useQuery({
+    queryKey: [...keys.legalChanges, camera],
+    queryFn: async () => unwrap(await (camera === null ? legalChanges.waiting() : legalChanges.of(camera))),
+    enabled,
+    refetchInterval: 60_000,
   });
 
 export const useTimeline = (camera: string | null, stream: string | null, from: string, to: string, live: boolean) =>

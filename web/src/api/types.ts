@@ -13,6 +13,15 @@ type Narrow<T, N extends { [K in keyof N]: K extends keyof T ? T[K] : never }> =
 export type Org = Schemas["OrgView"];
 export type Purpose = Told<Schemas["PurposeDto"]>;
 export type LegalBasis = Told<Schemas["LegalBasisDto"]>;
+/** A change of legal fields, proposed by one person and settled by another. */
+export type LegalChange = Narrow<
+  Told<Schemas["LegalChangeView"]>,
+  {
+    state: "waiting" | "approved" | "refused" | "withdrawn";
+    changes: Told<Schemas["FieldChangeView"]>[];
+  }
+>;
+export type LegalChangeBody = Schemas["LegalChangeDto"];
 export type Ticket = Schemas["StreamTicketView"];
 export type WireSpan = Schemas["BarView"];
 export type Timeline = Schemas["TimelineView"];

@@ -44,7 +44,7 @@ struct Cost {
 
 pub(crate) async fn run(args: &CostArgs, options: RigOptions) -> anyhow::Result<()> {
     say(&format!(
-        "{} cameras, {} s a run: everything that `belfry run` starts (fdatasync each second, SHA-256, index, live origin, \
+        "{} cameras, {} s a run: everything that `belfry run` starts (fdatasync each second, a digest of every byte, index, live origin, \
          console) beside one `ffmpeg -rtsp_transport tcp -c copy -f segment` a camera; same simulator, same film, same disk; \
          CPU is user and system, in % of one core a camera; the simulator is in neither",
         args.cameras, args.seconds

@@ -43,6 +43,8 @@ pub struct ReaderConfig {
     pub threads: usize,
     /// Input of the detector.
     pub size: InputSize,
+    /// Cameras with one of these purposes are looked at in [`InputSize::FINE`], beside the others in one process.
+    pub fine_for: Vec<String>,
     /// User ids that may connect besides our own.
     pub users: Vec<u32>,
 }

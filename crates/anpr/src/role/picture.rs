@@ -28,15 +28,7 @@ fn refusal(code: &'static str, detail: impl Into<String>) -> Refusal {
 
 impl From<CapabilityError> for Refusal {
     fn from(error: CapabilityError) -> Self {
-        let code = match error {
-            CapabilityError::Malformed => "capability_malformed",
-            CapabilityError::Foreign => "capability_foreign",
-            CapabilityError::Expired => "capability_expired",
-            CapabilityError::TooLong => "capability_too_long",
-            CapabilityError::WrongAudience => "capability_wrong_audience",
-            CapabilityError::OutOfScope => "capability_out_of_scope",
-        };
-        refusal(code, error.to_string())
+        refusal(error.code(), error.to_string())
     }
 }
 

@@ -11,7 +11,7 @@ use super::queue::Job;
 use super::shared::Shared;
 use super::{Counters, Host};
 use crate::detect::{Ask, ENLARGE_MAX};
-use crate::engine::Engine;
+use crate::engine::{Engine, InputSize};
 use crate::letterbox::Region;
 use crate::mask;
 use crate::model::{ModelError, Runtime};
@@ -98,18 +98,25 @@ struct Desk {
 
 impl Desk {
     fn look(&mut self, engine: &mut Engine, jobs: &[Job]) -> Result<(), ModelError> {
-        let regions: Vec<Option<[u16; 4]>> = {
+        type Wish = (Option<[u16; 4]>, Option<InputSize>);
+        let wishes: Vec<Wish> = {
             let cameras = self.shared.cameras();
-            let region = |job: &Job| cameras.get(job.camera.camera()).and_then(|a| a.camera.borrow().region);
-            jobs.iter().map(region).collect()
+            let fine_for = &self.shared.config.fine_for;
+            let wish = |job: &Job| {
+                cameras.get(job.camera.camera()).map_or((None, None), |assigned| {
+                    let camera = assigned.camera.borrow();
+                    (camera.region, size_for(fine_for, &camera.purposes))
+                })
+            };
+            jobs.iter().map(wish).collect()
         };
         let asks: Vec<Ask<'_>> = jobs
             .iter()
-            .zip(regions)
-            .map(|(job, region)| {
+            .zip(wishes)
+            .map(|(job, (region, size))| {
                 let frame = &job.decoded.frame;
                 let region = region.map_or_else(|| Region::whole(frame), |r| Region::of_thousandths(frame, r));
-                Ask { frame, region, scale_max: ENLARGE_MAX }
+                Ask { frame, region, scale_max: ENLARGE_MAX, size }
             })
             .collect();
         for (job, seen) in jobs.iter().zip(engine.look(&asks)?) {
@@ -169,6 +176,11 @@ impl Desk {
     }
 }
 
+/// The fine input, when a camera has one of the purposes that want it.
+fn size_for(fine_for: &[String], purposes: &[String]) -> Option<InputSize> {
+    purposes.iter().any(|purpose| fine_for.contains(purpose)).then_some(InputSize::FINE)
+}
+
 /// Countries that a read names at most.
 const COUNTRIES_MAX: usize = 5;
 
@@ -202,4 +214,22 @@ fn read_id(host: &Host, now: WallTime) -> ReadId {
     (host.random)(&mut random);
     let millis = u64::try_from(now.micros / 1000).unwrap_or(0);
     ReadId::from_uuid(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_purpose_chooses_the_detectors_input() {
+        let words = |list: &[&str]| list.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        for (fine_for, purposes, wanted) in [
+            (&["TRAJECT"][..], &["LEZ", "TRAJECT"][..], Some(InputSize::FINE)),
+            (&["TRAJECT"], &["LEZ"], None),
+            (&[], &["LEZ"], None),
+            (&["LEZ", "ZBT"], &[], None),
+        ] {
+            assert_eq!(size_for(&words(fine_for), &words(purposes)), wanted);
+        }
+    }
 }

@@ -77,15 +77,7 @@ impl GstEncoder {
         let sink = AppSink::builder().caps(&coded).sync(false).callbacks(callbacks(&output)).build();
         let pipeline = gst::Pipeline::new();
         let convert = element("videoconvert")?;
-        let encoder = gst::ElementFactory::make("openh264enc")
-            .property("bitrate", format.bits_per_second)
-            .property("max-bitrate", format.bits_per_second.saturating_mul(3) / 2)
-            .property("gop-size", format.gop)
-            .property_from_str("rate-control", "bitrate")
-            .property_from_str("complexity", "low")
-            .property("scene-change-detection", false)
-            .build()
-            .context("no element `openh264enc`: install gstreamer1.0-plugins-bad")?;
+        let encoder = encoder(format.bits_per_second, format.gop)?;
         let parse = gst::ElementFactory::make("h264parse").property("config-interval", -1).build()?;
         pipeline.add_many([source.upcast_ref(), &convert, &encoder, &parse, sink.upcast_ref()])?;
         gst::Element::link_many([source.upcast_ref(), &convert, &encoder, &parse, sink.upcast_ref()])?;
@@ -141,6 +133,19 @@ impl FilmEncoder for GstEncoder {
         std::fs::rename(&self.partial, &self.path)?;
         Ok(())
     }
+}
+
+/// `OpenH264` with `gop` pictures from one key picture to the next.
+pub(crate) fn encoder(bits_per_second: u32, gop: u32) -> anyhow::Result<gst::Element> {
+    gst::ElementFactory::make("openh264enc")
+        .property("bitrate", bits_per_second)
+        .property("max-bitrate", bits_per_second.saturating_mul(3) / 2)
+        .property("gop-size", gop)
+        .property_from_str("rate-control", "bitrate")
+        .property_from_str("complexity", "low")
+        .property("scene-change-detection", false)
+        .build()
+        .context("no element `openh264enc`: install gstreamer1.0-plugins-bad")
 }
 
 fn element(name: &str) -> anyhow::Result<gst::Element> {

@@ -113,7 +113,11 @@ fn catalogue_client(config: &Config) -> anyhow::Result<CatalogueClient> {
 /// The central database, connected lazily.
 pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
     let settings = StoreSettings { url: config.database.url.clone(), connections_max: CONNECTIONS_MAX };
-    Store::open(&settings).context("opening the central database")
+    Store::open_bounded(&settings, answer_max(config) * 9 / 10).context("opening the central database")
+}
+
+fn answer_max(config: &Config) -> Duration {
+    Duration::from_secs(config.http.answer_max_s.into())
 }
 
 fn settings_of(config: &Config) -> anyhow::Result<Settings> {
@@ -172,9 +176,10 @@ pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Res
         log_dir: Some(core.log.public_dir().to_owned()),
         origins: config.http.origins.clone(),
         tls: config.http.tls_in_front,
+        answer_max: answer_max(config),
         ..vms_api::Settings::default()
     };
-    crate::harden::filter_calls()?;
+    harden::filter_calls()?;
     let router = vms_api::router(Arc::clone(&core.cases), settings);
     let listener =
         TcpListener::bind(config.http.bind).await.with_context(|| format!("binding {}", config.http.bind))?;

@@ -22,6 +22,7 @@ pub(crate) const fn cause(cause: wire::Cause) -> Cause {
         W::RecorderRestart => Cause::RecorderRestart,
         W::RingOverflow => Cause::RingOverflow,
         W::Disk => Cause::Disk,
+        W::DiskCap => Cause::DiskCap,
         W::ParameterChange => Cause::ParameterChange,
         W::SwitchedOff => Cause::SwitchedOff,
         W::Unsupported => Cause::Unsupported,

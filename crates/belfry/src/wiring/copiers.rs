@@ -21,6 +21,8 @@ const PAGE: u32 = 500;
 const DETAILS: usize = 500;
 /// An assignment is handed over again after this time even when nothing changed.
 const HAND_OVER_AGAIN: Duration = Duration::from_secs(3_600);
+/// Rounds from one copy of the index to the next: every growing segment is a changed row each time.
+const ROUNDS_PER_COPY: u32 = 2;
 const RECORDER: &str = "recorder-0";
 
 /// Guard values that go with every assignment.
@@ -81,6 +83,7 @@ pub(crate) struct RecorderCopier {
     origin: Origin,
     connection: tokio::sync::Mutex<Option<Connection<UnixStream>>>,
     handed_over: tokio::sync::Mutex<Option<tokio::time::Instant>>,
+    rounds: std::sync::atomic::AtomicU32,
 }
 
 impl RecorderCopier {
@@ -94,10 +97,10 @@ impl RecorderCopier {
 
     fn new(cases: Arc<UseCases>, socket: PathBuf, guard: Guard, origin: Origin) -> Self {
         let (connection, handed_over) = (tokio::sync::Mutex::const_new(None), tokio::sync::Mutex::const_new(None));
-        Self { cases, socket, guard, origin, connection, handed_over }
+        Self { cases, socket, guard, origin, connection, handed_over, rounds: std::sync::atomic::AtomicU32::new(0) }
     }
 
-    /// One round: assignment if it changed, index pages, health.
+    /// One round: assignment if it changed, index pages every second time, health.
     pub(crate) async fn round(&self) -> anyhow::Result<()> {
         let mut slot = self.connection.lock().await;
         let mut connection = match slot.take() {
@@ -112,7 +115,8 @@ impl RecorderCopier {
         };
         let work = async {
             self.assign(&mut connection).await?;
-            if self.origin == Origin::Recorder {
+            let round = self.rounds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if self.origin == Origin::Recorder && round.is_multiple_of(ROUNDS_PER_COPY) {
                 self.index(&mut connection).await?;
             }
             self.health(&mut connection).await

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use policy::CapabilitySigner;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use vms_testkit::rig::{Person, Rig, RigOptions};
 
 /// Where the built programs lie: beside this test's `belfry`, or where `make test` says.
@@ -47,6 +48,25 @@ pub(crate) fn text(value: &Value, path: &str) -> String {
 /// Purpose and justification, as the console sends them.
 pub(crate) fn purpose() -> Value {
     json!({ "code": "INTERVENTIE", "justification": "melding vechtpartij Beursplein", "case_ref": null })
+}
+
+/// An open live view.
+pub(crate) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// What a stream ticket for live view is asked with.
+pub(crate) fn live_wish(stream: &str) -> Value {
+    json!({ "stream_id": stream, "kind": "live", "rendition": "original", "purpose": purpose() })
+}
+
+/// Opens a live view, as the console does.
+pub(crate) async fn open_live(rig: &Rig, person: &Person, stream: &str) -> Socket {
+    let ticket = person.ask("POST", "/api/v1/stream-tickets", Some(live_wish(stream))).await.unwrap();
+    let address = rig.url(&format!("/api/v1/live?ticket={}", text(&ticket, "/ticket")));
+    let mut request = address.replace("http://", "ws://").into_client_request().unwrap();
+    request.headers_mut().insert("Cookie", person.cookie().parse().unwrap());
+    request.headers_mut().insert("Origin", rig.url("").parse().unwrap());
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "vms.fmp4.v1".parse().unwrap());
+    tokio_tungstenite::connect_async(request).await.unwrap().0
 }
 
 /// The first camera that the person sees, once it is live.

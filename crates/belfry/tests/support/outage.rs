@@ -5,15 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use serde_json::Value;
 use vms_benches::process::{signal, tree};
 use vms_testkit::rig::{Person, Rig};
 
-use crate::support::{now_us, options, purpose, rfc3339, text};
-
-/// An open live view.
-pub(crate) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+use crate::support::{now_us, options, rfc3339, text};
 
 /// Replaces a text that stands once in the configuration; Belfry reads it at its next start.
 pub(crate) fn rewrite_config(rig: &Rig, old: &str, new: &str) {
@@ -49,18 +45,6 @@ pub(crate) fn simulator(rig: &Rig, port: u16, film: &str, cameras: u32, password
         .stderr(log)
         .spawn()
         .unwrap()
-}
-
-/// Opens a live view.
-pub(crate) async fn open_live(rig: &Rig, person: &Person, stream: &str) -> Socket {
-    let body = json!({ "stream_id": stream, "kind": "live", "rendition": "original", "purpose": purpose() });
-    let ticket = person.ask("POST", "/api/v1/stream-tickets", Some(body)).await.unwrap();
-    let address = rig.url(&format!("/api/v1/live?ticket={}", text(&ticket, "/ticket")));
-    let mut request = address.replace("http://", "ws://").into_client_request().unwrap();
-    request.headers_mut().insert("Cookie", person.cookie().parse().unwrap());
-    request.headers_mut().insert("Origin", rig.url("").parse().unwrap());
-    request.headers_mut().insert("Sec-WebSocket-Protocol", "vms.fmp4.v1".parse().unwrap());
-    tokio_tungstenite::connect_async(request).await.unwrap().0
 }
 
 /// Process id of a role under the rig's supervisor.

@@ -14,6 +14,10 @@ fn mono(micros: u64) -> MonoTime {
     MonoTime { micros }
 }
 
+fn at_once(at: u64) -> Arrival {
+    Arrival { mono: mono(at), wall: WallTime::from_secs(5), gathered: Duration::ZERO }
+}
+
 /// Frames of a small real film: key picture with parameter sets every 10, 25 frames/s.
 fn frames() -> Vec<Frame> {
     let film = Pattern::default().film().expect("the pattern should be a film");
@@ -36,7 +40,7 @@ fn frames() -> Vec<Frame> {
 fn run(assembler: &mut Assembler, frames: &[(Frame, u64)]) -> Vec<Option<(u64, u64, i64)>> {
     frames
         .iter()
-        .map(|(frame, at)| match assembler.frame(frame.clone(), mono(*at), WallTime::from_secs(5)) {
+        .map(|(frame, at)| match assembler.frame(frame.clone(), at_once(*at)) {
             Assembled::Unit(unit, sets) => {
                 assert_eq!(unit.param_set, sets.id);
                 Some((unit.epoch, unit.seq, unit.dts.ticks_90k))
@@ -116,8 +120,34 @@ fn sender_reports_give_the_camera_time() {
     let mut assembler = Assembler::new(info(vec![]), mono(900), 0, BOUND);
     assembler.sender_report(WallTime::from_secs(4), 0);
     let frame = frames().swap_remove(0);
-    let Assembled::Unit(unit, _) = assembler.frame(frame, mono(1000), WallTime::from_secs(5)) else {
+    let Assembled::Unit(unit, _) = assembler.frame(frame, at_once(1000)) else {
         panic!("the first frame should be a key frame");
     };
     assert_eq!((unit.clocks.camera, unit.clocks.sync), (Some(WallTime::from_secs(4)), SyncState::Differs));
+}
+
+#[test]
+fn frames_read_together_get_the_times_they_arrived_at() {
+    // 25 frames/s, looked at every 120 ms, a little beside the frames; `late` frames came 30 ms late.
+    for (shift_us, late) in [(0_u64, None), (7_000, None), (39_000, None), (13_000, Some(4))] {
+        let mut assembler = Assembler::new(info(vec![]), mono(900), 0, BOUND);
+        let mut worst = 0;
+        for (n, frame) in (0_u64..).zip(frames()).take(40) {
+            let arrived = 1_000_000 + n * 40_000 + if late == Some(n % 10) { 30_000 } else { 0 };
+            let read_at = (arrived + shift_us).div_ceil(120_000) * 120_000 - shift_us;
+            let wall = WallTime::from_secs(5).plus(Duration::from_micros(read_at));
+            let arrival = Arrival { mono: mono(read_at), wall, gathered: Duration::from_millis(120) };
+            let Assembled::Unit(unit, _) = assembler.frame(frame, arrival) else { panic!("a key frame came first") };
+            let clocks = unit.clocks;
+            assert_eq!(
+                clocks.wall.micros_since(wall),
+                i64::try_from(clocks.mono.micros).unwrap() - i64::try_from(read_at).unwrap()
+            );
+            assert!(clocks.mono.micros <= read_at && read_at - clocks.mono.micros <= 120_000, "inside the pause");
+            if n >= 6 {
+                worst = worst.max(clocks.mono.micros.abs_diff(arrived));
+            }
+        }
+        assert!(worst <= 40_000, "{worst} µs off with a shift of {shift_us} µs");
+    }
 }

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use media::{Fragment, ParamSetId, ParameterSets};
-use sha2::{Digest as _, Sha256};
 use vms_core::{MonoTime, WallTime};
 
-use crate::format::{Closing, FragmentEntry, SegmentHeader, TRAILER, write};
+use crate::format::{Closing, DigestKind, FragmentEntry, RunningDigest, SegmentHeader, TRAILER, write};
 use crate::plan::Hole;
 
 /// Where the file protocol can be made to fail in tests: asked before every write.
@@ -39,7 +38,7 @@ pub(crate) struct SegmentFile {
     /// Bytes of whole records.
     pub(crate) len: u64,
     number: u32,
-    hash: Sha256,
+    hash: RunningDigest,
     pub(crate) entries: Vec<FragmentEntry>,
     pub(crate) sets: Vec<Arc<ParameterSets>>,
     pub(crate) units: u32,
@@ -88,7 +87,7 @@ impl SegmentFile {
             std::fs::remove_file(&temporary).ok();
         }
         let file = made?;
-        let mut hash = Sha256::new();
+        let mut hash = RunningDigest::new(DigestKind::OURS);
         hash.update(&bytes);
         Ok(Self {
             file: Arc::new(file),
@@ -143,11 +142,13 @@ impl SegmentFile {
         self.append(&record, fault)
     }
 
-    /// Appends a fragment, and its parameter sets before it when the file does not have them.
+    /// Appends a fragment, and its parameter sets before it when the file does not have them. `room` is where the record is put
+    /// together: one for all files, so that no fragment asks for memory of its own.
     pub(crate) fn fragment(
         &mut self,
         fragment: &Fragment,
         sets: &Arc<ParameterSets>,
+        room: &mut Vec<u8>,
         fault: &mut dyn Fault,
     ) -> std::io::Result<FragmentEntry> {
         if !self.sets.iter().any(|known| known.id == sets.id) {
@@ -155,8 +156,8 @@ impl SegmentFile {
             self.append(&record, fault)?;
             self.sets.push(Arc::clone(sets));
         }
-        let (record, entry) = write::fragment(self.header.segment, self.number, self.len, fragment);
-        self.append(&record, fault)?;
+        let entry = write::fragment(self.header.segment, self.number, self.len, fragment, room);
+        self.append(room, fault)?;
         self.param_set = fragment.first().param_set;
         self.units = self.units.saturating_add(entry.units);
         self.payload = self.payload.saturating_add(u64::from(entry.payload));
@@ -177,12 +178,12 @@ impl SegmentFile {
             units: self.units,
             payload: self.payload,
             entries: self.entries.clone(),
-            digest: self.hash.clone().finalize().into(),
+            digest: self.hash.finish(),
         };
         let at = self.len;
-        let record = write::closing(self.header.segment, self.number, &closing);
+        let record = write::closing(self.header.segment, DigestKind::OURS, self.number, &closing);
         self.append(&record, fault)?;
-        Ok((at, self.hash.clone().finalize().into()))
+        Ok((at, self.hash.finish()))
     }
 }
 

@@ -51,7 +51,16 @@ pub struct AckBoard {
 impl AckBoard {
     /// Everything of `stream` up to `(epoch, seq)` is kept.
     pub fn post(&self, stream: StreamId, epoch: u64, seq: u64) {
+        self.put(stream, epoch, seq);
+        self.tell();
+    }
+
+    /// As [`AckBoard::post`]; whoever waits hears of it with the next [`AckBoard::tell`].
+    fn put(&self, stream: StreamId, epoch: u64, seq: u64) {
         self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(stream, (epoch, seq));
+    }
+
+    fn tell(&self) {
         self.news.notify_one();
     }
 

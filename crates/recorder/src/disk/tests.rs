@@ -90,7 +90,9 @@ async fn long_films_become_segments_of_a_minute_chained_by_digest() {
         assert_eq!(Some(found.digest), state.digest);
         previous = found.digest;
     }
-    assert_eq!(rig.acks.wait().await, [(stream(1), 1, 3_749)]);
+    // Acknowledged in groups, on a busy machine also after the files are closed: the last is of the last unit.
+    let all = async { while rig.acks.wait().await != [(stream(1), 1, 3_749)] {} };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("the last unit is acknowledged");
     until("durability", || rig.catalogue.durable(stream(1)).filter(|at| at.micros_since(START.0) == 150_000_000)).await;
 }
 

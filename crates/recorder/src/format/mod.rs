@@ -1,12 +1,12 @@
-//! The segment file, version 2. All integers big endian. Never reopened once closed.
+//! The segment file, version 3. All integers big endian. Never reopened once closed.
 //!
 //! ```text
 //! header    magic "BELFSEG1" 8 | version u16 | length of header with digest u16 | segment 16 | stream 16 | camera 16
 //!           | key epoch u64 (0: not sealed) | start wall µs i64 | start mono µs u64 | ingest epoch u64 | cut reason u8
 //!           | boot of the host 16 | digest of the previous segment 32 (zeros: none)
-//!           | length u8 and retention class | SHA-256 of all before 32
-//! record    magic "BLFR" | kind u8 | reserved 3 | length of body u32 | number in the file u32 | body | trailer 32
-//! trailer   SHA-256 over segment id, record header and body. In a sealed segment the body is ciphertext with its AEAD tag,
+//!           | length u8 and retention class | BLAKE3 of all before 32
+//! record    magic "BLFR" | kind u8 | digest u8 (0 SHA-256, 1 BLAKE3) | reserved 2 | length of body u32 | number in the file u32 | body | trailer 32
+//! trailer   digest over record header, body and segment id (SHA-256: the id first). In a sealed segment the body is ciphertext with its AEAD tag,
 //!           segment id and record header are the associated data, and the trailer stays.
 //! kinds     1 fragment: parameter-set id u64 | first seq u64 | first dts i64 | first mono µs u64 | first wall µs i64
 //!             | units u32 | per unit 37 bytes: size u32, duration u32, composition i32, flags u8, lost u32,
@@ -17,24 +17,31 @@
 //!             | per fragment 61 bytes, see [`FragmentEntry`] | digest of the segment before this record 32
 //! ```
 //!
-//! The digest of a segment is SHA-256 over its header and the trailers of its records, one after the other. Each trailer is
+//! Version 2 differs in its digests only: all of them are SHA-256. It is read as before, and a file of it that a crash left open
+//! is closed as what it is.
+//!
+//! The digest of a segment is BLAKE3 (version 2: SHA-256) over its header and the trailers of its records, one after the other. Each trailer is
 //! itself a digest, so that it covers every byte while every byte is hashed once.
 //!
 //! A segment ends with its closing record. One without was cut by a crash: [`read::scan`] keeps every whole record, and
 //! recovery appends a closing record that is flagged.
 
+mod digest;
 pub mod read;
 pub mod write;
 
 use media::ParamSetId;
 use vms_core::{CameraId, MediaTime, MonoTime, RetentionClass, SegmentId, StreamId, WallTime};
 
+pub use self::digest::DigestKind;
+pub(crate) use self::digest::RunningDigest;
+
 /// First bytes of a file.
 pub const MAGIC: &[u8; 8] = b"BELFSEG1";
 /// First bytes of a record.
 pub const RECORD_MAGIC: &[u8; 4] = b"BLFR";
-/// Version of the format.
-pub const VERSION: u16 = 2;
+/// Version of the format that is written; version 2 is read too.
+pub const VERSION: u16 = 3;
 /// Header bytes before the class.
 pub const HEADER_FIXED: usize = 142;
 /// Bytes before a record's body.
@@ -178,7 +185,7 @@ pub struct Closing {
 pub mod cause_code {
     use link::Cause;
 
-    const TABLE: [Cause; 15] = [
+    const TABLE: [Cause; 16] = [
         Cause::Unreachable,
         Cause::LoginRefused,
         Cause::AddressRefused,
@@ -194,6 +201,7 @@ pub mod cause_code {
         Cause::ParameterChange,
         Cause::SwitchedOff,
         Cause::Unsupported,
+        Cause::DiskCap,
     ];
 
     /// The code, from 1.

@@ -6,13 +6,12 @@ use std::os::unix::fs::FileExt as _;
 use bytes::{Buf as _, Bytes};
 use link::Cause;
 use media::{AccessUnit, Clocks, ParamSetId, ParameterSets, Sample};
-use sha2::{Digest as _, Sha256};
 use vms_core::{CameraId, Codec, MediaTime, MonoTime, RetentionClass, SegmentId, StreamId, SyncState, WallTime};
 
-use super::write::{UNIT_CAMERA, UNIT_KEY, UNIT_SYNC_SHIFT, trailer};
+use super::write::{UNIT_CAMERA, UNIT_KEY, UNIT_SYNC_SHIFT};
 use super::{
-    BODY_MAX, Closing, ENTRY_ROW, FRAGMENT_FIXED, FragmentEntry, HEADER_FIXED, Kind, MAGIC, RECORD_HEADER,
-    RECORD_MAGIC, SegmentHeader, TRAILER, UNIT_ROW, VERSION, cause_code,
+    BODY_MAX, Closing, DigestKind, ENTRY_ROW, FRAGMENT_FIXED, FragmentEntry, HEADER_FIXED, Kind, MAGIC, RECORD_HEADER,
+    RECORD_MAGIC, RunningDigest, SegmentHeader, TRAILER, UNIT_ROW, VERSION, cause_code,
 };
 use crate::plan::Hole;
 
@@ -23,7 +22,7 @@ pub enum ReadError {
     #[error("the segment file cannot be read")]
     Io(#[from] std::io::Error),
     /// No segment of this version, or its header is damaged.
-    #[error("not a segment file of version {VERSION}, or its header is damaged")]
+    #[error("not a segment file of version 2 or {VERSION}, or its header is damaged")]
     Header,
     /// A record is cut, damaged, or does not belong here.
     #[error("a record at {at} is damaged")]
@@ -77,23 +76,27 @@ impl Source for [u8] {
 /// # Errors
 /// [`ReadError`].
 pub fn header(source: &(impl Source + ?Sized)) -> Result<(SegmentHeader, u64), ReadError> {
+    header_and_digest(source).map(|(read, length, _)| (read, length))
+}
+
+fn header_and_digest(source: &(impl Source + ?Sized)) -> Result<(SegmentHeader, u64, DigestKind), ReadError> {
     let mut head = [0_u8; 12];
     source.read_at(0, &mut head)?;
     let (magic, rest) = head.split_first_chunk::<8>().ok_or(ReadError::Header)?;
     let (mut rest, magic) = (rest, magic);
     let (version, length) = (rest.get_u16(), usize::from(rest.get_u16()));
-    if magic != MAGIC || version != VERSION || length < HEADER_FIXED + TRAILER {
+    let kind = DigestKind::of_version(version).ok_or(ReadError::Header)?;
+    if magic != MAGIC || length < HEADER_FIXED + TRAILER {
         return Err(ReadError::Header);
     }
     let mut raw = vec![0_u8; length];
     source.read_at(0, &mut raw)?;
     let (body, digest) = raw.split_at_checked(length - TRAILER).ok_or(ReadError::Header)?;
-    let computed: [u8; 32] = Sha256::digest(body).into();
-    if digest != computed {
+    if digest != kind.of(body) {
         return Err(ReadError::Header);
     }
     let read = parse_header(body.get(12..).ok_or(ReadError::Header)?).ok_or(ReadError::Header)?;
-    Ok((read, u64::try_from(length).map_err(|_| ReadError::Header)?))
+    Ok((read, u64::try_from(length).map_err(|_| ReadError::Header)?, kind))
 }
 
 fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
@@ -149,10 +152,11 @@ pub fn record(source: &(impl Source + ?Sized), segment: SegmentId, at: u64) -> R
     read_or(source, at, &mut head)?;
     let mut rest: &[u8] = &head;
     let magic: [u8; 4] = take(&mut rest).ok_or_else(damaged)?;
-    let [code, reserved @ ..] = take::<4>(&mut rest).ok_or_else(damaged)?;
+    let [code, digest, reserved @ ..] = take::<4>(&mut rest).ok_or_else(damaged)?;
     let (length, number) = (rest.get_u32(), rest.get_u32());
     let kind = Kind::from_code(code).ok_or_else(damaged)?;
-    if &magic != RECORD_MAGIC || reserved != [0; 3] || length > BODY_MAX {
+    let digest_kind = DigestKind::from_code(digest).ok_or_else(damaged)?;
+    if &magic != RECORD_MAGIC || reserved != [0; 2] || length > BODY_MAX {
         return Err(damaged());
     }
     let body_len = usize::try_from(length).map_err(|_| damaged())?;
@@ -165,7 +169,7 @@ pub fn record(source: &(impl Source + ?Sized), segment: SegmentId, at: u64) -> R
     let mut raw = vec![0_u8; RECORD_HEADER + body_len + TRAILER];
     read_or(source, at, &mut raw)?;
     let (signed, digest) = raw.split_at_checked(RECORD_HEADER + body_len).ok_or_else(damaged)?;
-    let trailer = trailer(segment, signed);
+    let trailer = digest_kind.trailer(segment, signed);
     if digest != trailer {
         return Err(damaged());
     }
@@ -240,7 +244,16 @@ impl StoredFragment {
             payload_len = payload_len.checked_add(usize::try_from(size).ok()?)?;
         }
         let payload = body.slice(body.len() - rest.len()..);
-        (payload.len() == payload_len).then_some(Self { param_set, samples, arrivals, seq, dts, payload })
+        // The number after the last must exist as well: units are numbered on from here.
+        let is_numbered = seq.checked_add(u64::try_from(samples.len()).ok()?).is_some();
+        (is_numbered && payload.len() == payload_len).then_some(Self {
+            param_set,
+            samples,
+            arrivals,
+            seq,
+            dts,
+            payload,
+        })
     }
 
     /// The units again, as they were received in `epoch`.
@@ -354,6 +367,8 @@ pub fn closing(body: &[u8]) -> Option<Closing> {
 pub struct Scan {
     /// The header.
     pub header: SegmentHeader,
+    /// The digest of the file's version.
+    pub digest_kind: DigestKind,
     /// Every whole fragment before the first damage.
     pub entries: Vec<FragmentEntry>,
     /// Parameter sets in order.
@@ -377,13 +392,14 @@ pub struct Scan {
 /// # Errors
 /// [`ReadError::Header`] or [`ReadError::Io`]; a damaged record is no error, it ends the walk.
 pub fn scan(source: &(impl Source + ?Sized)) -> Result<Scan, ReadError> {
-    let (head, mut at) = header(source)?;
-    let mut hash = Sha256::new();
+    let (head, mut at, digest_kind) = header_and_digest(source)?;
+    let mut hash = RunningDigest::new(digest_kind);
     let mut raw = vec![0_u8; usize::try_from(at).map_err(|_| ReadError::Header)?];
     source.read_at(0, &mut raw)?;
     hash.update(&raw);
     let mut found = Scan {
         header: head,
+        digest_kind,
         entries: Vec::new(),
         parameters: Vec::new(),
         gaps: Vec::new(),
@@ -402,17 +418,17 @@ pub fn scan(source: &(impl Source + ?Sized)) -> Result<Scan, ReadError> {
         if !keep(&mut found, &read, at, &hash) {
             break;
         }
-        hash.update(read.trailer);
+        hash.update(&read.trailer);
         at = read.next;
         found.good_len = at;
         found.next_number = found.next_number.saturating_add(1);
     }
-    found.digest = hash.finalize().into();
+    found.digest = hash.finish();
     Ok(found)
 }
 
 /// Takes one record into the scan; false when it does not make sense here.
-fn keep(found: &mut Scan, read: &RawRecord, at: u64, before: &Sha256) -> bool {
+fn keep(found: &mut Scan, read: &RawRecord, at: u64, before: &RunningDigest) -> bool {
     match read.kind {
         Kind::Fragment => {
             let Some(stored) = StoredFragment::parse(&read.body) else { return false };
@@ -429,7 +445,7 @@ fn keep(found: &mut Scan, read: &RawRecord, at: u64, before: &Sha256) -> bool {
         Kind::Parameters => parameters(&read.body).map(|sets| found.parameters.push(sets)).is_some(),
         Kind::Gap => gap(&read.body).map(|hole| found.gaps.push(hole)).is_some(),
         Kind::Closing => {
-            let computed: [u8; 32] = before.clone().finalize().into();
+            let computed = before.finish();
             let end = closing(&read.body).filter(|end| end.digest == computed && end.entries == found.entries);
             let fits = end.is_some();
             found.closing = end;

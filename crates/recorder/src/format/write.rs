@@ -2,12 +2,11 @@
 
 use bytes::BufMut as _;
 use media::{Fragment, ParameterSets};
-use sha2::{Digest as _, Sha256};
 use vms_core::{Codec, SegmentId, SyncState};
 
 use super::{
-    Closing, FRAGMENT_FIXED, FragmentEntry, HEADER_FIXED, Kind, MAGIC, RECORD_HEADER, RECORD_MAGIC, SegmentHeader,
-    TRAILER, UNIT_ROW, VERSION, cause_code,
+    Closing, DigestKind, FRAGMENT_FIXED, FragmentEntry, HEADER_FIXED, Kind, MAGIC, RECORD_HEADER, RECORD_MAGIC,
+    SegmentHeader, TRAILER, UNIT_ROW, VERSION, cause_code,
 };
 use crate::plan::Hole;
 
@@ -38,47 +37,52 @@ pub fn header(head: &SegmentHeader) -> Vec<u8> {
     out.put_slice(&head.previous);
     out.put_u8(u8::try_from(class.len()).unwrap_or(u8::MAX));
     out.put_slice(class);
-    let digest = Sha256::digest(&out);
+    let digest = DigestKind::OURS.of(&out);
     out.put_slice(&digest);
     out
 }
 
-/// Starts a record; [`finish`] completes it.
-fn begin(kind: Kind, number: u32, capacity: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(RECORD_HEADER + capacity + TRAILER);
+/// Starts a record in an empty `out`; [`finish`] completes it.
+fn begin(kind: Kind, digest: DigestKind, number: u32, capacity: usize, out: &mut Vec<u8>) {
+    out.clear();
+    out.reserve(RECORD_HEADER + capacity + TRAILER);
     out.put_slice(RECORD_MAGIC);
     out.put_u8(kind.code());
-    out.put_slice(&[0; 3]);
+    out.put_u8(digest.code());
+    out.put_slice(&[0; 2]);
     out.put_u32(0);
     out.put_u32(number);
+}
+
+fn started(kind: Kind, digest: DigestKind, number: u32, capacity: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    begin(kind, digest, number, capacity, &mut out);
     out
 }
 
-fn finish(segment: SegmentId, mut out: Vec<u8>) -> Vec<u8> {
+fn finish(segment: SegmentId, digest: DigestKind, out: &mut Vec<u8>) {
     let length = u32::try_from(out.len() - RECORD_HEADER).expect("a record should stay below 4 GiB");
     if let Some(slot) = out.get_mut(8..12) {
         slot.copy_from_slice(&length.to_be_bytes());
     }
-    let digest = trailer(segment, &out);
-    out.put_slice(&digest);
+    let trailer = digest.trailer(segment, out);
+    out.put_slice(&trailer);
+}
+
+fn finished(segment: SegmentId, digest: DigestKind, mut out: Vec<u8>) -> Vec<u8> {
+    finish(segment, digest, &mut out);
     out
 }
 
-/// Trailer of a record given as header and body.
-pub(super) fn trailer(segment: SegmentId, record: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(segment.as_bytes());
-    hash.update(record);
-    hash.finalize().into()
-}
-
-/// A fragment record, and its entry for the closing record when it is written at offset `at`.
-pub fn fragment(segment: SegmentId, number: u32, at: u64, fragment: &Fragment) -> (Vec<u8>, FragmentEntry) {
+/// Puts a fragment record into `out`, in place of what was there; gives its entry for the closing record when it is written at
+/// offset `at`. In one piece: its digest is then computed widest.
+pub fn fragment(segment: SegmentId, number: u32, at: u64, fragment: &Fragment, out: &mut Vec<u8>) -> FragmentEntry {
     let first = fragment.first();
     let units = u32::try_from(fragment.units().len()).unwrap_or(u32::MAX);
     let payload = u32::try_from(fragment.payload_len()).unwrap_or(u32::MAX);
     let bytes: usize = fragment.units().iter().map(|unit| unit.payload.len()).sum();
-    let mut out = begin(Kind::Fragment, number, FRAGMENT_FIXED + fragment.units().len() * UNIT_ROW + bytes);
+    let capacity = FRAGMENT_FIXED + fragment.units().len() * UNIT_ROW + bytes;
+    begin(Kind::Fragment, DigestKind::OURS, number, capacity, out);
     out.put_u64(first.param_set.0);
     out.put_u64(first.seq);
     out.put_i64(first.dts.ticks_90k);
@@ -100,7 +104,8 @@ pub fn fragment(segment: SegmentId, number: u32, at: u64, fragment: &Fragment) -
     for unit in fragment.units() {
         out.put_slice(&unit.payload);
     }
-    let entry = FragmentEntry {
+    finish(segment, DigestKind::OURS, out);
+    FragmentEntry {
         at,
         units,
         payload,
@@ -112,8 +117,7 @@ pub fn fragment(segment: SegmentId, number: u32, at: u64, fragment: &Fragment) -
         seq: first.seq,
         param_set: first.param_set,
         number,
-    };
-    (finish(segment, out), entry)
+    }
 }
 
 fn unit_flags(unit: &media::AccessUnit) -> u8 {
@@ -129,7 +133,7 @@ fn unit_flags(unit: &media::AccessUnit) -> u8 {
 
 /// A parameter-set record.
 pub fn parameters(segment: SegmentId, number: u32, sets: &ParameterSets) -> Vec<u8> {
-    let mut out = begin(Kind::Parameters, number, 512);
+    let mut out = started(Kind::Parameters, DigestKind::OURS, number, 512);
     out.put_u8(match sets.codec {
         Codec::H264 => 1,
         Codec::H265 => 2,
@@ -141,21 +145,21 @@ pub fn parameters(segment: SegmentId, number: u32, sets: &ParameterSets) -> Vec<
             out.put_slice(nal);
         }
     }
-    finish(segment, out)
+    finished(segment, DigestKind::OURS, out)
 }
 
 /// A gap record.
 pub fn gap(segment: SegmentId, number: u32, hole: &Hole) -> Vec<u8> {
-    let mut out = begin(Kind::Gap, number, 17);
+    let mut out = started(Kind::Gap, DigestKind::OURS, number, 17);
     out.put_i64(hole.from.micros);
     out.put_i64(hole.to.micros);
     out.put_u8(cause_code::of(hole.cause));
-    finish(segment, out)
+    finished(segment, DigestKind::OURS, out)
 }
 
-/// The closing record.
-pub fn closing(segment: SegmentId, number: u32, end: &Closing) -> Vec<u8> {
-    let mut out = begin(Kind::Closing, number, 64 + end.entries.len() * super::ENTRY_ROW);
+/// The closing record, with the digest of the file that it closes.
+pub fn closing(segment: SegmentId, digest: DigestKind, number: u32, end: &Closing) -> Vec<u8> {
+    let mut out = started(Kind::Closing, digest, number, 64 + end.entries.len() * super::ENTRY_ROW);
     out.put_u8(end.flags);
     out.put_i64(end.end.micros);
     out.put_u32(end.units);
@@ -175,5 +179,5 @@ pub fn closing(segment: SegmentId, number: u32, end: &Closing) -> Vec<u8> {
         out.put_u32(entry.number);
     }
     out.put_slice(&end.digest);
-    finish(segment, out)
+    finished(segment, digest, out)
 }

@@ -63,15 +63,7 @@ impl Refusal {
 
 impl From<CapabilityError> for Refusal {
     fn from(error: CapabilityError) -> Self {
-        let code = match error {
-            CapabilityError::Malformed => "capability_malformed",
-            CapabilityError::Foreign => "capability_foreign",
-            CapabilityError::Expired => "capability_expired",
-            CapabilityError::TooLong => "capability_too_long",
-            CapabilityError::WrongAudience => "capability_wrong_audience",
-            CapabilityError::OutOfScope => "capability_out_of_scope",
-        };
-        Self::new(code, &error.to_string())
+        Self::new(error.code(), &error.to_string())
     }
 }
 

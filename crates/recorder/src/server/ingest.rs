@@ -7,7 +7,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use vms_core::StreamId;
 
-use super::{ShardLink, Shared, TO_INGEST_MAX, lock, wire};
+use super::{ShardLink, Shared, TO_INGEST_MAX, lock};
 use crate::disk::AckBoard;
 use crate::hub::Hub;
 
@@ -58,7 +58,13 @@ async fn talk(
     send_assignment(shared, &mut sender, shard).await?;
     loop {
         tokio::select! {
-            message = receiver.recv() => take(shared, shard, message?, &acks)?,
+            message = receiver.recv() => {
+                take(shared, shard, message?, &acks)?;
+                // What came in the same reading: at most its buffer, so nobody waits for long.
+                while let Some(message) = receiver.recv_ready()? {
+                    take(shared, shard, message, &acks)?;
+                }
+            }
             posted = acks.wait() => {
                 for (stream, epoch, seq) in posted {
                     let ack = Control::Ack { stream: stream.to_string(), epoch, seq };
@@ -141,7 +147,7 @@ fn take(shared: &Arc<Shared>, shard: u32, message: Message, acks: &Arc<AckBoard>
 fn take_control(shared: &Arc<Shared>, control: Control) {
     let hub = |stream: &str| stream.parse().ok().and_then(|stream| shared.hub(stream));
     match control {
-        Control::ParameterSets { stream, sets } => match (hub(&stream), wire::read(&sets)) {
+        Control::ParameterSets { stream, sets } => match (hub(&stream), sets.read()) {
             (Some(hub), Some(sets)) => hub.parameter_sets(Arc::new(sets)),
             (Some(_), None) => tracing::warn!(%stream, "parameter sets of no use"),
             (None, Some(_) | None) => {}

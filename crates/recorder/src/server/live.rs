@@ -9,8 +9,8 @@ use media::{ParamSetId, fmp4};
 use tokio::net::UnixStream;
 use vms_core::{Rendition, StreamId};
 
+use super::Shared;
 use super::admit::{Pass, Refusal};
-use super::{Shared, wire};
 use crate::hub::Hub;
 use crate::live::{Feed, LiveItem, ViewerQueue};
 
@@ -181,7 +181,7 @@ fn units_frame(
 ) -> Option<(Message, usize)> {
     if delivered.set != Some(item.sets.id) {
         delivered.set = Some(item.sets.id);
-        let sets = Control::ParameterSets { stream: item.stream.to_string(), sets: wire::write(&item.sets) };
+        let sets = Control::ParameterSets { stream: item.stream.to_string(), sets: item.sets.as_ref().into() };
         connection.sender.push(&sets.into());
     }
     Some((Message::Unit(item.stream, item.unit.clone()), item.unit.payload.len()))

@@ -8,7 +8,6 @@ mod ingest;
 mod keeper;
 mod live;
 mod range;
-mod wire;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -106,7 +105,8 @@ impl RecorderConfig {
             disk_cap_bytes: None,
             queue_bytes: 256 * 1024 * 1024,
             sync_every: Duration::from_secs(1),
-            index_every: Duration::from_secs(1),
+            // What changed since is in the catalogue, and in the media if the recorder dies; `serve` has it written when it asks.
+            index_every: Duration::from_secs(5),
             sweep_every: Duration::from_mins(1),
             linger: Duration::from_secs(5),
             limits: SegmentLimits::DEFAULT,

@@ -148,11 +148,15 @@ const PAINTS: [Rgb; 10] = [
 #[error("the built-in vehicle table is broken")]
 pub struct VehicleTableError(#[from] csv::Error);
 
-/// Draws lots for a film of `seconds` and makes sure that nobody runs into anybody.
-pub(super) fn plan(views: &[View], seconds: f32, seed: u64) -> Result<Traffic, VehicleTableError> {
+fn kinds() -> Result<Vec<Kind>, VehicleTableError> {
     let mut reader =
         csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(include_bytes!("../../data/vehicles.csv").as_slice());
-    let kinds: Vec<Kind> = reader.deserialize().collect::<Result<_, _>>()?;
+    Ok(reader.deserialize().collect::<Result<_, _>>()?)
+}
+
+/// Draws lots for a film of `seconds` and makes sure that nobody runs into anybody.
+pub(super) fn plan(views: &[View], seconds: f32, seed: u64) -> Result<Traffic, VehicleTableError> {
+    let kinds = kinds()?;
     let mut dice = Dice::new(seed ^ 0x7_aff1c);
     let mut traffic = Traffic { vehicles: Vec::new(), passages: vec![Vec::new(); views.len()] };
     for number in 0..VEHICLES {
@@ -181,6 +185,72 @@ pub(super) fn plan(views: &[View], seconds: f32, seed: u64) -> Result<Traffic, V
         list.sort_by(|a, b| a.t_line.total_cmp(&b.t_line));
     }
     Ok(traffic)
+}
+
+/// Every lane of every camera that reads plates full of vehicles, nose to tail but for `crowd.gap` and up to half of it
+/// more. Each vehicle passes one camera only, so that every passage has a plate of its own.
+pub(super) fn crowd(
+    views: &[View],
+    seconds: f32,
+    seed: u64,
+    crowd: super::Crowd,
+) -> Result<Traffic, VehicleTableError> {
+    let kinds = kinds()?;
+    let mut dice = Dice::new(seed ^ 0xc0_117d);
+    let mut traffic = Traffic { vehicles: Vec::new(), passages: Vec::new() };
+    for view in views {
+        let mut list = Vec::new();
+        let lanes = view.lanes.iter().enumerate().filter(|_| is_read(view.kind));
+        for (lane, way) in lanes {
+            let speed = view.speed * dice.between(0.9, 1.1);
+            let mut t_line = dice.between(0.0, 2.0);
+            let mut before: Option<Vehicle> = None;
+            loop {
+                let next = follower(&kinds, before.as_ref(), crowd.twins, traffic.vehicles.len(), &mut dice);
+                if let Some(before) = &before {
+                    // Plates are in front or behind: what lies between two of them is the vehicle nearer to the camera.
+                    let between = if way.approaching { before.body.length() } else { next.body.length() };
+                    t_line += (between + crowd.gap * dice.between(1.0, 1.5)) / speed;
+                }
+                // The film is a loop: the last vehicle keeps away from the first.
+                if t_line > seconds - (12.0 + crowd.gap) / speed {
+                    break;
+                }
+                let off = dice.between(-0.22, 0.22);
+                list.push(Passage { vehicle: traffic.vehicles.len(), lane, off, t_line, speed });
+                traffic.vehicles.push(next.clone());
+                before = Some(next);
+            }
+        }
+        list.sort_by(|a, b| a.t_line.total_cmp(&b.t_line));
+        traffic.passages.push(list);
+    }
+    Ok(traffic)
+}
+
+/// The next vehicle of a queue; `twins` of a hundred carry the plate of the one before but for one character.
+fn follower(kinds: &[Kind], before: Option<&Vehicle>, twins: u8, number: usize, dice: &mut Dice) -> Vehicle {
+    let mut next = vehicle(kinds, number, dice);
+    let is_twin = dice.below(100) < usize::from(twins);
+    if let Some(before) = before.filter(|_| is_twin) {
+        next.text = twin_of(&before.text, if before.country == "B" { BELGIAN } else { DUTCH }, dice);
+        next.country = before.country;
+        next.lez = LezTruth { fleet: None, outcome_2026: "UNKNOWN".to_owned() };
+    }
+    next
+}
+
+/// The same text with another character in one place: a digit for a digit, a letter for one of `letters`.
+fn twin_of(text: &str, letters: &str, dice: &mut Dice) -> String {
+    let places: Vec<usize> =
+        text.char_indices().filter(|(_, c)| c.is_ascii_alphanumeric()).map(|(at, _)| at).skip(1).collect();
+    let place = dice.pick(&places);
+    let other = |c: char, dice: &mut Dice| {
+        let set = if c.is_ascii_digit() { "123456789" } else { letters };
+        let others: Vec<char> = set.chars().filter(|o| *o != c).collect();
+        dice.pick(&others).unwrap_or(c)
+    };
+    text.char_indices().map(|(at, c)| if Some(at) == place { other(c, dice) } else { c }).collect()
 }
 
 /// Seconds between two moments of a loop.

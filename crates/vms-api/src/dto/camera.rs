@@ -84,6 +84,8 @@ pub struct MayView {
     pub edit: bool,
     /// Approve it.
     pub approve: bool,
+    /// Propose a change of its legal fields, once it is past its draft.
+    pub propose_law: bool,
     /// Take a test picture.
     pub test_picture: bool,
 }
@@ -216,6 +218,7 @@ impl CameraView {
                 reads: may.reads,
                 edit: may.edit,
                 approve: may.approve,
+                propose_law: may.propose_law,
                 test_picture: may.test_picture,
             },
             needs: NeedsView {
@@ -336,7 +339,8 @@ impl CameraDto {
     }
 }
 
-/// A change of a camera; what is absent stays.
+/// A change of a camera; what is absent stays. Past the draft the legal fields (`kind`, `retention_class`, `pictogram_on`,
+/// `legal_basis`) change by a proposal only.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CameraPatchDto {

@@ -105,6 +105,7 @@ async fn camera_fetch(State(api): State<Api>, session: Session, Path(id): Path<S
 #[utoipa::path(patch, path = "/api/v1/cameras/{id}", tag = "cameras", params(("id" = String, Path)),
     request_body = CameraPatchDto, responses(
     (status = 200, description = "The camera as it is now", body = CameraView),
+    (status = 409, description = "`propose_instead`: a legal field past the draft; `partners_camera`, `wrong_state`", body = Problem),
     (status = 412, description = "`changed_meanwhile`", body = Problem),
     (status = 422, description = "`invalid`, with `errors`", body = Problem),
     (status = 428, description = "`if_match_required`", body = Problem)))]
@@ -237,7 +238,7 @@ struct TestPictureDto {
     request_body = TestPictureDto, responses(
     (status = 200, description = "The picture", content_type = "image/jpeg"),
     (status = 403, description = "Not allowed, or `justification_required`, `case_required`", body = Problem),
-    (status = 409, description = "`no_picture`", body = Problem)))]
+    (status = 409, description = "`no_picture`, `partners_picture`", body = Problem)))]
 async fn camera_test_picture(
     State(api): State<Api>,
     session: Session,

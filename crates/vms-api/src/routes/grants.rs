@@ -65,15 +65,15 @@ impl From<&GrantSight> for GrantView {
         let grant = &sight.grant;
         Self {
             id: grant.id.to_string(),
-            camera_id: grant.camera.to_string(),
+            camera_id: grant.terms.camera.to_string(),
             camera_code: sight.camera_code.clone(),
             owner: sight.owner.as_ref().map(OrgView::from),
             partner: sight.partner.as_ref().map(OrgView::from),
-            profile: grant.profile.map(|profile| profile.as_str().to_owned()),
-            right: grant.right.as_str().to_owned(),
-            purpose: grant.purpose.map(|purpose| purpose.as_str().to_owned()),
-            from: instant(grant.period.from),
-            to: instant(grant.period.to),
+            profile: grant.terms.profile.map(|profile| profile.as_str().to_owned()),
+            right: grant.terms.right.as_str().to_owned(),
+            purpose: grant.terms.purpose.map(|purpose| purpose.as_str().to_owned()),
+            from: instant(grant.terms.period.from),
+            to: instant(grant.terms.period.to),
             revoked_at: grant.revoked_at.map(instant),
             in_force: sight.in_force,
         }

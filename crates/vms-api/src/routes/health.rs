@@ -67,6 +67,7 @@ const fn words_of(cause: Cause) -> &'static str {
         Cause::RecorderRestart => "recorder starts again",
         Cause::RingOverflow => "recorder can't keep up",
         Cause::Disk => "the recorder's disk is full or refuses: make room, recording then goes on by itself",
+        Cause::DiskCap => "the oldest footage went before its term: the disk tier had reached its cap",
         Cause::ParameterChange => "camera changed its settings",
         Cause::SwitchedOff => "recording is switched off",
         Cause::Unsupported => "camera offers nothing that can be used",

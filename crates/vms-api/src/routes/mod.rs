@@ -6,6 +6,7 @@ pub mod events;
 pub mod findings;
 pub mod grants;
 pub mod health;
+pub mod legal_changes;
 pub mod live;
 pub mod login;
 pub mod partners;
@@ -22,6 +23,7 @@ pub fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(login::routes())
         .merge(cameras::routes())
+        .merge(legal_changes::routes())
         .merge(live::routes())
         .merge(playback::routes())
         .merge(reads::routes())

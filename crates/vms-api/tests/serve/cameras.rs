@@ -36,7 +36,8 @@ async fn a_camera_lives_from_draft_to_retired() {
     assert_eq!(town.post(&chief, &approve, json!({})).await.1["state"], "approved");
     assert_eq!(town.post(&chief, &approve, json!({})).await.1["code"], "pictogram_missing");
     let pictogram = json!({ "pictogram_on": "2026-03-01" });
-    assert_eq!(town.patch(&technician, &path, "\"3\"", pictogram).await.0, StatusCode::FORBIDDEN, "a legal field now");
+    let (status, problem) = town.patch(&technician, &path, "\"3\"", pictogram).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("propose_instead")), "a legal field now");
     let operator = town.person("operator").await;
     let (_, seen) = town.get(&operator, &path).await;
     assert_eq!((&seen["may"]["live"], &seen["may"]["edit"]), (&json!(false), &json!(false)));
@@ -225,6 +226,22 @@ async fn an_import_reports_every_bad_row_and_writes_all_or_nothing() {
     assert!(import(&format!("{head}{good}"), true, false).await.written.is_empty(), "a dry run");
     assert_eq!(import(&file, false, true).await.written.len(), 2);
     assert_eq!(import(&file, false, false).await.bad.len(), 5, "now they are there");
+    let numbered =
+        |code: &str, number: &str| row(code, "rtsp://10.0.0.9/m", "Besluit,2026-01-02").trim_end().to_owned() + number;
+    let file = format!(
+        "{},call_up\n{}\n{}\n{}\n{}\n",
+        COLUMNS.join(","),
+        numbered("N1", ",4711"),
+        numbered("N2", ","),
+        numbered("N3", ",4711"),
+        numbered("N4", ",0"),
+    );
+    let outcome = import(&file, true, false).await;
+    let bad: Vec<_> = outcome.bad.iter().map(|row| (row.line, row.column.as_str(), row.problem.as_str())).collect();
+    assert_eq!((outcome.good, bad), (2, vec![(4, "call_up", "taken"), (5, "call_up", "out_of_range")]));
+    assert!(outcome.written.is_empty(), "a dry run");
+    let written = import(&file, false, true).await.written;
+    assert_eq!(written.iter().map(|camera| camera.call_up).collect::<Vec<_>>(), [Some(4_711), None]);
     let operator = town.cases.actor_of_command_line("operator").await.unwrap();
     let file = format!("{head}{}", row("G9", "rtsp://10.0.0.9/m", "Besluit,2026-01-02"));
     let refused = town.cases.camera_import(&operator, file.as_bytes(), ImportOptions::default()).await;

@@ -1,7 +1,11 @@
 //! The HTTP side on the real router and a real SQLite database; only the clock, the log and the media side are fakes.
 
 #[cfg(test)]
+mod bounded;
+#[cfg(test)]
 mod cameras;
+#[cfg(test)]
+mod legal;
 #[cfg(test)]
 mod live;
 #[cfg(test)]

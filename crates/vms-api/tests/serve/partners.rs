@@ -57,6 +57,15 @@ async fn a_partner_is_connected_imported_and_switched() {
     let camera = &page["items"][0];
     assert_eq!((&camera["partner"]["enabled"], &camera["relation"]), (&json!(true), &json!("other")));
     assert_eq!(camera["may"]["playback"], false);
+    let technician = town.person("technician").await;
+    let path_of = format!("/api/v1/cameras/{}", camera["id"].as_str().unwrap());
+    assert_eq!(town.get(&technician, &path_of).await.1["may"]["test_picture"], false, "the console offers none");
+    let purpose = json!({ "code": "TECHNISCH", "justification": "lens replaced today", "case_ref": "TT-4711" });
+    let (status, problem) =
+        town.post(&technician, &format!("{path_of}/test-picture"), json!({ "purpose": purpose })).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("partners_picture")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("belongs to the partner"), "{problem}");
+    assert_eq!(town.leaves().last().unwrap(), "refuse test_picture_refused");
     let ticket = json!({ "stream_id": stream_of(camera, "main").to_string(), "kind": "live",
         "purpose": { "code": "CRISIS", "justification": "ontruiming van het station" } });
     assert_eq!(town.post(&supervisor, "/api/v1/stream-tickets", ticket.clone()).await.1["code"], "no_event");

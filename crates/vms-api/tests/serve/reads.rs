@@ -112,6 +112,30 @@ async fn reads_are_for_the_owners_police_and_pictures_for_who_listed_them() {
 }
 
 #[tokio::test]
+async fn a_picture_under_an_earlier_decision_is_decided_again() {
+    let town = Town::settled().await;
+    read_town(&town).await;
+    let supervisor = town.person("supervisor").await;
+    let now = vms_app::ports::Clock::now(town.clock.as_ref());
+    // A search that goes back as far as the table lets this profile: a minute later it would go too far.
+    let from = vms_app::health::rfc3339(now.minus(Duration::from_secs(30 * 86_400)));
+    let purpose =
+        json!({ "code": "GERECHTELIJK_ONDERZOEK", "justification": "diefstal met vluchtwagen", "case_ref": "BR-7" });
+    let body = json!({ "plate": "1AAA111", "from": from, "to": "2026-11-22T13:00:00Z", "purpose": purpose });
+    let (status, found) = town.post(&supervisor, "/api/v1/reads/search", body).await;
+    assert_eq!(status, StatusCode::OK, "{found}");
+    let (id, decision) = (found["items"][0]["id"].as_str().unwrap(), found["decision_id"].as_str().unwrap());
+    let path = format!("/api/v1/reads/{id}/crop.jpg?decision={decision}");
+    let picture = async || town.send(Town::request(&supervisor, Method::GET, &path, None)).await.status();
+    assert_eq!(picture().await, StatusCode::OK);
+    let before = town.leaves().len();
+    town.clock.pass_s(60);
+    assert_eq!(picture().await, StatusCode::FORBIDDEN);
+    assert_eq!(town.leaves()[before..], ["refuse reads.search"], "a refusal like any other");
+    assert_eq!(picture().await, StatusCode::NOT_FOUND, "that decision is worth no more");
+}
+
+#[tokio::test]
 async fn findings_are_for_the_tax_administration() {
     let town = Town::settled().await;
     read_town(&town).await;

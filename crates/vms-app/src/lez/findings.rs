@@ -138,7 +138,7 @@ impl UseCases {
         let store = self.lez_store()?;
         let permit = match decision {
             Some(decision) => {
-                let permit = self.gate.recall::<ReviewFindings>(actor, decision)?;
+                let permit = self.recalled::<ReviewFindings>(actor, decision).await?;
                 // The decision of one finding covers that one; the decision of a list covers what is in it.
                 if permit.target().object.as_ref().is_some_and(|object| *object != id.to_string()) {
                     return Err(UseCaseError::NotFound(Entity::Finding));

@@ -12,7 +12,7 @@ use vms_core::{CameraId, DecisionId, Plate, ReadId, Relation, TimeRange, WallTim
 use crate::cases::{TimelineMarks, UseCases};
 use crate::error::{Entity, UseCaseError};
 use crate::gate::action::{ListReads, SearchReads};
-use crate::gate::{Actor, Gate, GateError, Target, Why};
+use crate::gate::{Actor, Gate, Target, Why};
 use crate::lez_ports::{LezStore, PictureKind, ReadPermit, ReadQuery, StoredRead};
 use crate::ports::Stores;
 
@@ -91,7 +91,7 @@ impl UseCases {
         Ok(ReadPage { decision: permit.decision(), reads })
     }
 
-    /// A picture of a read that a list or a search of this session showed, under that decision.
+    /// A picture of a read that a list or a search of this session showed, under that decision, which is made again.
     ///
     /// # Errors
     /// `NotFound`: no such open decision, or it does not cover the read, or there is no picture.
@@ -103,13 +103,13 @@ impl UseCases {
         kind: PictureKind,
     ) -> Result<Bytes, UseCaseError> {
         let store = self.lez_store()?;
-        match self.gate.recall::<ListReads>(actor, decision) {
+        match self.recalled::<ListReads>(actor, decision).await {
             Ok(permit) => picture(store, ReadPermit::List(&permit), permit.target(), id, kind).await,
-            Err(GateError::Unknown) => {
-                let permit = self.gate.recall::<SearchReads>(actor, decision)?;
+            Err(UseCaseError::NotFound(Entity::Decision)) => {
+                let permit = self.recalled::<SearchReads>(actor, decision).await?;
                 picture(store, ReadPermit::Search(&permit), permit.target(), id, kind).await
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 }

@@ -8,7 +8,8 @@ use crate::error::BoxError;
 use crate::gate::Permit;
 use crate::gate::action::{AdminUsers, ViewAudit};
 use crate::model::{
-    Account, Camera, Event, EventScope, GapCopy, Grant, LogDetail, Org, Partner, PlaybackRow, SegmentCopy, Session,
+    Account, Camera, Event, EventScope, GapCopy, Grant, LegalChange, LogDetail, Org, Partner, PlaybackRow, SegmentCopy,
+    Session,
 };
 use crate::words::EventKind;
 
@@ -21,6 +22,9 @@ pub enum StoreError {
     /// A unique value is taken; names the column.
     #[error("`{0}` is taken")]
     Taken(&'static str),
+    /// The commit was sent and its answer never came: it may or may not have been applied.
+    #[error("the database did not say whether the change was applied")]
+    OutcomeUnknown(#[source] BoxError),
     /// The row changed since it was read.
     #[error("the row was changed meanwhile")]
     Stale,
@@ -108,6 +112,22 @@ pub trait CameraStore: Send + Sync {
     ) -> Stored<()>;
     /// Rises with every change of any camera or partner.
     async fn assignment_version(&self) -> Stored<u64>;
+}
+
+/// Changes of cameras' legal fields, waiting and settled.
+#[async_trait]
+pub trait LegalChangeStore: Send + Sync {
+    /// New; `Taken("legal_change")` while another of the same camera waits.
+    async fn legal_change_insert(&self, change: &LegalChange) -> Stored<()>;
+    /// By id.
+    async fn legal_change_fetch(&self, id: DecisionId) -> Stored<Option<LegalChange>>;
+    /// Every one that waits, oldest first.
+    async fn legal_change_list_waiting(&self) -> Stored<Vec<LegalChange>>;
+    /// Every one of a camera, newest first.
+    async fn legal_change_list_of(&self, camera: CameraId) -> Stored<Vec<LegalChange>>;
+    /// Settles one that still waits, `Stale` otherwise; with a camera also replaces that, in the same transaction and under
+    /// the rules of `camera_update`.
+    async fn legal_change_settle(&self, change: &LegalChange, camera: Option<&Camera>) -> Stored<()>;
 }
 
 /// Grants of rights between organisations.
@@ -214,6 +234,7 @@ pub trait Stores:
     + AccountStore
     + SessionStore
     + CameraStore
+    + LegalChangeStore
     + GrantStore
     + CatalogueStore
     + PartnerStore
@@ -230,6 +251,7 @@ impl<T> Stores for T where
         + AccountStore
         + SessionStore
         + CameraStore
+        + LegalChangeStore
         + GrantStore
         + CatalogueStore
         + PartnerStore

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use vms_app::lez_ports::{Finding, FindingDecision, FindingFile, FindingMeasure, FindingState, PictureKind};
 use vms_app::ports::StoreError;
@@ -13,6 +12,7 @@ use super::LezVault;
 use super::reads::field_of;
 use super::seal::{Key, KeyId};
 use super::settle::file_text;
+use crate::bounded::Writing;
 use crate::db::db_error;
 use crate::row::{Columns as _, nonsense, signed};
 
@@ -125,7 +125,7 @@ impl LezVault {
         write_txn!(self.store, |conn| { self.decide_on(conn, decision, seen).await })
     }
 
-    async fn decide_on(&self, conn: &mut AnyConnection, decision: &FindingDecision, seen: i64) -> Stored<()> {
+    async fn decide_on(&self, conn: &mut Writing<'_>, decision: &FindingDecision, seen: i64) -> Stored<()> {
         let id = decision.id.to_string();
         let done = sqlx::query(
             "update lez_finding set state = $3, reason = $4, decided_by = $5, decided_at_us = $6, version = version + 1
@@ -168,7 +168,7 @@ impl LezVault {
 
     async fn renew(
         &self,
-        conn: &mut AnyConnection,
+        conn: &mut Writing<'_>,
         id: FindingId,
         measure: &FindingMeasure,
         file: &FindingFile,

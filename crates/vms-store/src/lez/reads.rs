@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use vms_app::lez_ports::{
     Direction, PICTURE_MAX, PictureKind, PurposeCopy, ReadFacts, ReadQuery, StoredRead, WaitingRead,
@@ -14,6 +13,7 @@ use vms_core::{CameraId, Confidence, Country, Plate, Purpose, ReadId, TimeRange,
 
 use super::LezVault;
 use super::seal::{Key, KeyId, hour_of};
+use crate::bounded::Writing;
 use crate::db::db_error;
 use crate::row::{Columns as _, nonsense};
 
@@ -100,7 +100,7 @@ impl LezVault {
     }
 
     /// Whether the copy is new.
-    async fn take_one(&self, conn: &mut AnyConnection, copy: &PurposeCopy) -> Stored<bool> {
+    async fn take_one(&self, conn: &mut Writing<'_>, copy: &PurposeCopy) -> Stored<bool> {
         let id = copy.read.read.to_string();
         let seen = sqlx::query(
             "insert into lez_seen (purpose, id, at_us) values ($1, $2, $3) on conflict (purpose, id) do nothing",

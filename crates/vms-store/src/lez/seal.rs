@@ -5,13 +5,14 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
-use sqlx::{Any, AnyConnection, Executor, Row as _};
+use sqlx::{Any, Executor, Row as _};
 use vms_app::ports::store::Stored;
 use vms_app::ports::{StoreError, random_bytes};
 use vms_core::{FindingId, Purpose, WallTime};
 use zeroize::Zeroizing;
 
 use super::LezVault;
+use crate::bounded::Writing;
 use crate::db::db_error;
 
 const NONCE: usize = 12;
@@ -120,7 +121,7 @@ impl LezVault {
     }
 
     /// The key, made when there is none.
-    pub(super) async fn key_or_make(&self, conn: &mut AnyConnection, id: &KeyId, ends_at: WallTime) -> Stored<Key> {
+    pub(super) async fn key_or_make(&self, conn: &mut Writing<'_>, id: &KeyId, ends_at: WallTime) -> Stored<Key> {
         if let Some(key) = self.key(&mut *conn, id).await? {
             return Ok(key);
         }

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use traffic_rules::Day;
 use vms_app::lez_ports::{DayCount, FindingFile, NewFinding, PriorFinding, RegistryAsk, Settled, Settlement, Tally};
@@ -11,11 +10,12 @@ use vms_core::{CameraId, FindingId, Purpose, WallTime};
 
 use super::LezVault;
 use super::seal::{KeyId, hour_of};
+use crate::bounded::Writing;
 use crate::db::db_error;
 use crate::row::{Columns as _, nonsense};
 
 /// One more of an outcome on a day.
-pub(super) async fn count(conn: &mut AnyConnection, at: WallTime, camera: CameraId, tally: Tally) -> Stored<()> {
+pub(super) async fn count(conn: &mut Writing<'_>, at: WallTime, camera: CameraId, tally: Tally) -> Stored<()> {
     sqlx::query(
         "insert into lez_counter (day, camera_id, outcome, n) values ($1, $2, $3, 1)
          on conflict (day, camera_id, outcome) do update set n = lez_counter.n + 1",
@@ -42,7 +42,7 @@ impl LezVault {
         write_txn!(self.store, |conn| { self.settle_on(conn, settlement).await })
     }
 
-    async fn settle_on(&self, conn: &mut AnyConnection, settlement: &Settlement) -> Stored<Settled> {
+    async fn settle_on(&self, conn: &mut Writing<'_>, settlement: &Settlement) -> Stored<Settled> {
         let id = settlement.read.to_string();
         let row = sqlx::query("select class, hour, crop, overview from lez_read where purpose = 'LEZ' and id = $1")
             .bind(id.clone())
@@ -71,7 +71,7 @@ impl LezVault {
     /// False when the vehicle has a finding of that day.
     async fn finding_insert(
         &self,
-        conn: &mut AnyConnection,
+        conn: &mut Writing<'_>,
         settlement: &Settlement,
         finding: &NewFinding,
         read: &AnyRow,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sqlx::AnyConnection;
 use vms_app::lez_ports::{Swept, Tally};
 use vms_app::ports::store::Stored;
 use vms_core::{CameraId, WallTime};
@@ -10,6 +9,7 @@ use vms_core::{CameraId, WallTime};
 use super::LezVault;
 use super::seal::hour_of;
 use super::settle::count;
+use crate::bounded::Writing;
 use crate::db::db_error;
 use crate::row::Columns as _;
 
@@ -69,13 +69,13 @@ impl LezVault {
     }
 }
 
-async fn run(conn: &mut AnyConnection, sql: &'static str, upto: WallTime) -> Stored<u64> {
+async fn run(conn: &mut Writing<'_>, sql: &'static str, upto: WallTime) -> Stored<u64> {
     let done = sqlx::query(sql).bind(upto.micros).execute(conn).await.map_err(db_error)?;
     Ok(done.rows_affected())
 }
 
 /// Erases reads past their term; those without a decision are counted.
-async fn expire_reads(conn: &mut AnyConnection, now: WallTime) -> Stored<u64> {
+async fn expire_reads(conn: &mut Writing<'_>, now: WallTime) -> Stored<u64> {
     let rows = sqlx::query(
         "select purpose, id, camera_id, at_us from lez_read where expires_at_us <= $1 order by expires_at_us limit $2",
     )

@@ -4,14 +4,15 @@ use policy::{CapabilitySigner, RoleTable};
 use vms_app::fakes::{FixedIds, ManualClock, MemoryLog};
 use vms_app::gate::{Action, Actor, Gate, Permit, Target, Why};
 use vms_app::model::{
-    Account, Camera, CameraStream, EventScope, GapCopy, Grant, LegalBasis, LogDetail, Org, Partner, PasswordState,
-    PlaybackRow, SegmentCopy, Session,
+    Account, Camera, CameraLaw, CameraStream, EventScope, GapCopy, Grant, GrantTerms, LegalBasis, LegalChange,
+    LogDetail, Org, Partner, PasswordState, PlaybackRow, SegmentCopy, Session, Signature,
 };
 use vms_app::ports::{
     AccountStore as _, CameraStore as _, CatalogueStore as _, EventStore as _, GrantStore as _, LeaseStore as _,
-    LogDetailStore as _, OrgStore as _, PartnerStore as _, PlaybackStore as _, SessionStore as _, StoreError,
+    LegalChangeStore as _, LogDetailStore as _, OrgStore as _, PartnerStore as _, PlaybackStore as _,
+    SessionStore as _, StoreError,
 };
-use vms_app::words::{CameraKind, CameraState, Cause, EventKind, Language, OrgKind, TransportKind};
+use vms_app::words::{CameraKind, CameraState, Cause, ChangeState, EventKind, Language, OrgKind, TransportKind};
 use vms_core::{
     CameraId, Codec, DecisionId, GrantId, OrgId, Profile, Purpose, Relation, RetentionClass, Right, SegmentId,
     SessionId, StreamId, StreamUse, TimeRange, UserId, WallTime,
@@ -59,6 +60,7 @@ on_both!(
     orgs_keep_their_id,
     accounts_and_sessions,
     cameras_round_trip_and_lock,
+    legal_changes_are_settled_once_and_stay,
     unique_rules_are_named,
     grants_are_in_force_between_their_ends,
     catalogue_copy_is_idempotent,
@@ -253,6 +255,58 @@ async fn cameras_round_trip_and_lock(store: &Store) {
     assert_eq!(seen.version, 2, "what a stream turned out to be is no change");
 }
 
+async fn legal_changes_are_settled_once_and_stay(store: &Store) {
+    let owner = store.org_put(&org_of(1)).await.unwrap();
+    let camera = camera_of(1, owner);
+    store.camera_insert(std::slice::from_ref(&camera)).await.unwrap();
+    let who =
+        |n: u8, seconds| Signature { user: UserId::from_bytes([n; 16]), name: format!("P{n} é"), at: at(seconds) };
+    let after = CameraLaw {
+        kind: CameraKind::Overview,
+        retention_class: RetentionClass::parse("RC-VID-POL").unwrap(),
+        pictogram_on: None,
+        legal_basis: None,
+    };
+    let change = |n: u8, seconds| LegalChange {
+        id: DecisionId::from_bytes([n; 16]),
+        camera: camera.id,
+        before: camera.law(),
+        after: after.clone(),
+        reason: "nieuw besluit".to_owned(),
+        proposed: who(1, seconds),
+        state: ChangeState::Waiting,
+        settled: None,
+        answer: None,
+    };
+    let first = change(1, 1);
+    store.legal_change_insert(&first).await.unwrap();
+    assert!(matches!(store.legal_change_insert(&change(2, 2)).await, Err(StoreError::Taken("legal_change"))));
+    assert_eq!(store.legal_change_list_waiting().await.unwrap(), std::slice::from_ref(&first));
+
+    let own = LegalChange { state: ChangeState::Approved, settled: Some(who(1, 3)), ..first.clone() };
+    assert!(store.legal_change_settle(&own, None).await.is_err(), "the database itself holds to the second person");
+    let (settled, answer) = (Some(who(2, 3)), Some("geen advies".to_owned()));
+    let refused = LegalChange { state: ChangeState::Refused, settled, answer, ..first };
+    store.legal_change_settle(&refused, None).await.unwrap();
+    assert!(matches!(store.legal_change_settle(&refused, None).await, Err(StoreError::Stale)));
+    assert_eq!(store.legal_change_fetch(refused.id).await.unwrap(), Some(refused.clone()));
+    assert_eq!(store.legal_change_list_waiting().await.unwrap(), []);
+
+    let second = change(2, 4);
+    store.legal_change_insert(&second).await.unwrap();
+    let approved = LegalChange { state: ChangeState::Approved, settled: Some(who(2, 5)), ..second };
+    let CameraLaw { kind, retention_class, pictogram_on, legal_basis } = after;
+    let changed = Camera { kind, retention_class, pictogram_on, legal_basis, ..camera.clone() };
+    let stale = Camera { version: 9, ..changed.clone() };
+    let assigned = store.assignment_version().await.unwrap();
+    assert!(matches!(store.legal_change_settle(&approved, Some(&stale)).await, Err(StoreError::Stale)));
+    assert_eq!(store.legal_change_list_waiting().await.unwrap().len(), 1, "both or none");
+    store.legal_change_settle(&approved, Some(&changed)).await.unwrap();
+    assert!(store.assignment_version().await.unwrap() > assigned);
+    assert_eq!(store.camera_fetch(camera.id).await.unwrap(), Some(Camera { version: 2, ..changed }));
+    assert_eq!(store.legal_change_list_of(camera.id).await.unwrap(), [approved, refused]);
+}
+
 async fn unique_rules_are_named(store: &Store) {
     let org = store.org_put(&org_of(1)).await.unwrap();
     store.camera_insert(&[camera_of(1, org)]).await.unwrap();
@@ -278,12 +332,14 @@ async fn grants_are_in_force_between_their_ends(store: &Store) {
     let grant = Grant {
         id: GrantId::from_bytes([1; 16]),
         owner,
-        camera: camera.id,
-        partner,
-        profile: Some(Profile::P02),
-        right: Right::Live,
-        purpose: Some(Purpose::Intervention),
-        period: span(10, 20),
+        terms: GrantTerms {
+            camera: camera.id,
+            partner,
+            profile: Some(Profile::P02),
+            right: Right::Live,
+            purpose: Some(Purpose::Intervention),
+            period: span(10, 20),
+        },
         revoked_at: None,
     };
     store.grant_insert(&grant).await.unwrap();

@@ -4,20 +4,16 @@ import { useAudit, useCameras, useUsers } from "../../api/hooks";
 import type { Leaf } from "../../api/types";
 import { useRight, useSession } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
-import { Busy, Button, Empty, Notice, Page, TextInput } from "../../components/ui";
+import { MomentInput } from "../../components/moment";
+import { Busy, Button, Empty, Notice, Page } from "../../components/ui";
 import { leafFacts } from "../../domain/leaf";
-import { dateTime, dayRange, fromInputValue, toInputValue, toWire } from "../../domain/time";
-
-function wire(text: string): string | null {
-  const ms = fromInputValue(text);
-  return ms === null ? null : toWire(ms);
-}
+import { dateTime, dayRange, toWire } from "../../domain/time";
 
 /** Leaves of the own organisation: who used what, when and why. */
 export function AuditPage() {
   const { t, name, problem } = useWords();
-  const [from, setFrom] = useState(() => toInputValue(dayRange(Date.now()).from));
-  const [to, setTo] = useState(() => toInputValue(dayRange(Date.now()).to));
+  const [from, setFrom] = useState<number | null>(() => dayRange(Date.now()).from);
+  const [to, setTo] = useState<number | null>(() => dayRange(Date.now()).to);
   const may = useRight();
   const session = useSession();
   const users = useUsers(may("user.admin"));
@@ -32,25 +28,16 @@ export function AuditPage() {
     const camera = cameras.data?.find((one) => one.id === id);
     return camera === undefined ? id : `${name(camera)} (${camera.code})`;
   };
-  const list = useAudit(wire(from), wire(to));
+  // An empty field: from the start, or up to the end of today.
+  const list = useAudit(toWire(from ?? 0), toWire(to ?? dayRange(Date.now()).to));
   const leaves = list.data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <Page
       title={t("page.audit")}
       tools={
         <>
-          <TextInput
-            label={t("reads.from")}
-            type="datetime-local"
-            value={from}
-            onChange={(event) => setFrom(event.target.value)}
-          />
-          <TextInput
-            label={t("reads.to")}
-            type="datetime-local"
-            value={to}
-            onChange={(event) => setTo(event.target.value)}
-          />
+          <MomentInput label={t("reads.from")} value={from} onChange={setFrom} />
+          <MomentInput label={t("reads.to")} value={to} onChange={setTo} />
         </>
       }
     >

@@ -6,6 +6,7 @@ import { keys } from "../../api/keys";
 import { useSession } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { Modal } from "../../components/Modal";
+import { DayInput } from "../../components/moment";
 import { Button, Notice, SelectInput, TextInput } from "../../components/ui";
 import {
   draftBody,
@@ -120,9 +121,9 @@ export function AddCamera({ onClose }: { onClose: (made: string | null) => void 
             {...field("retention_class")}
           />
           <TextInput label={t("cameras.document")} {...field("document")} />
-          <TextInput label={t("cameras.dated")} type="date" {...field("dated")} />
+          <DayInput label={t("cameras.dated")} {...field("dated")} />
           <TextInput label={t("cameras.advice")} {...field("advice")} />
-          <TextInput label={t("cameras.pictogram")} type="date" {...field("pictogram_on")} />
+          <DayInput label={t("cameras.pictogram")} {...field("pictogram_on")} />
         </Group>
         <div className="flex justify-end gap-2">
           <Button onPress={() => onClose(null)}>{t("common.cancel")}</Button>

@@ -12,6 +12,7 @@ import { CameraState } from "../../components/CameraState";
 import { Modal } from "../../components/Modal";
 import { Busy, Button, Notice, TextInput } from "../../components/ui";
 import { EditCamera } from "./EditCamera";
+import { CameraChanges } from "./LegalChanges";
 import { LegalForm } from "./LegalForm";
 import { ProbeResult } from "./ProbeResult";
 import { TestPicture } from "./TestPicture";
@@ -67,7 +68,7 @@ export function CameraDetail({ id, onClose }: { id: string; onClose: () => void 
                 {t("cameras.probe")}
               </Button>
             ) : null}
-            {may("camera.edit") && camera.may.edit && camera.state !== "retired" ? (
+            {(camera.may.edit && camera.state === "draft") || camera.may.propose_law ? (
               <LegalForm key={asked.data?.etag ?? ""} camera={camera} etag={asked.data?.etag ?? null} />
             ) : null}
             {may("camera.approve") &&
@@ -107,6 +108,7 @@ export function CameraDetail({ id, onClose }: { id: string; onClose: () => void 
           {may("camera.test_picture") && camera.may.test_picture && camera.state !== "retired" ? (
             <TestPicture camera={camera} />
           ) : null}
+          <CameraChanges camera={camera} />
           <section>
             <h3 className="mb-1 font-semibold">{t("cameras.streams")}</h3>
             <ul className="flex flex-col gap-1.5">

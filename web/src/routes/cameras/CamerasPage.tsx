@@ -8,6 +8,7 @@ import { Busy, Button, Empty, Notice, Page, SelectInput, TextInput } from "../..
 import { matches } from "../../domain/camera";
 import { AddCamera } from "./AddCamera";
 import { CameraDetail } from "./CameraDetail";
+import { WaitingChanges } from "./LegalChanges";
 
 const STATES = ["draft", "approved", "live", "retired"] as const;
 
@@ -42,6 +43,7 @@ export function CamerasPage() {
               ...STATES.map((one) => ({ value: one, label: t(`cameraState.${one}`) })),
             ]}
           />
+          <WaitingChanges onCamera={setChosen} />
           {may("camera.edit") ? (
             <Button look="primary" onPress={() => setAdding(true)}>
               <Plus size={16} aria-hidden />

@@ -67,11 +67,13 @@ export function EditCamera({ camera, etag, onClose }: { camera: Camera; etag: st
           <TextInput label={t("cameras.nameNl")} required autoFocus {...field("name_nl")} />
           <TextInput label={t("cameras.nameFr")} required {...field("name_fr")} />
           <TextInput label={t("cameras.callUp")} inputMode="numeric" pattern="[0-9]*" {...field("call_up")} />
-          <SelectInput
-            label={t("cameras.kind")}
-            options={KINDS.map((one) => ({ value: one, label: t(`cameraKind.${one}`) }))}
-            {...field("kind")}
-          />
+          {camera.state === "draft" ? (
+            <SelectInput
+              label={t("cameras.kind")}
+              options={KINDS.map((one) => ({ value: one, label: t(`cameraKind.${one}`) }))}
+              {...field("kind")}
+            />
+          ) : null}
           <TextInput label={t("cameras.lat")} required inputMode="decimal" {...field("lat")} />
           <TextInput label={t("cameras.lon")} required inputMode="decimal" {...field("lon")} />
         </fieldset>

@@ -1,47 +1,48 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Scale } from "lucide-react";
 import { useState } from "react";
-import { cameras } from "../../api/calls";
+import { cameras, legalChanges } from "../../api/calls";
 import { keys } from "../../api/keys";
 import type { Camera } from "../../api/types";
 import { useWords } from "../../app/useWords";
+import { DayInput } from "../../components/moment";
 import { Button, Notice, SelectInput, TextInput } from "../../components/ui";
-import { RETENTION } from "./draft";
+import { KINDS, RETENTION } from "./draft";
+import { draftBody, lawForm, proposalBody, type LawForm } from "./legal";
 
-/** Legal basis, pictogram and retention class of a camera: without them a draft can't be approved. */
+/** Legal fields of a camera. A draft is changed at once; past it this makes a proposal, and somebody else approves. */
 export function LegalForm({ camera, etag }: { camera: Camera; etag: string | null }) {
   const { t, problem } = useWords();
   const client = useQueryClient();
   const [open, setOpen] = useState(false);
-  const [form, setForm] = useState({
-    document: camera.legal_basis?.document ?? "",
-    date: camera.legal_basis?.date ?? "",
-    advice: camera.legal_basis?.advice ?? "",
-    pictogram_on: camera.pictogram_on ?? "",
-    retention_class: camera.retention_class ?? RETENTION[0],
-  });
+  const [form, setForm] = useState<LawForm>(() => lawForm(camera));
   const [error, setError] = useState<string | null>(null);
-  const field = (key: keyof typeof form) => ({
+  const isDraft = camera.state === "draft";
+  const field = (key: keyof LawForm) => ({
     value: form[key],
     onChange: (event: { target: { value: string } }) => setForm((before) => ({ ...before, [key]: event.target.value })),
   });
   const submit = async (event: React.FormEvent): Promise<void> => {
     event.preventDefault();
-    const { document, date, advice, pictogram_on, retention_class } = form;
-    const body = {
-      retention_class,
-      legal_basis: { document: document.trim(), date, advice: advice.trim() },
-      ...(pictogram_on === "" ? {} : { pictogram_on }),
-    };
-    const answer = await cameras.patch(camera.id, body, etag);
+    const proposal = isDraft ? null : proposalBody(camera, form);
+    if (!isDraft && proposal === null) {
+      setError(t("legal.nothing"));
+      return;
+    }
+    const answer =
+      proposal === null
+        ? await cameras.patch(camera.id, draftBody(form), etag)
+        : await legalChanges.propose(camera.id, proposal);
     if (answer.ok) setOpen(false);
     const fields = answer.ok
       ? []
-      : answer.problem.errors.map(
-          (one) => `${one.field}: ${t(`fieldProblem.${one.problem}`, { defaultValue: one.problem })}`,
-        );
-    setError(answer.ok ? null : [problem(answer.problem), ...fields].join(" "));
+      : answer.problem.errors
+          .filter((one) => one.field !== "legal_change")
+          .map((one) => `${one.field}: ${t(`fieldProblem.${one.problem}`, { defaultValue: one.problem })}`);
+    const waits = !answer.ok && answer.problem.errors.some((one) => one.field === "legal_change");
+    setError(answer.ok ? null : waits ? t("legal.oneWaits") : [problem(answer.problem), ...fields].join(" "));
     await client.invalidateQueries({ queryKey: keys.cameras });
+    await client.invalidateQueries({ queryKey: keys.legalChanges });
   };
   const classes: readonly string[] = RETENTION;
   const choices = classes.includes(form.retention_class) ? classes : [form.retention_class, ...classes];
@@ -49,7 +50,7 @@ export function LegalForm({ camera, etag }: { camera: Camera; etag: string | nul
     return (
       <Button onPress={() => setOpen(true)}>
         <Scale size={15} aria-hidden />
-        {t("cameras.editLaw")}
+        {isDraft ? t("cameras.editLaw") : t("legal.propose")}
       </Button>
     );
   }
@@ -58,12 +59,17 @@ export function LegalForm({ camera, etag }: { camera: Camera; etag: string | nul
       onSubmit={(event) => void submit(event)}
       className="flex w-full flex-col gap-2 rounded border border-line p-3"
     >
-      <h3 className="font-semibold">{t("cameras.groupLaw")}</h3>
+      <h3 className="font-semibold">{isDraft ? t("cameras.groupLaw") : t("legal.propose")}</h3>
+      {isDraft ? null : <Notice>{t("legal.explain")}</Notice>}
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       <TextInput label={t("cameras.document")} required autoFocus {...field("document")} />
-      <TextInput label={t("cameras.dated")} type="date" required {...field("date")} />
+      <DayInput label={t("cameras.dated")} required {...field("date")} />
       <TextInput label={t("cameras.advice")} {...field("advice")} />
-      <TextInput label={t("cameras.pictogram")} type="date" {...field("pictogram_on")} />
+      <DayInput
+        label={t("cameras.pictogram")}
+        required={(camera.pictogram_on ?? null) !== null}
+        {...field("pictogram_on")}
+      />
       <SelectInput
         label={t("cameras.retention")}
         options={choices.map((one) => ({
@@ -72,10 +78,27 @@ export function LegalForm({ camera, etag }: { camera: Camera; etag: string | nul
         }))}
         {...field("retention_class")}
       />
+      {isDraft ? null : (
+        <>
+          <SelectInput
+            label={t("cameras.kind")}
+            options={KINDS.map((one) => ({ value: one, label: t(`cameraKind.${one}`) }))}
+            {...field("kind")}
+          />
+          <TextInput
+            label={t("legal.reason")}
+            required
+            minLength={10}
+            maxLength={500}
+            autoComplete="off"
+            {...field("reason")}
+          />
+        </>
+      )}
       <div className="flex justify-end gap-2">
         <Button onPress={() => setOpen(false)}>{t("common.cancel")}</Button>
         <Button look="primary" type="submit">
-          {t("common.save")}
+          {isDraft ? t("common.save") : t("legal.send")}
         </Button>
       </div>
     </form>

@@ -33,6 +33,12 @@ const changed = (change: (form: EditForm) => void) => {
 const main = (form: EditForm) => form.streams[0] ?? { url: "", user: "", password: "", transport: "", use: "" };
 
 describe("body of a change", () => {
+  it("says what a camera is for in its draft only: later that is a legal field", () => {
+    const draft = { ...camera, state: "draft" } as Camera;
+    expect(patchBody(draft, { ...editForm(draft), kind: "lez" })).toEqual({ kind: "lez" });
+    expect(patchBody(camera, { ...editForm(camera), kind: "lez" })).toEqual({});
+  });
+
   it.each<[string, (form: EditForm) => void, object]>([
     ["nothing changed", () => undefined, {}],
     ["a space is no change", (form) => (form.name_nl = " Beurs "), {}],

@@ -1,5 +1,6 @@
 // The form of a change to a camera, and the body of `PATCH /cameras/{id}` that holds only what differs. The legal fields have
-// a form of their own (LegalForm), because after the draft they need the right to approve.
+// a form of their own (LegalForm), because after the draft they change by a proposal that somebody else approves; what a camera is
+// for is one of them.
 
 import type { Camera, CameraPatch, Stream, StreamBody } from "../../api/types";
 import { degrees } from "./draft";
@@ -81,7 +82,7 @@ export function patchBody(camera: Camera, form: EditForm): CameraPatch {
   if (number !== (camera.call_up ?? 0)) out.call_up = number;
   if (form.name_nl.trim() !== camera.name_nl) out.name_nl = form.name_nl.trim();
   if (form.name_fr.trim() !== camera.name_fr) out.name_fr = form.name_fr.trim();
-  if (form.kind !== camera.kind) out.kind = form.kind;
+  if (camera.state === "draft" && form.kind !== camera.kind) out.kind = form.kind;
   const lat = degrees(form.lat);
   const lon = degrees(form.lon);
   if (lat !== null && lat !== camera.lat) out.lat = lat;

@@ -5,6 +5,7 @@ import { useOrgs } from "../../api/hooks";
 import { keys } from "../../api/keys";
 import { useWords } from "../../app/useWords";
 import { Modal } from "../../components/Modal";
+import { DayInput } from "../../components/moment";
 import { Button, Notice, SelectInput, TextInput } from "../../components/ui";
 
 /** Connects a partner under its agreement. It begins switched off. */
@@ -51,7 +52,7 @@ export function AddPartner({ onClose }: { onClose: () => void }) {
           {...field("catalogue_url")}
         />
         <TextInput label={t("partner.agreement")} required {...field("document")} />
-        <TextInput label={t("cameras.dated")} type="date" required {...field("date")} />
+        <DayInput label={t("cameras.dated")} required {...field("date")} />
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
           <Button look="primary" type="submit">

@@ -9,17 +9,13 @@ import { useRight, useSession } from "../../app/sessionContext";
 import { useStore } from "../../app/useStore";
 import { useWords } from "../../app/useWords";
 import { withPurpose } from "../../app/why";
+import { MomentInput } from "../../components/moment";
 import { Busy, Button, Empty, Notice, Page, SelectInput, TextInput } from "../../components/ui";
-import { dayRange, fromInputValue, HOUR, toWire } from "../../domain/time";
+import { dayRange, HOUR, toWire } from "../../domain/time";
 import { Overview } from "./Overview";
 import { ReadRow } from "./ReadRow";
 
 const route = getRouteApi("/reads");
-
-function wire(text: string): string | null {
-  const ms = fromInputValue(text);
-  return ms === null ? null : toWire(ms);
-}
 
 export function ReadsPage() {
   const { t, name, problem } = useWords();
@@ -27,13 +23,13 @@ export function ReadsPage() {
   const { camera } = route.useSearch();
   const navigate = useNavigate();
   const cameras = useCameras(may("camera.list"));
-  const [from, setFrom] = useState("");
-  const [to, setTo] = useState("");
+  const [from, setFrom] = useState<number | null>(null);
+  const [to, setTo] = useState<number | null>(null);
   // Without a choice: yesterday and today; the end lies ahead, so that new reads come in.
   const filter: ReadsFilter = {
     camera: camera ?? null,
-    from: wire(from) ?? toWire(dayRange(Date.now() - 24 * HOUR).from),
-    to: wire(to) ?? toWire(dayRange(Date.now()).to),
+    from: toWire(from ?? dayRange(Date.now() - 24 * HOUR).from),
+    to: toWire(to ?? dayRange(Date.now()).to),
   };
   const list = useReads(filter);
   const newest = useStore(lastRead);
@@ -59,18 +55,8 @@ export function ReadsPage() {
               ...withReads.map((one) => ({ value: one.id, label: name(one) })),
             ]}
           />
-          <TextInput
-            label={t("reads.from")}
-            type="datetime-local"
-            value={from}
-            onChange={(event) => setFrom(event.target.value)}
-          />
-          <TextInput
-            label={t("reads.to")}
-            type="datetime-local"
-            value={to}
-            onChange={(event) => setTo(event.target.value)}
-          />
+          <MomentInput label={t("reads.from")} value={from} onChange={setFrom} />
+          <MomentInput label={t("reads.to")} value={to} onChange={setTo} />
           {may("reads.search") ? <PlateSearch onFound={setFound} active={found !== null} /> : null}
         </>
       }

@@ -151,7 +151,7 @@ async fn b_frames_are_recorded_and_played_in_their_order() {
     let rig = Rig::start(dir.path()).await;
     let mut ingest = rig.assign(1, false).await;
     let sets = media::ParameterSets::from_mixed(vms_core::Codec::H264, media::nal::annex_b(B_FRAMES)).unwrap();
-    let control = Control::ParameterSets { stream: stream(1).to_string(), sets: wire::write(&sets) };
+    let control = Control::ParameterSets { stream: stream(1).to_string(), sets: (&sets).into() };
     ingest.sender.send(control).await.unwrap();
     let mut deriver = media::DtsDeriver::new(sets.reorder_depth);
     let (mut open, mut units) = (bytes::BytesMut::new(), Vec::new());

@@ -80,7 +80,7 @@ impl Rig {
         let order = ingest.receiver.recv_control().await.unwrap();
         assert!(matches!(order, Control::IngestAssign { .. }), "{order:?}");
         for sets in [sets(), other_sets()] {
-            let control = Control::ParameterSets { stream: stream(1).to_string(), sets: wire::write(&sets) };
+            let control = Control::ParameterSets { stream: stream(1).to_string(), sets: sets.as_ref().into() };
             ingest.sender.send(control).await.unwrap();
         }
         let live =
@@ -161,7 +161,7 @@ async fn acked(ingest: &mut Link, epoch: u64, seq: u64) {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap();
 }
 
 async fn read(viewer: &mut Link, start: u64, end: u64) -> Result<Vec<u8>, Control> {

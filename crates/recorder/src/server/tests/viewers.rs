@@ -93,7 +93,7 @@ async fn watch(viewer: &mut Link) -> (Vec<link::LiveFragment>, Vec<Bytes>, Strin
             }
         }
     };
-    let why = tokio::time::timeout(Duration::from_secs(20), work).await.unwrap();
+    let why = tokio::time::timeout(Duration::from_secs(60), work).await.unwrap();
     (fragments, inits, why)
 }
 
@@ -107,15 +107,15 @@ async fn a_live_stream_plays_and_ends_with_its_capability() {
     acked(&mut ingest, 1, 20).await;
     let mut viewer = rig.connect(Role::Serve).await;
     let begun = tokio::time::Instant::now();
-    viewer.sender.send(rig.open_live(800, LiveForm::Fmp4)).await.unwrap();
+    viewer.sender.send(rig.open_live(3_000, LiveForm::Fmp4)).await.unwrap();
     send(&mut ingest, &units[30..]).await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    let capability = rig.gate.sign(&rig.capability(Scope::Live, 1_200));
+    let capability = rig.gate.sign(&rig.capability(Scope::Live, 4_500));
     viewer.sender.send(Control::Renew { capability }).await.unwrap();
     let (fragments, inits, why) = watch(&mut viewer).await;
     let lasted = begun.elapsed();
     assert_eq!(why, "capability_expired");
-    assert!(lasted > Duration::from_millis(1_500) && lasted < Duration::from_millis(2_600), "{lasted:?}");
+    // It outlives the first capability; the end is bounded widely, since other builds may share the machine.
+    assert!(lasted > Duration::from_millis(4_200) && lasted < Duration::from_secs(12), "{lasted:?}");
     // From the last key frame before the opening to the end, every frame once.
     let film: Vec<u8> = inits.iter().chain(fragments.iter().map(|f| &f.boxes)).flat_map(|b| b.to_vec()).collect();
     assert!(fragments[0].is_key && inits.len() == 1);
@@ -128,7 +128,7 @@ async fn a_live_stream_plays_and_ends_with_its_capability() {
     let mut serve = rig.connect(Role::Serve).await;
     let decision = DecisionId::from_bytes([1; 16]).to_string();
     assert_eq!(serve.ask(Control::Revoke { decision }).await.unwrap(), Control::Done);
-    let ended = tokio::time::timeout(Duration::from_secs(1), async {
+    let ended = tokio::time::timeout(Duration::from_secs(5), async {
         loop {
             match viewer.receiver.recv().await {
                 Ok(Message::Control(control)) if matches!(*control, Control::End { .. } | Control::Refused { .. }) => {
@@ -196,7 +196,7 @@ async fn a_gateway_relays_and_records_nothing() {
     let mut serve = rig.connect(Role::Serve).await;
     assert_eq!(serve.ask(Control::GatewayAssign(assignment)).await.unwrap(), Control::Done);
     let mut ingest = rig.ingest().await;
-    let sets = Control::ParameterSets { stream: stream(2).to_string(), sets: wire::write(&sets()) };
+    let sets = Control::ParameterSets { stream: stream(2).to_string(), sets: sets().as_ref().into() };
     ingest.sender.send(sets).await.unwrap();
     for unit in film(1, 0..60, 25) {
         ingest.sender.push(&Message::Unit(stream(2), unit));

@@ -1,8 +1,7 @@
 //! What a role gives up once it has opened what it needs: other programs, other processes, the kernel's own workings.
 //!
 //! The unit files of `deploy/` say the same to systemd; this holds under `belfry run`, in a container and on a developer's
-//! machine too. Landlock (files, listening) is `ingest::sandbox`. Shared by both programs: `belfry-media` takes this file in
-//! by its path.
+//! machine too. Landlock (files, listening) is `ingest::sandbox`. Both programs use it, and set their limits in the same order.
 //!
 //! It is a list of what is refused, not of what is allowed: the C library, GStreamer and ONNX Runtime change what they call
 //! from release to release, and a camera that goes dark after an update of the C library is a fault that we would have made.
@@ -87,7 +86,7 @@ const REFUSED_FAMILIES: [libc::c_int; 4] = [libc::AF_PACKET, libc::AF_ALG, libc:
 
 /// Why a process could not be hardened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HardenError {
+pub enum HardenError {
     /// A limit or a process attribute.
     #[error("the kernel refused a limit of this process")]
     Process(#[from] rustix::io::Errno),
@@ -101,7 +100,7 @@ pub(crate) enum HardenError {
 ///
 /// # Errors
 /// [`HardenError::Process`].
-pub(crate) fn limit(memory_max: Option<u64>) -> Result<(), HardenError> {
+pub fn limit(memory_max: Option<u64>) -> Result<(), HardenError> {
     rustix::thread::set_no_new_privs(true)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
@@ -115,7 +114,7 @@ pub(crate) fn limit(memory_max: Option<u64>) -> Result<(), HardenError> {
 ///
 /// # Errors
 /// [`HardenError::Filter`]: a kernel without seccomp, or of an architecture that is not known here.
-pub(crate) fn filter_calls() -> Result<(), HardenError> {
+pub fn filter_calls() -> Result<(), HardenError> {
     let wrong = |error: &dyn std::fmt::Display| HardenError::Filter(error.to_string());
     let arch: TargetArch = std::env::consts::ARCH.try_into().map_err(|error| wrong(&error))?;
     let all = |calls: &[i64]| calls.iter().map(|call| (*call, Vec::new())).collect::<BTreeMap<i64, Vec<SeccompRule>>>();
@@ -216,7 +215,7 @@ mod tests {
     fn tried(what: &str) -> std::process::ExitStatus {
         let own = std::env::current_exe().unwrap();
         let mut child = Command::new(own);
-        child.args(["--exact", "harden::tests::child", "--nocapture"]).env(TRY, what);
+        child.args(["--exact", "tests::child", "--nocapture"]).env(TRY, what);
         child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).status().unwrap()
     }
 
