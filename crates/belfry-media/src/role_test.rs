@@ -197,18 +197,12 @@ impl Bench {
     }
 
     fn capability(&self, audience: Audience, rendition: Rendition, life_s: i64) -> String {
-        let now = wall();
-        self.gate.sign(&Capability {
-            decision: DecisionId::from_bytes([1; 16]),
-            log_index: 1,
-            stream: STREAM,
-            scope: Scope::Live,
-            rendition,
-            audience,
-            standing: false,
-            issued_at: WallTime::from_micros(now.micros - 1_000_000),
-            expires_at: WallTime::from_micros(now.micros + life_s * 1_000_000),
-        })
+        self.gate.sign(&token(audience, rendition, life_s))
+    }
+
+    /// Opens the spool.
+    fn reads(&self) -> String {
+        self.gate.sign(&Capability { scope: Scope::Reads, ..token(Audience::Reader, Rendition::Original, 10) })
     }
 }
 
@@ -248,6 +242,21 @@ async fn a_coarse_picture_needs_the_gates_word() {
     bench.stop.cancel();
     while bench.tasks.len() > 1 {
         bench.tasks.join_next().await.unwrap().unwrap();
+    }
+}
+
+fn token(audience: Audience, rendition: Rendition, life_s: i64) -> Capability {
+    let now = wall();
+    Capability {
+        decision: DecisionId::from_bytes([1; 16]),
+        log_index: 1,
+        stream: STREAM,
+        scope: Scope::Live,
+        rendition,
+        audience,
+        standing: false,
+        issued_at: WallTime::from_micros(now.micros - 1_000_000),
+        expires_at: WallTime::from_micros(now.micros + life_s * 1_000_000),
     }
 }
 
@@ -298,7 +307,21 @@ async fn passages_are_read_spooled_and_acknowledged() {
         spooled = now;
         tokio::time::timeout(Duration::from_millis(50), std::future::pending::<()>()).await.unwrap_err();
     }
-    serve.sender.send(Control::ReadsSince { after: 0, limit: 2 }).await.unwrap();
+    for (capability, wanted) in [
+        ("rubbish".to_owned(), "capability_malformed"),
+        (bench.capability(Audience::Reader, Rendition::Original, 10), "capability_out_of_scope"),
+        (bench.capability(Audience::Reader, Rendition::Original, 0), "capability_expired"),
+    ] {
+        for ask in [
+            Control::ReadsSince { capability: capability.clone(), after: 0, limit: 2 },
+            Control::ReadsAck { capability: capability.clone(), upto: u64::MAX },
+        ] {
+            let Control::Refused { code, .. } = serve.ask(ask).await.unwrap() else { panic!("{wanted}") };
+            assert_eq!(code, wanted);
+        }
+    }
+    let capability = bench.reads();
+    serve.sender.send(Control::ReadsSince { capability: capability.clone(), after: 0, limit: 2 }).await.unwrap();
     let mut last = 0;
     for _ in 0..2 {
         let Message::Control(control) = serve.receiver.recv().await.unwrap() else { panic!() };
@@ -312,7 +335,7 @@ async fn passages_are_read_spooled_and_acknowledged() {
         }
     }
     assert_eq!(serve.receiver.recv_control().await.unwrap(), Control::Done);
-    assert_eq!(serve.ask(Control::ReadsAck { upto: last }).await.unwrap(), Control::Done);
+    assert_eq!(serve.ask(Control::ReadsAck { capability, upto: last }).await.unwrap(), Control::Done);
     let Control::ReaderReport { spooled, cameras, .. } = serve.ask(Control::ReaderHealth).await.unwrap() else {
         panic!()
     };

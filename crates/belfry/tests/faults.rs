@@ -366,14 +366,14 @@ async fn reader(listener: LinkListener, spool: Arc<Mutex<Spool>>) {
             let mut answer = Control::Done;
             if let Control::ReaderAssign { cameras } = request {
                 spool.lock().unwrap().assigned = cameras;
-            } else if let Control::ReadsSince { after, limit } = request {
+            } else if let Control::ReadsSince { after, limit, .. } = request {
                 let all = spool.lock().unwrap().reads.clone();
                 for row in all.into_iter().filter(|row| row.spool > after).take(usize::try_from(limit).unwrap()) {
                     peer.sender.push(&Control::Read(row).into());
                     peer.sender.push(&Message::Bytes(bytes::Bytes::from_static(&[1; 16])));
                     peer.sender.push(&Message::Bytes(bytes::Bytes::from_static(&[2; 16])));
                 }
-            } else if let Control::ReadsAck { upto } = request {
+            } else if let Control::ReadsAck { upto, .. } = request {
                 spool.lock().unwrap().reads.retain(|row| row.spool > upto);
             } else if request == Control::ReaderHealth {
                 answer = Control::ReaderReport { cameras: Vec::new(), spooled: 0, problem: None };

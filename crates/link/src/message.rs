@@ -539,6 +539,8 @@ pub enum Control {
     },
     /// Asks for reads after a spool position: `Read` messages with pictures, then `Done`.
     ReadsSince {
+        /// Capability for the reader, scope reads.
+        capability: String,
         /// Position of the last read already durable in the central store.
         after: u64,
         /// At most so many.
@@ -548,6 +550,8 @@ pub enum Control {
     Read(ReadRow),
     /// Reads up to here are durable in the central store.
     ReadsAck {
+        /// Capability for the reader, scope reads.
+        capability: String,
         /// Spool position.
         upto: u64,
     },

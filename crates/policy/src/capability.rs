@@ -35,6 +35,8 @@ pub enum Scope {
     Live,
     /// A span of its past.
     Range(TimeRange),
+    /// The reads that wait in the reader's spool, of every camera: [`Capability::stream`] is all zeros.
+    Reads,
 }
 
 /// A permit that travels: everything that a recorder must know to say yes without asking.
@@ -109,6 +111,9 @@ struct Wire {
     a: Audience,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     g: bool,
+    /// The reader's spool instead of a stream.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    p: bool,
     t: i64,
     x: i64,
 }
@@ -142,9 +147,10 @@ impl CapabilitySigner {
             i: capability.log_index,
             s: capability.stream.to_string(),
             r: match capability.scope {
-                Scope::Live => None,
+                Scope::Live | Scope::Reads => None,
                 Scope::Range(range) => Some((range.from.micros, range.to.micros)),
             },
+            p: capability.scope == Scope::Reads,
             v: capability.rendition.as_str().to_owned(),
             a: capability.audience,
             g: capability.standing,
@@ -193,12 +199,14 @@ impl CapabilityVerifier {
             decision: wire.d.parse().map_err(|_| E::Malformed)?,
             log_index: wire.i,
             stream: wire.s.parse().map_err(|_| E::Malformed)?,
-            scope: match wire.r {
-                None => Scope::Live,
-                Some((from, to)) => {
+            scope: match (wire.r, wire.p) {
+                (None, false) => Scope::Live,
+                (None, true) => Scope::Reads,
+                (Some((from, to)), false) => {
                     let range = TimeRange::new(WallTime::from_micros(from), WallTime::from_micros(to));
                     Scope::Range(range.ok_or(E::Malformed)?)
                 }
+                (Some(_), true) => return Err(E::Malformed),
             },
             rendition: wire.v.parse().map_err(|_| E::Malformed)?,
             audience: wire.a,
@@ -238,12 +246,22 @@ impl Capability {
     /// [`CapabilityError::OutOfScope`].
     pub fn covers_range(&self, stream: StreamId, wanted: TimeRange) -> Result<(), CapabilityError> {
         let fits = match self.scope {
-            Scope::Live => false,
+            Scope::Live | Scope::Reads => false,
             Scope::Range(range) => range.from <= wanted.from && wanted.to <= range.to,
         };
         (fits && self.stream == stream && self.rendition == Rendition::Original)
             .then_some(())
             .ok_or(CapabilityError::OutOfScope)
+    }
+}
+
+impl Capability {
+    /// Whether it opens the reader's spool.
+    ///
+    /// # Errors
+    /// [`CapabilityError::OutOfScope`].
+    pub fn covers_reads(&self) -> Result<(), CapabilityError> {
+        (self.scope == Scope::Reads && !self.standing).then_some(()).ok_or(CapabilityError::OutOfScope)
     }
 }
 
@@ -313,5 +331,15 @@ mod tests {
         assert_eq!(past.covers_range(past.stream, range(10, 20)), Ok(()));
         assert!(past.covers_range(past.stream, range(9, 20)).is_err());
         assert!(past.covers_live(past.stream, Rendition::Original).is_err());
+        let spool = Capability { scope: Scope::Reads, ..live() };
+        assert_eq!(spool.covers_reads(), Ok(()));
+        assert!(spool.covers_live(spool.stream, Rendition::Original).is_err());
+        assert!(spool.covers_range(spool.stream, range(10, 11)).is_err());
+        let standing = Capability { standing: true, ..spool.clone() };
+        for refused in [live(), past, standing] {
+            assert!(refused.covers_reads().is_err());
+        }
+        let gate = CapabilitySigner::from_seed(&[7; 32]);
+        assert_eq!(gate.verifier().open(&gate.sign(&spool), Audience::Recorder, at(101)), Ok(spool));
     }
 }

@@ -434,6 +434,22 @@ impl Gate {
         self.sign(permit, Audience::Recorder, Rendition::Original, true)
     }
 
+    /// Opens the reader's spool for 15 s, under the logged grant to take and decide reads.
+    pub fn reads_capability(&self, permit: &Permit<action::DecodeAnpr>) -> String {
+        let issued_at = self.clock.now();
+        self.signer.sign(&Capability {
+            decision: permit.decision,
+            log_index: permit.log_index,
+            stream: StreamId::from_bytes([0; 16]),
+            scope: Scope::Reads,
+            rendition: Rendition::Original,
+            audience: Audience::Reader,
+            standing: false,
+            issued_at,
+            expires_at: WallTime::from_micros(issued_at.micros.saturating_add(CAPABILITY_LIFE_US)),
+        })
+    }
+
     fn sign<A>(&self, permit: &Permit<A>, audience: Audience, rendition: Rendition, standing: bool) -> Option<String> {
         let issued_at = self.clock.now();
         let life = if standing { STANDING_LIFE_US } else { CAPABILITY_LIFE_US };

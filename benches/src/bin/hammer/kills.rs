@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use link::{Control, Message, Role};
+use policy::{Audience, Capability, CapabilitySigner, Scope};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rustix::process::Signal;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use vms_benches::frames::{Footage, Walk, walk};
 use vms_benches::log::{Verified, verify};
 use vms_benches::process::{pid_of_role, signal, wall_us};
+use vms_core::{DecisionId, Rendition, StreamId, WallTime};
 use vms_testkit::rig::{Person, Rig, RigOptions};
 
 use crate::{median, quantile, say};
@@ -190,8 +192,10 @@ async fn spool(rig: &Rig) -> anyhow::Result<BTreeSet<String>> {
     let path = rig.path().join("run/reader.sock");
     let mut reader = link::connect(&path, Role::Serve, 0, Role::Reader).await.context("connecting to the reader")?;
     let (mut ids, mut after) = (BTreeSet::new(), 0);
+    let signer = gate(rig)?;
     loop {
-        reader.sender.send(Control::ReadsSince { after, limit: PAGE }).await?;
+        let capability = reads_capability(&signer);
+        reader.sender.send(Control::ReadsSince { capability, after, limit: PAGE }).await?;
         let mut count = 0;
         loop {
             let Message::Control(control) = reader.receiver.recv().await? else { continue };
@@ -209,6 +213,29 @@ async fn spool(rig: &Rig) -> anyhow::Result<BTreeSet<String>> {
             return Ok(ids);
         }
     }
+}
+
+/// The gate's own signer, from its key file: the hammer stands in for `serve`, which is stopped.
+fn gate(rig: &Rig) -> anyhow::Result<CapabilitySigner> {
+    let text = std::fs::read_to_string(rig.path().join("state/keys/gate.key")).context("the gate's key")?;
+    let mut seed = [0; 32];
+    hex::decode_to_slice(text.trim(), &mut seed).context("the gate's key")?;
+    Ok(CapabilitySigner::from_seed(&seed))
+}
+
+fn reads_capability(signer: &CapabilitySigner) -> String {
+    let now = wall_us();
+    signer.sign(&Capability {
+        decision: DecisionId::from_bytes([0; 16]),
+        log_index: 0,
+        stream: StreamId::from_bytes([0; 16]),
+        scope: Scope::Reads,
+        rendition: Rendition::Original,
+        audience: Audience::Reader,
+        standing: false,
+        issued_at: WallTime::from_micros(now),
+        expires_at: WallTime::from_micros(now + 15_000_000),
+    })
 }
 
 /// The session of before goes on or has ended in words; the log verifies and lost no leaf.

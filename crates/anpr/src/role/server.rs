@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use link::{Connection, Control, LinkError, LinkListener, Message, ReaderCamera, Role};
+use policy::{Audience, CapabilityError};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -68,10 +69,16 @@ async fn answer(
             assign(shared, tracker, cameras);
             peer.sender.send(Control::Done).await
         }
-        Control::ReadsSince { after, limit } => reads_since(peer, shared, after, limit).await,
-        Control::ReadsAck { upto } => match with_spool(shared, move |spool| spool.ack(upto)).await {
-            Some(()) => peer.sender.send(Control::Done).await,
-            None => refuse(peer, "spool", "the spool did not take the acknowledgement").await,
+        Control::ReadsSince { capability, after, limit } => match opens_spool(shared, &capability) {
+            Ok(()) => reads_since(peer, shared, after, limit).await,
+            Err(error) => refuse_spool(peer, error).await,
+        },
+        Control::ReadsAck { capability, upto } => match opens_spool(shared, &capability) {
+            Ok(()) => match with_spool(shared, move |spool| spool.ack(upto)).await {
+                Some(()) => peer.sender.send(Control::Done).await,
+                None => refuse(peer, "spool", "the spool did not take the acknowledgement").await,
+            },
+            Err(error) => refuse_spool(peer, error).await,
         },
         Control::Picture { capability, source, stream } => {
             match picture::make(shared, &capability, source, &stream).await {
@@ -88,6 +95,16 @@ async fn answer(
         }
         _ => refuse(peer, "not_for_the_reader", "the reader does not answer this").await,
     }
+}
+
+/// Plates and pictures leave, and are forgotten, under a permit of the gate only: being a process of the same user is not enough.
+fn opens_spool(shared: &Shared, capability: &str) -> Result<(), CapabilityError> {
+    shared.verifier.open(capability, Audience::Reader, (shared.host.wall)())?.covers_reads()
+}
+
+async fn refuse_spool(peer: &mut Connection<UnixStream>, error: CapabilityError) -> Result<(), LinkError> {
+    tracing::warn!(code = error.code(), "the reads in the spool were refused");
+    refuse(peer, error.code(), &error.to_string()).await
 }
 
 async fn refuse(peer: &mut Connection<UnixStream>, code: &str, detail: &str) -> Result<(), LinkError> {

@@ -168,7 +168,8 @@ impl ReaderLink {
     /// One page: pull, keep durably, and only then acknowledge. Whether there may be more.
     async fn pull(&self, connection: &mut Connection<UnixStream>) -> anyhow::Result<bool> {
         // Acknowledged reads are gone from the spool, so from 0 on means: all that is not durable here.
-        connection.sender.send(Control::ReadsSince { after: 0, limit: PAGE }).await?;
+        let capability = self.service.reads_capability().await?;
+        connection.sender.send(Control::ReadsSince { capability, after: 0, limit: PAGE }).await?;
         let (mut reads, mut upto, mut count) = (Vec::new(), None, 0_u32);
         loop {
             let answer = connection.receiver.recv_control().await?;
@@ -190,7 +191,9 @@ impl ReaderLink {
         if taken.not_assigned + taken.too_late > 0 {
             tracing::warn!(taken.not_assigned, taken.too_late, "reads were dropped");
         }
-        done(connection.ask(Control::ReadsAck { upto }).await?, "an acknowledgement")?;
+        // A fresh one: keeping the page may have outlasted the first.
+        let capability = self.service.reads_capability().await?;
+        done(connection.ask(Control::ReadsAck { capability, upto }).await?, "an acknowledgement")?;
         Ok(count >= PAGE)
     }
 }

@@ -180,6 +180,14 @@ impl ReadService {
         Ok(ReaderGrant { camera: id, stream, purposes, capability })
     }
 
+    /// What the reader asks for before it gives a read or forgets one; 15 s.
+    ///
+    /// # Errors
+    /// `LogUnavailable`, `Denied`: then nothing is taken.
+    pub async fn reads_capability(&self) -> Result<String, UseCaseError> {
+        Ok(self.cases.gate.reads_capability(&*self.permit().await?))
+    }
+
     pub(super) fn pause(&self) -> Pause {
         *self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }

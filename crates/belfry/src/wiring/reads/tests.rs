@@ -204,7 +204,7 @@ async fn reader(listener: LinkListener, spool: Arc<Mutex<Spool>>) {
         while let Ok(request) = peer.receiver.recv_control().await {
             if let Control::ReaderAssign { cameras } = request {
                 spool.lock().unwrap().assigned = cameras;
-            } else if let Control::ReadsSince { after, limit } = request {
+            } else if let Control::ReadsSince { after, limit, .. } = request {
                 let all = spool.lock().unwrap().reads.clone();
                 let wanted = all.into_iter().filter(|(row, ..)| row.spool > after);
                 for (row, crop, overview) in wanted.take(usize::try_from(limit).unwrap()) {
@@ -212,7 +212,7 @@ async fn reader(listener: LinkListener, spool: Arc<Mutex<Spool>>) {
                     peer.sender.push(&Message::Bytes(crop));
                     peer.sender.push(&Message::Bytes(overview));
                 }
-            } else if let Control::ReadsAck { upto } = request {
+            } else if let Control::ReadsAck { upto, .. } = request {
                 let mut spool = spool.lock().unwrap();
                 if std::mem::take(&mut spool.deaf) {
                     break;

@@ -28,6 +28,7 @@ async fn without_the_right_capability_not_one_byte_leaves() {
             (sign(&Capability { rendition: Rendition::Coarse, ..good(scope) }), "capability_out_of_scope"),
             (sign(&Capability { scope: other, ..good(scope) }), "capability_out_of_scope"),
             (sign(&narrower), "capability_out_of_scope"),
+            (sign(&Capability { scope: Scope::Reads, ..good(scope) }), "capability_out_of_scope"),
             (sign(&rig.capability(scope, 16_000)), "capability_too_long"),
             (sign(&Capability { standing: true, ..good(scope) }), "capability_standing"),
         ];
@@ -45,6 +46,7 @@ async fn without_the_right_capability_not_one_byte_leaves() {
                     from_us: range.from.micros,
                     to_us: range.to.micros,
                 },
+                Scope::Reads => unreachable!("the recorder is asked for footage"),
             };
             let mut stranger = rig.connect(Role::Serve).await;
             let answer = stranger.ask(request).await.unwrap();
