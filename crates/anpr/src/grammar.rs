@@ -323,7 +323,7 @@ mod tests {
             ("GWAGEN", None),  // nothing to exchange
             ("OOOO", None),    // too short to tell
             ("1ABCOI8", Some("1ABC018")),
-            ("1ABCOIB", None), // three places
+            ("1ABCOIB", None),            // three places
             ("0TAB864", Some("OTAB864")), // an oldtimer: no Czech plate begins with 0
         ] {
             assert_eq!(grammar.repair(text).as_deref(), wanted, "{text}");
