@@ -150,6 +150,10 @@ pub fn fuse(looks: &[Look], grammar: &Grammar, calibration: &Calibration) -> Opt
     if text.len() < TEXT_LEN_MIN {
         return None;
     }
+    if looks.len() == 1 && !grammar.fits(&text) {
+        // A text of no format that was seen once is most often half a plate: the rest was behind a pole or a lorry.
+        raw *= 0.5;
+    }
     // The best picture is one that shows the text, not the one with the surest other text.
     let shows = |look: &Look| if look.reading.best() == best_seen.text { 1.0 } else { 0.1 };
     let rank = |look: &Look| look.rank() * shows(look);
@@ -298,6 +302,18 @@ mod tests {
         let grammar = Grammar::built_in();
         for looks in [vec![], vec![look(50.0, &[("", 0.9)])], vec![look(50.0, &[("12", 0.9)])]] {
             assert!(fuse(&looks, &grammar, &Calibration::default()).is_none());
+        }
+    }
+
+    #[test]
+    fn half_a_plate_seen_once_is_doubted() {
+        let grammar = Grammar::built_in();
+        for (text, count, is_doubted) in
+            [("1UZF", 1, true), ("1UZF", 3, false), ("1UZF234", 1, false), ("GWAGEN", 1, false)]
+        {
+            let looks = vec![look(80.0, &[(text, 0.99)]); count];
+            let fused = fuse(&looks, &grammar, &Calibration::default()).unwrap();
+            assert_eq!(fused.confidence < 0.6, is_doubted, "{text} {count}: {}", fused.confidence);
         }
     }
 

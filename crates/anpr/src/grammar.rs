@@ -169,6 +169,11 @@ impl Grammar {
         found
     }
 
+    /// Whether any format fits, loose ones too.
+    pub fn fits(&self, text: &str) -> bool {
+        self.formats.iter().any(|f| f.fits(text))
+    }
+
     /// Whether a format that is tight enough to repair by fits.
     pub fn fits_strictly(&self, text: &str) -> bool {
         self.formats.iter().any(|f| f.strict && f.fits(text))
