@@ -8,7 +8,6 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::indexing_slicing,
-    clippy::too_many_lines,
     clippy::disallowed_methods,
     reason = "tests say what they expect and what they measured; CI is known by its environment"
 )]
@@ -39,7 +38,9 @@ use vms_testkit::postgres;
 use vms_testkit::rig::{Person, Rig, RigOptions, free_port};
 
 use outage::{SmallDisk, bytes_on_disk, pid_of_role, rewrite_config};
-use support::{first_camera, live_wish, newest_frames, now_us, open_live, options, text, until_durable};
+use support::{
+    first_camera, health, last_word, live_wish, newest_frames, now_us, open_live, options, text, until_durable,
+};
 
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
@@ -59,13 +60,6 @@ fn missing_since(rig: &Rig, cameras: &[u32], since_us: i64) -> (u64, usize) {
 
 fn seconds_since(us: i64) -> f64 {
     Duration::from_micros(u64::try_from(now_us() - us).unwrap()).as_secs_f64()
-}
-
-/// `GET /health`: status and body.
-async fn health(rig: &Rig) -> Option<(u16, Value)> {
-    let response = reqwest::get(rig.url("/health")).await.ok()?;
-    let status = response.status().as_u16();
-    Some((status, serde_json::from_str(&response.text().await.ok()?).ok()?))
 }
 
 // --- cameras -------------------------------------------------------------------------------------------------------
@@ -450,20 +444,7 @@ async fn while_the_database_is_away_recording_goes_on_and_access_is_closed() {
     assert_eq!((status, text(&body, "/status").as_str()), (503, "unavailable"));
     assert!(text(&body, "/detail").contains("central database"), "{body}");
 
-    let why = tokio::time::timeout(Duration::from_secs(25), async {
-        loop {
-            match socket.next().await {
-                Some(Ok(Ws::Text(word))) => {
-                    let word: Value = serde_json::from_str(&word).unwrap();
-                    if word["t"] == "end" {
-                        return text(&word, "/why");
-                    }
-                }
-                Some(Ok(_)) => {}
-                None | Some(Err(_)) => panic!("the live view ended without a word"),
-            }
-        }
-    });
+    let why = tokio::time::timeout(Duration::from_secs(25), last_word(&mut socket));
     assert_eq!(why.await.expect("the view outlived its capability"), "unavailable");
     eprintln!("a live view open before ended {:.1} s after the stop", seconds_since(stopped));
     let before = newest_frames(&footage(&rig));

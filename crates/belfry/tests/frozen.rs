@@ -2,28 +2,21 @@
 //! hangs). Whoever asks hears so within the bound, nothing is shown, recording goes on, and a thawed server is in use again
 //! without a hand.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests say what they expect and what they measured"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect and what they measured")]
 
 #[expect(dead_code, reason = "the other system tests use the rest")]
 mod support;
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::Message as Ws;
 use vms_benches::process::{signal, tree};
 use vms_testkit::postgres;
 use vms_testkit::rig::{Rig, RigOptions};
 
-use support::{Socket, live_wish, newest_frames, open_live, options, text, until_durable};
+use support::{health, last_word, live_wish, newest_frames, open_live, options, text, until_durable};
 
 /// The bound of the API, and a second for a busy test machine.
 const ANSWER_MAX: Duration = Duration::from_secs(11);
@@ -48,28 +41,6 @@ impl Frozen {
 impl Drop for Frozen {
     fn drop(&mut self) {
         self.0.iter().for_each(|pid| signal(*pid, Signal::CONT));
-    }
-}
-
-async fn health(rig: &Rig) -> Option<(u16, Value)> {
-    let response = reqwest::get(rig.url("/health")).await.ok()?;
-    let status = response.status().as_u16();
-    Some((status, serde_json::from_str(&response.text().await.ok()?).ok()?))
-}
-
-/// Why a live view ended.
-async fn last_word(socket: &mut Socket) -> String {
-    loop {
-        match socket.next().await {
-            Some(Ok(Ws::Text(word))) => {
-                let word: Value = serde_json::from_str(&word).unwrap();
-                if word["t"] == "end" {
-                    return text(&word, "/why");
-                }
-            }
-            Some(Ok(_)) => {}
-            None | Some(Err(_)) => panic!("the live view ended without a word"),
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect")]
 
+#[expect(dead_code, reason = "the other system tests use the rest")]
 mod support;
 
 use std::time::Duration;

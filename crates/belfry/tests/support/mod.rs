@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use policy::CapabilitySigner;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message as Ws;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use vms_testkit::rig::{Person, Rig, RigOptions};
 
@@ -50,8 +52,31 @@ pub(crate) fn purpose() -> Value {
     json!({ "code": "INTERVENTIE", "justification": "melding vechtpartij Beursplein", "case_ref": null })
 }
 
+/// What `/health` says, with its status; `None` while nobody answers.
+pub(crate) async fn health(rig: &Rig) -> Option<(u16, Value)> {
+    let response = reqwest::get(rig.url("/health")).await.ok()?;
+    let status = response.status().as_u16();
+    Some((status, serde_json::from_str(&response.text().await.ok()?).ok()?))
+}
+
 /// An open live view.
 pub(crate) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// Why a live view ended.
+pub(crate) async fn last_word(socket: &mut Socket) -> String {
+    loop {
+        match socket.next().await {
+            Some(Ok(Ws::Text(word))) => {
+                let word: Value = serde_json::from_str(&word).unwrap();
+                if word.pointer("/t").and_then(Value::as_str) == Some("end") {
+                    return text(&word, "/why");
+                }
+            }
+            Some(Ok(_)) => {}
+            None | Some(Err(_)) => panic!("the live view ended without a word"),
+        }
+    }
+}
 
 /// What a stream ticket for live view is asked with.
 pub(crate) fn live_wish(stream: &str) -> Value {

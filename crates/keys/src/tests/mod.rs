@@ -3,7 +3,6 @@
 mod backups;
 mod crash;
 mod fakedisk;
-mod figures;
 mod holds;
 mod journal;
 mod story;

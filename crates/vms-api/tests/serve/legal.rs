@@ -2,23 +2,13 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use vms_app::accounts::AccountWish;
-use vms_app::words::Language;
 use vms_core::Profile;
-use zeroize::Zeroizing;
 
-use crate::town::{PASSWORD, Person, Town};
+use crate::town::{Person, Town};
 
 /// One more person of a zone.
 async fn somebody(town: &Town, user: &str, org: &str, profile: Profile) -> Person {
-    let wish = AccountWish {
-        user_name: user.to_owned(),
-        name: format!("The {user}"),
-        org: town.org(org).await,
-        profile,
-        language: Language::En,
-    };
-    town.cases.account_by_command_line(wish, Some(Zeroizing::new(PASSWORD.to_owned()))).await.unwrap();
+    town.account(user, org, profile).await;
     town.person(user).await
 }
 

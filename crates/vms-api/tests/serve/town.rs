@@ -119,16 +119,21 @@ impl Town {
             ("lezagent", "FISC", Profile::P07),
             ("overseer", "CC", Profile::P21),
         ] {
-            let wish = AccountWish {
-                user_name: user.to_owned(),
-                name: format!("The {user}"),
-                org: town.org(org).await,
-                profile,
-                language: Language::En,
-            };
-            town.cases.account_by_command_line(wish, Some(Zeroizing::new(PASSWORD.to_owned()))).await.unwrap();
+            town.account(user, org, profile).await;
         }
         town
+    }
+
+    /// One more account; its password is [`PASSWORD`].
+    pub(crate) async fn account(&self, user: &str, org: &str, profile: Profile) {
+        let wish = AccountWish {
+            user_name: user.to_owned(),
+            name: format!("The {user}"),
+            org: self.org(org).await,
+            profile,
+            language: Language::En,
+        };
+        self.cases.account_by_command_line(wish, Some(Zeroizing::new(PASSWORD.to_owned()))).await.unwrap();
     }
 
     pub(crate) async fn org(&self, code: &str) -> vms_core::OrgId {
