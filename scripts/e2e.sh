@@ -31,4 +31,8 @@ cd web
 BELFRY_USER=operator BELFRY_SKIP=findings node e2e/journey.mjs
 BELFRY_USER=lez BELFRY_SKIP=refusal,live,playback,reads,session,language node e2e/journey.mjs
 BELFRY_USER=admin BELFRY_SKIP=refusal,live,playback,reads,findings,session,language node e2e/journey.mjs
+# Legal fields of a live camera, by two people and under the overseer's eyes.
+node e2e/law.mjs
+# Footage held by one person and let go by two.
+node e2e/holds.mjs
 ok=yes

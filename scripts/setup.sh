@@ -16,6 +16,13 @@ again() {
     "$@"
 }
 npm_packages() { (cd web && npm ci --no-audit --no-fund --loglevel=error); }
+# Into a folder of its own, hashes pinned; the copied list says last that the folder is whole.
+moto_packages() {
+    rm -rf .venv-moto
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --require-hashes \
+        --requirement scripts/moto-requirements.txt --target .venv-moto
+    cp scripts/moto-requirements.txt .venv-moto/requirements.txt
+}
 need() { printf 'missing: %s\n  %s\n' "$1" "$2" >&2; exit 1; }
 
 command -v cargo >/dev/null || need "Rust (cargo)" "install it from https://rustup.rs, then run this again"
@@ -51,6 +58,11 @@ if [ ! -f web/node_modules/.package-lock.json ] || [ web/package-lock.json -nt w
     step "npm packages"
     again npm_packages
     touch web/node_modules/.package-lock.json
+fi
+
+if [ "$goal" = test ] && ! cmp -s scripts/moto-requirements.txt .venv-moto/requirements.txt; then
+    step "moto, an S3 server for the tests"
+    again moto_packages
 fi
 
 step "films for the simulated cameras"

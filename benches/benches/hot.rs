@@ -43,6 +43,28 @@ fn second() -> Vec<AccessUnit> {
         .collect()
 }
 
+/// What finishes the records of one sealed file.
+fn pen(dir: &std::path::Path) -> recorder::format::write::Pen {
+    use keys::{CopyPaths, KeyRing, KeyStoreConfig, OpenOptions, Protection, RealDisk, SecondCopy, SystemRandom};
+    let config = KeyStoreConfig {
+        first: CopyPaths { store: dir.join("store"), root: dir.join("root") },
+        second: SecondCopy::OneDisk,
+        protection: Protection::FileMode,
+        remember: std::time::Duration::from_secs(86_400),
+    };
+    let options = OpenOptions { may_create: true, ..OpenOptions::default() };
+    let now = WallTime::from_secs(1_795_000_000);
+    let (disk, random) = (std::sync::Arc::new(RealDisk), std::sync::Arc::new(SystemRandom::new()));
+    let ring = KeyRing::open(disk, random, config, options, now).expect("the store opens");
+    let name = keys::KeyName {
+        scope: keys::Scope::Camera(vms_core::CameraId::from_bytes([1; 16])),
+        class: vms_core::RetentionClass::parse("RC-VID-OPEN").expect("a class"),
+        hour: keys::Hour::of(now),
+    };
+    let key = ring.begin_segment(&name, vms_core::SegmentId::from_bytes([1; 16]), now).expect("a key");
+    recorder::format::write::Pen::sealed(key, &[0; 190])
+}
+
 fn frames(c: &mut Criterion) {
     let units = second();
     let bytes: u64 = units.iter().map(|unit| u64::try_from(unit.payload.len()).unwrap_or(0)).sum();
@@ -53,6 +75,15 @@ fn frames(c: &mut Criterion) {
     group.bench_function("moof for playback", |b| {
         let head = FragmentHead { sequence: 1, decode: 0, entry: 1, samples: fragment.samples() };
         b.iter(|| head.wrap(black_box(&whole)).expect("it fits"));
+    });
+    group.bench_function("record put together, sealed and hashed", |b| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut pen = pen(dir.path());
+        let (mut number, mut room) = (0, Vec::new());
+        b.iter(|| {
+            number += 1;
+            recorder::format::write::fragment(&mut pen, number, 0, black_box(&fragment), &mut room).expect("it seals")
+        });
     });
     group.bench_function("moof per frame for live", |b| {
         b.iter(|| {

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use recorder::format::read::{StoredFragment, record, scan};
-use recorder::format::{Kind, SegmentHeader};
+use keys::{CopyPaths, KeyRing, KeyStoreConfig, OpenOptions, Protection, RealDisk, SecondCopy, SystemRandom};
+use recorder::format::Kind;
+use recorder::format::read::{StoredFragment, head, record, scan};
 use sim::counter::find_counter_in_unit;
-use vms_core::Codec;
+use vms_core::{Codec, WallTime};
 
 /// One recorded frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,15 +99,47 @@ pub struct Walk {
     pub unmarked: u64,
 }
 
-/// Reads every segment under `dir`, closed or not.
+/// Opens the key store of the rig whose footage lies in `media` (`state/footage/media`), beside a running recorder and for reading
+/// only. `None` where there is none: the footage is of a version that did not seal.
 ///
 /// # Errors
-/// The folder cannot be listed.
+/// It is there but does not open.
+pub fn key_ring(media: &Path) -> anyhow::Result<Option<KeyRing>> {
+    let state = media.parent().and_then(Path::parent).context("the media lie in state/footage/media")?;
+    let folder = state.join("footage-keys");
+    let config = || KeyStoreConfig {
+        first: CopyPaths { store: folder.join("store"), root: folder.join("root") },
+        second: SecondCopy::OneDisk,
+        protection: Protection::FileMode,
+        remember: Duration::from_secs(86_400),
+    };
+    let options = OpenOptions { is_read_only: true, ..OpenOptions::default() };
+    let open =
+        || KeyRing::open(Arc::new(RealDisk), Arc::new(SystemRandom::new()), config(), options, WallTime::default());
+    let mut opened = open();
+    // The recorder may be changing the root at this moment.
+    for _ in 0..20 {
+        match &opened {
+            Ok(_) => break,
+            Err(keys::KeyError::NoCopy) if !folder.exists() => return Ok(None),
+            Err(_) => opened = open(),
+        }
+    }
+    Ok(Some(opened.context("the key store of the footage does not open")?))
+}
+
+/// Reads every segment under `dir`, closed or not. Their keys lie in `footage-keys` beside the folder that `dir` is in.
+///
+/// # Errors
+/// The folder cannot be listed, or the key store does not open.
 pub fn walk(dir: &Path) -> anyhow::Result<Walk> {
     let mut found = Walk::default();
-    for path in segment_files(dir)? {
+    // The files first: a key is there before its file.
+    let files = segment_files(dir)?;
+    let keys = key_ring(dir)?;
+    for path in files {
         found.segments += 1;
-        if let Err(error) = read_segment(&path, &mut found) {
+        if let Err(error) = read_segment(&path, keys.as_ref(), &mut found) {
             found.damaged.push(format!("{}: {error:#}", path.display()));
         }
     }
@@ -133,13 +168,19 @@ fn segment_files(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read_segment(path: &Path, found: &mut Walk) -> anyhow::Result<()> {
+fn read_segment(path: &Path, keys: Option<&KeyRing>, found: &mut Walk) -> anyhow::Result<()> {
     let file = File::open(path)?;
-    let scanned = scan(&file)?;
-    let header: &SegmentHeader = &scanned.header;
+    let head = head(&file)?;
+    let header = &head.header;
+    let key = match (head.key_epoch(), keys) {
+        (Some(epoch), Some(keys)) => Some(keys.open_segment(header.segment, epoch)?),
+        (Some(_), None) => anyhow::bail!("it is sealed, and there is no key store"),
+        (None, _) => None,
+    };
+    let scanned = scan(&file, key.as_ref())?;
     let codec = scanned.parameters.first().map_or(Codec::H264, |sets| sets.codec);
     for entry in &scanned.entries {
-        let raw = record(&file, header.segment, entry.at)?;
+        let raw = record(&file, &head, key.as_ref(), entry.at)?;
         if raw.kind != Kind::Fragment {
             anyhow::bail!("the table names a record that is no fragment");
         }

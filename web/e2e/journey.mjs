@@ -1,10 +1,10 @@
 // The operator's day in a real browser against a running Belfry:  node e2e/journey.mjs
 // Steps are told one by one; the first that fails ends the run with a picture in e2e/out and exit status 1.
 // BELFRY_SKIP=reads,findings leaves steps out whose data the server does not have.
-import AxeBuilder from "@axe-core/playwright";
 import { mkdirSync } from "node:fs";
 import {
   api,
+  axe as axeOf,
   cameras,
   env,
   fillWall,
@@ -19,10 +19,10 @@ import {
 } from "./lib.mjs";
 
 const skipped = new Set((process.env.BELFRY_SKIP ?? "").split(",").filter(Boolean));
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 mkdirSync("e2e/out", { recursive: true });
 const browser = await launch();
 const { page, complaints, foreign } = await newPage(browser);
+const axe = (name) => axeOf(page, name);
 let failed = 0;
 
 async function step(name, run) {
@@ -40,12 +40,6 @@ async function step(name, run) {
     await page.screenshot({ path: file }).catch(() => undefined);
     process.stdout.write(`FAIL  ${name}: ${error.message}\n      picture: ${file}\n`);
   }
-}
-
-async function axe(name) {
-  const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
-  const words = violations.flatMap((one) => one.nodes.map((node) => `${one.id}: ${node.target.join(" ")}`));
-  if (words.length > 0) throw new Error(`axe on ${name}: ${words.slice(0, 6).join("; ")}`);
 }
 
 /** A number for the pixels of a video, from a canvas of 64×36. */

@@ -1,5 +1,6 @@
 // Shared steps of the browser checks. Everything that differs between machines comes from the environment:
 //   BELFRY_URL (http://127.0.0.1:8080)  BELFRY_USER  BELFRY_PASSWORD  CHROMIUM (/usr/bin/chromium)
+import AxeBuilder from "@axe-core/playwright";
 import { chromium } from "playwright-core";
 
 export const env = {
@@ -9,6 +10,15 @@ export const env = {
   chromium: process.env.CHROMIUM ?? "/usr/bin/chromium",
 };
 export const WHY = "Ongeval op de kruising, controle van de beelden";
+
+const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+
+/** Accessibility of what is on screen (WCAG 2.2 AA). */
+export async function axe(page, name) {
+  const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
+  const words = violations.flatMap((one) => one.nodes.map((node) => `${one.id}: ${node.target.join(" ")}`));
+  if (words.length > 0) throw new Error(`axe on ${name}: ${words.slice(0, 6).join("; ")}`);
+}
 
 export async function launch() {
   const flags = [

@@ -87,6 +87,53 @@ impl<'a> Ask<'a> {
     }
 }
 
+/// Sides of the detector's input are multiples of this.
+const STEP: usize = 32;
+
+/// A plate that ends this near to the edge of what was shown, in pixels of the input, goes on beyond it.
+const EDGE: f32 = 2.0;
+
+impl<'a> Ask<'a> {
+    /// A part of the picture at the scale that `whole` has in an input of `size`, in an input no larger than that needs.
+    pub fn part(frame: &'a Frame, part: Region, whole: Region, size: InputSize) -> Self {
+        let size = size.rounded();
+        let scale = Placement::fit(whole, size.width, size.height, ENLARGE_MAX).scale();
+        let (width, x, w) = along((part.x, part.w), (whole.x, whole.w), scale, size.width);
+        let (height, y, h) = along((part.y, part.h), (whole.y, whole.h), scale, size.height);
+        let size = Some(InputSize { width, height });
+        Self { frame, region: Region { x, y, w, h }, scale_max: scale, size }
+    }
+
+    /// Whether a plate in `bounds` goes on where this part of the picture ends.
+    fn cuts(&self, bounds: &[f32; 4], scale: f32) -> bool {
+        let edge = EDGE / scale;
+        let Region { x, y, w, h } = self.region;
+        let (right, bottom) = (num::real(self.frame.width()), num::real(self.frame.height()));
+        (x > edge && bounds[0] < x + edge)
+            || (y > edge && bounds[1] < y + edge)
+            || (x + w < right - edge && bounds[2] > x + w - edge)
+            || (y + h < bottom - edge && bounds[3] > y + h - edge)
+    }
+}
+
+/// One side of a part: pixels of the input, then start and length in the picture, widened to what the input holds.
+fn along((start, length): (f32, f32), (from, all): (f32, f32), scale: f32, most: usize) -> (usize, f32, f32) {
+    let side = num::index((length * scale).ceil(), most).div_ceil(STEP).max(1) * STEP;
+    let wide = (num::real(side) / scale).min(all);
+    let begin = (start + (length - wide) / 2.0).clamp(from, from + all - wide);
+    // On whole pairs of the input's pixels: then three samples of 1920 are one of 640, and so is their colour.
+    let begin = (from + ((begin - from) * scale / 2.0 + 0.01).floor() * 2.0 / scale).min(from + all - wide);
+    (side, begin, wide)
+}
+
+/// The plates that several looks at parts of one picture found, each once.
+pub fn merged(parts: Vec<Vec<Detection>>) -> Vec<Detection> {
+    if parts.len() < 2 {
+        return parts.into_iter().next().unwrap_or_default();
+    }
+    suppress(parts.into_iter().flatten().collect())
+}
+
 /// The detector with its input buffer.
 #[derive(Debug)]
 pub struct Detector {
@@ -100,6 +147,11 @@ impl Detector {
     /// memory for a larger one is taken when it is first asked for.
     pub const fn new(model: Model, size: InputSize) -> Self {
         Self { model, size, input: Vec::new() }
+    }
+
+    /// Its input where an [`Ask`] wants no other.
+    pub const fn size(&self) -> InputSize {
+        self.size
     }
 
     /// Name and version of the model.
@@ -164,9 +216,10 @@ impl Detector {
             return Err(ModelError::Runtime("the detector's `pred` has another shape".to_owned()));
         }
         let per_picture = (rows.len() / asks.len()).max(ROW);
-        let found = rows.chunks(per_picture).zip(&places).map(|(rows, place)| {
+        let found = rows.chunks(per_picture).zip(asks.iter().zip(&places)).map(|(rows, (ask, place))| {
             let kept = rows.as_chunks::<ROW>().0.iter().filter(|row| row.first().is_some_and(|s| *s >= score_min));
-            (place.scale(), kept.map(|row| detection(row, place)).collect())
+            let whole = kept.map(|row| detection(row, place)).filter(|d| !ask.cuts(&d.bounds, place.scale()));
+            (place.scale(), whole.collect())
         });
         Ok(found.collect())
     }
@@ -296,6 +349,40 @@ mod tests {
         let kept = near_and_far((0.5, near), (1.0, far));
         let found: Vec<(f32, f32)> = kept.iter().map(|d| (d.score, d.bounds[0])).collect();
         assert_eq!(found, [(0.85, 901.0), (0.8, 0.0), (0.6, 700.0)]);
+    }
+
+    #[test]
+    fn a_part_is_shown_at_the_scale_of_the_whole_and_cut_plates_are_left() {
+        let frame = Frame::from_rgb(1920, 1080, vec![0; 1920 * 1080 * 3].into()).unwrap();
+        let whole = Region::whole(&frame);
+        for (part, size, wanted) in [
+            // A hundred pixels are 34 of the input: 64, which show 192.
+            ((600.0, 500.0, 100.0, 90.0), (64, 32), (552.0, 492.0, 192.0, 96.0)),
+            ((0.0, 1000.0, 100.0, 80.0), (64, 32), (0.0, 984.0, 192.0, 96.0)),
+            ((1800.0, 0.0, 120.0, 1080.0), (64, 384), (1728.0, 0.0, 192.0, 1080.0)),
+            ((0.0, 0.0, 1920.0, 1080.0), (640, 384), (0.0, 0.0, 1920.0, 1080.0)),
+        ] {
+            let region = Region { x: part.0, y: part.1, w: part.2, h: part.3 };
+            let ask = Ask::part(&frame, region, whole, InputSize::NORMAL);
+            assert_eq!(ask.size, Some(InputSize { width: size.0, height: size.1 }), "{part:?}");
+            let Region { x, y, w, h } = ask.region;
+            let near = [x - wanted.0, y - wanted.1, w - wanted.2, h - wanted.3].iter().all(|d| d.abs() < 0.51);
+            assert!(near, "{part:?}: {:?}", ask.region);
+            assert!((Placement::fit(ask.region, size.0, size.1, ask.scale_max).scale() - 1.0 / 3.0).abs() < 1e-3);
+        }
+        let middle = Ask::part(&frame, Region { x: 960.0, y: 480.0, w: 192.0, h: 96.0 }, whole, InputSize::NORMAL);
+        for (bounds, cut) in [
+            ([1000.0, 500.0, 1090.0, 520.0], false),
+            ([961.0, 500.0, 1050.0, 520.0], true),
+            ([1100.0, 500.0, 1150.0, 520.0], true),
+            ([1000.0, 478.0, 1090.0, 499.0], true),
+            ([1000.0, 560.0, 1090.0, 575.0], true),
+        ] {
+            assert_eq!(middle.cuts(&bounds, 1.0 / 3.0), cut, "{bounds:?}");
+        }
+        assert!(!Ask::whole(&frame).cuts(&[0.0, 0.0, 1920.0, 1080.0], 1.0 / 3.0));
+        let twice = merged(vec![vec![at(0.8, 0.0), at(0.5, 40.0)], vec![at(0.9, 1.0)]]);
+        assert_eq!(twice.iter().map(|d| d.score).collect::<Vec<_>>(), [0.9, 0.5]);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use crate::detect::{self, Ask, Detection, Detector};
 use crate::frame::Frame;
 use crate::fuse::{self, Calibration, Fused, Look};
 use crate::grammar::Grammar;
+use crate::letterbox::Region;
 use crate::model::{self, Kind, Model, ModelError, Runtime};
+use crate::motion::Glance;
 use crate::recognise::Recogniser;
 use crate::rectify::Quad;
 use vms_core::{MonoTime, WallTime};
@@ -41,17 +43,34 @@ impl InputSize {
 pub struct Seen {
     /// Where.
     pub detection: Detection,
-    /// What it may say.
-    pub reading: Reading,
+    /// What it may say; absent when it was not read, because its track knows enough (see [`crate::track`]).
+    pub reading: Option<Reading>,
     /// Part of it may lie outside the picture.
     pub cut_off: bool,
 }
 
 impl Seen {
-    /// As a look at a moment.
-    pub fn look(&self, mono: MonoTime, at: WallTime) -> Look {
+    /// As a look at a moment, if it was read.
+    pub fn look(&self, mono: MonoTime, at: WallTime) -> Option<Look> {
         let Detection { score, quad, .. } = self.detection;
-        Look { mono, at, score, quad, reading: self.reading.clone(), cut_off: self.cut_off }
+        let reading = self.reading.clone()?;
+        Some(Look { mono, at, score, quad, reading, cut_off: self.cut_off })
+    }
+}
+
+/// One picture, and what of it is looked at.
+#[derive(Clone, Debug)]
+pub struct View<'a> {
+    /// The picture.
+    pub frame: &'a Frame,
+    /// Its parts; results of all of them are put together.
+    pub asks: Vec<Ask<'a>>,
+}
+
+impl<'a> View<'a> {
+    /// The whole picture in the detector's own input.
+    pub fn whole(frame: &'a Frame) -> Self {
+        Self { frame, asks: vec![Ask::whole(frame)] }
     }
 }
 
@@ -87,17 +106,29 @@ impl Engine {
         self.recogniser.card().confidence_threshold
     }
 
+    /// The detector's own input.
+    pub const fn size(&self) -> InputSize {
+        self.detector.size()
+    }
+
+    /// What of a picture the detector is shown: of `whole` (all of it, or the camera's own region) what `glance` says, in
+    /// `size` or its own. The fine input, which is two looks in one, always gets all of it.
+    pub fn view<'a>(&self, frame: &'a Frame, glance: &Glance, whole: Region, size: Option<InputSize>) -> View<'a> {
+        let asks = match glance {
+            Glance::Parts(parts) if size.unwrap_or(self.size()) == InputSize::NORMAL => {
+                let part = |part: &Region| Some(Ask::part(frame, part.within(whole)?, whole, InputSize::NORMAL));
+                parts.iter().filter_map(part).collect()
+            }
+            Glance::Parts(_) | Glance::Whole => {
+                vec![Ask { frame, region: whole, scale_max: detect::ENLARGE_MAX, size }]
+            }
+        };
+        View { frame, asks }
+    }
+
     /// The formats in use.
     pub const fn grammar(&self) -> &Grammar {
         &self.grammar
-    }
-
-    /// Plates of each picture.
-    ///
-    /// # Errors
-    /// [`ModelError::Runtime`].
-    pub fn detect(&mut self, asks: &[Ask<'_>]) -> Result<Vec<Vec<Detection>>, ModelError> {
-        self.detector.run(asks)
     }
 
     /// Readings of plates.
@@ -108,25 +139,60 @@ impl Engine {
         self.recogniser.run(plates)
     }
 
-    /// Both: plates of each picture with their readings.
+    /// Plates of each picture, the parts of it put together.
     ///
     /// # Errors
     /// [`ModelError::Runtime`].
-    pub fn look(&mut self, asks: &[Ask<'_>]) -> Result<Vec<Vec<Seen>>, ModelError> {
-        let found = self.detect(asks)?;
-        let plates: Vec<(&Frame, Quad)> =
-            asks.iter().zip(&found).flat_map(|(ask, all)| all.iter().map(|d| (ask.frame, d.quad))).collect();
-        let mut readings = self.read(&plates)?.into_iter();
-        let seen = |(ask, all): (&Ask<'_>, Vec<Detection>)| {
-            all.into_iter()
-                .map(|detection| Seen {
-                    detection,
-                    reading: readings.next().unwrap_or_default(),
-                    cut_off: detect::touches_edge(ask.frame, &detection.bounds),
-                })
-                .collect()
-        };
-        Ok(asks.iter().zip(found).map(seen).collect())
+    pub fn find(&mut self, views: &[View<'_>]) -> Result<Vec<Vec<Detection>>, ModelError> {
+        let asks: Vec<Ask<'_>> = views.iter().flat_map(|view| &view.asks).copied().collect();
+        let mut found = self.detector.run(&asks)?.into_iter();
+        Ok(views.iter().map(|view| detect::merged(found.by_ref().take(view.asks.len()).collect())).collect())
+    }
+
+    /// Both: plates of each picture, and readings of those that are `wanted` (picture by its number, plate).
+    ///
+    /// # Errors
+    /// [`ModelError::Runtime`].
+    pub fn look(
+        &mut self,
+        views: &[View<'_>],
+        wanted: impl Fn(usize, &Detection) -> bool,
+    ) -> Result<Vec<Vec<Seen>>, ModelError> {
+        let found = self.find(views)?;
+        self.read_wanted(views, found, wanted)
+    }
+
+    /// Reads what was found and is `wanted`.
+    ///
+    /// # Errors
+    /// [`ModelError::Runtime`].
+    pub fn read_wanted(
+        &mut self,
+        views: &[View<'_>],
+        found: Vec<Vec<Detection>>,
+        wanted: impl Fn(usize, &Detection) -> bool,
+    ) -> Result<Vec<Vec<Seen>>, ModelError> {
+        let mut seen: Vec<Vec<Seen>> = Vec::with_capacity(found.len());
+        let mut plates: Vec<(&Frame, Quad)> = Vec::new();
+        let mut places = Vec::new();
+        for (picture, (view, all)) in views.iter().zip(found).enumerate() {
+            let mut row = Vec::with_capacity(all.len());
+            for (place, detection) in all.into_iter().enumerate() {
+                if wanted(picture, &detection) {
+                    plates.push((view.frame, detection.quad));
+                    places.push((picture, place));
+                }
+                let cut_off = detect::touches_edge(view.frame, &detection.bounds);
+                row.push(Seen { detection, reading: None, cut_off });
+            }
+            seen.push(row);
+        }
+        for ((picture, place), reading) in places.into_iter().zip(self.read(&plates)?) {
+            if let Some(plate) = seen.get_mut(picture).and_then(|row| row.get_mut(place)) {
+                plate.reading = Some(reading);
+            }
+        }
+        Ok(seen)
     }
 
     /// Looks at one plate as one read.
@@ -140,9 +206,9 @@ impl Engine {
     /// [`ModelError::Runtime`].
     pub fn read_crop(&mut self, frame: &Frame) -> Result<Reading, ModelError> {
         let width = crate::num::real(frame.width());
-        let whole = crate::letterbox::Region::whole(frame);
+        let whole = Region::whole(frame);
         let ask = Ask { frame, region: whole, scale_max: CROP_WIDTH / width, size: None };
-        let found = self.detect(&[ask])?.into_iter().flatten().next();
+        let found = self.detector.run(&[ask])?.into_iter().flatten().next();
         let covers = |d: &Detection| d.bounds[2] - d.bounds[0] > 0.5 * width;
         let whole = detect::quad_of(&[0.0, 0.0, width, whole.h]);
         let quad = found.filter(covers).map_or(whole, |d| d.quad);

@@ -126,8 +126,7 @@ impl Frame {
                 Some(_) | None => 0.0,
             },
             Layout::I420 { planes: [plane, ..], full_range } => {
-                let raw = f32::from(self.row(plane, y, self.width).get(x).copied().unwrap_or(0));
-                if full_range { raw } else { ((raw - 16.0) * (255.0 / 219.0)).clamp(0.0, 255.0) }
+                full(f32::from(self.row(plane, y, self.width).get(x).copied().unwrap_or(0)), full_range)
             }
         }
     }
@@ -136,10 +135,28 @@ impl Frame {
     pub fn luma_at(&self, x: f32, y: f32) -> f32 {
         let (x0, y0) = (num::index(x, self.width - 1), num::index(y, self.height - 1));
         let (fx, fy) = ((x - num::real(x0)).clamp(0.0, 1.0), (y - num::real(y0)).clamp(0.0, 1.0));
-        let top = self.luma(x0, y0) * (1.0 - fx) + self.luma(x0 + 1, y0) * fx;
-        let low = self.luma(x0, y0 + 1) * (1.0 - fx) + self.luma(x0 + 1, y0 + 1) * fx;
-        top * (1.0 - fy) + low * fy
+        let mix = |a: f32, b: f32, c: f32, d: f32| {
+            let (top, low) = (a + (b - a) * fx, c + (d - c) * fx);
+            top + (low - top) * fy
+        };
+        match self.layout {
+            Layout::Rgb(_) => {
+                mix(self.luma(x0, y0), self.luma(x0 + 1, y0), self.luma(x0, y0 + 1), self.luma(x0 + 1, y0 + 1))
+            }
+            Layout::I420 { planes: [plane, ..], full_range } => {
+                let x1 = (x0 + 1).min(self.width - 1);
+                let top = self.row(plane, y0, self.width);
+                let low = self.row(plane, (y0 + 1).min(self.height - 1), self.width);
+                let at = |row: &[u8], x: usize| f32::from(row.get(x).copied().unwrap_or(0));
+                full(mix(at(top, x0), at(top, x1), at(low, x0), at(low, x1)), full_range)
+            }
+        }
     }
+}
+
+/// A luma sample as brightness from 0 to 255.
+pub(crate) fn full(raw: f32, full_range: bool) -> f32 {
+    if full_range { raw } else { ((raw - 16.0) * (255.0 / 219.0)).clamp(0.0, 255.0) }
 }
 
 /// Red, green and blue of one luma and chroma triple, 0..=255 (ITU-R BT.601 below 720 rows, BT.709 from there).

@@ -13,7 +13,7 @@ const INDEPENDENCE: f64 = 0.6;
 
 /// Width of a plate in pixels from which more pixels tell no more (anpr.md 4.5: unreadable under about 80 for many
 /// readers, sharp from there).
-const WIDTH_ENOUGH: f32 = 90.0;
+pub const WIDTH_ENOUGH: f32 = 90.0;
 
 /// A look whose plate touches the edge of the picture may show only part of the text.
 const EDGE_WEIGHT: f64 = 0.05;

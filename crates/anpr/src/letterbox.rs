@@ -2,7 +2,7 @@
 
 use crate::frame::{Frame, Layout, Plane, rgb_of};
 use crate::num;
-use crate::resample::{Tap, sum_columns, sum_rows, taps};
+use crate::resample::{Taps, sum_rows};
 
 /// Grey of the border, as the detector was trained (0..=1).
 pub const GREY: f32 = 0.447;
@@ -24,6 +24,14 @@ impl Region {
     /// The whole picture.
     pub fn whole(frame: &Frame) -> Self {
         Self { x: 0.0, y: 0.0, w: num::real(frame.width()), h: num::real(frame.height()) }
+    }
+
+    /// What of it lies in `other`, if anything.
+    pub fn within(self, other: Self) -> Option<Self> {
+        let (x, y) = (self.x.max(other.x), self.y.max(other.y));
+        let w = (self.x + self.w).min(other.x + other.w) - x;
+        let h = (self.y + self.h).min(other.y + other.h) - y;
+        (w > 0.0 && h > 0.0).then_some(Self { x, y, w, h })
     }
 
     /// From thousandths of the picture (`x0, y0, x1, y1`); the whole picture when they make no rectangle.
@@ -70,26 +78,33 @@ impl Placement {
     }
 }
 
-/// Fills `out` (three planes of `width`×`height`, red first, 0..=1) with the picture placed as `place` says.
+/// Fills `out` (three planes of `width`×`height`, red first, 0..=1) with the picture placed as `place` says: from the
+/// decoder's planes straight into the model's input, only as many columns and rows as the placed part needs.
 pub fn fill(frame: &Frame, place: &Placement, width: usize, out: &mut [f32]) {
-    out.fill(GREY);
     let area = out.len() / 3;
     let (red, rest) = out.split_at_mut(area);
     let (green, blue) = rest.split_at_mut(area);
     let mut planes = [red, green, blue];
+    planes.iter_mut().for_each(|plane| border(plane, place, width));
     match frame.layout() {
         Layout::Rgb(plane) => fill_rgb(frame, plane, place, width, &mut planes),
         Layout::I420 { planes: from, full_range } => fill_i420(frame, from, full_range, place, width, &mut planes),
     }
 }
 
-type Planes<'a> = [&'a mut [f32]; 3];
-
-/// Taps across and down for a plane that is `shrink` times smaller than the picture.
-fn plane_taps(place: &Placement, (w, h): (usize, usize), shrink: f32) -> (Vec<Tap>, Vec<Tap>) {
-    let r = place.region;
-    (taps(place.w, r.x / shrink, r.w / shrink, w), taps(place.h, r.y / shrink, r.h / shrink, h))
+/// Grey around the placed part, and only there: the rest is written once.
+fn border(plane: &mut [f32], place: &Placement, width: usize) {
+    for (y, row) in plane.chunks_exact_mut(width).enumerate() {
+        if (place.top..place.top + place.h).contains(&y) {
+            row.iter_mut().take(place.left).for_each(|slot| *slot = GREY);
+            row.iter_mut().skip(place.left + place.w).for_each(|slot| *slot = GREY);
+        } else {
+            row.fill(GREY);
+        }
+    }
 }
+
+type Planes<'a> = [&'a mut [f32]; 3];
 
 /// The three output rows `y`, cut to the placed picture.
 fn rows_of<'a>(out: &'a mut Planes<'_>, place: &Placement, width: usize, y: usize) -> [&'a mut [f32]; 3] {
@@ -98,16 +113,66 @@ fn rows_of<'a>(out: &'a mut Planes<'_>, place: &Placement, width: usize, y: usiz
     [red, green, blue].map(|plane| plane.get_mut(start..start + place.w).unwrap_or_default())
 }
 
+/// Scaling of one plane into the placed part, row by row.
+struct Shrink<'a> {
+    frame: &'a Frame,
+    plane: Plane,
+    channels: usize,
+    across: Taps,
+    down: Vec<(usize, Vec<u16>)>,
+    /// Columns of the plane that are needed.
+    reach: std::ops::Range<usize>,
+    scratch: Vec<u16>,
+    sum: Vec<f32>,
+}
+
+impl<'a> Shrink<'a> {
+    /// For a plane of `w`×`h` samples, `shrink` times smaller than the picture.
+    fn new(
+        frame: &'a Frame,
+        plane: Plane,
+        (channels, w, h): (usize, usize, usize),
+        place: &Placement,
+        shrink: f32,
+    ) -> Self {
+        let r = place.region;
+        let across = Taps::new(place.w, r.x / shrink, r.w / shrink, w);
+        let down = Taps::new(place.h, r.y / shrink, r.h / shrink, h).rows().collect();
+        let reach = across.reach();
+        Self {
+            frame,
+            plane,
+            channels,
+            across,
+            down,
+            reach,
+            scratch: vec![0; w * channels],
+            sum: vec![0.0; w * channels],
+        }
+    }
+
+    /// Adds up the rows of output row `y`.
+    fn sum(&mut self, y: usize) {
+        let Some((first, weights)) = self.down.get(y) else { return };
+        let (from, until) = (self.reach.start * self.channels, self.reach.end * self.channels);
+        let row = |row: usize| self.frame.row(self.plane, row, until).get(from..).unwrap_or_default();
+        let scratch = self.scratch.get_mut(from..until).unwrap_or_default();
+        sum_rows((*first, weights), row, scratch, self.sum.get_mut(from..until).unwrap_or_default());
+    }
+
+    /// One channel of the row summed last, 0..=255.
+    fn columns(&self, channel: usize, out: &mut [f32]) {
+        self.across.columns(&self.sum, (self.channels, channel), out);
+    }
+}
+
 fn fill_rgb(frame: &Frame, plane: Plane, place: &Placement, width: usize, out: &mut Planes<'_>) {
-    let len = frame.width() * 3;
-    let (across, down) = plane_taps(place, (frame.width(), frame.height()), 1.0);
-    let mut sum = vec![0.0; len];
-    for (y, tap) in down.iter().enumerate() {
-        sum_rows(tap, |row| frame.row(plane, row, len), &mut sum);
+    let mut rows = Shrink::new(frame, plane, (3, frame.width(), frame.height()), place, 1.0);
+    for y in 0..place.h {
+        rows.sum(y);
         for (channel, slots) in rows_of(out, place, width, y).into_iter().enumerate() {
-            for (slot, tap) in slots.iter_mut().zip(&across) {
-                *slot = sum_columns(tap, &sum, 3, channel) / 255.0;
-            }
+            rows.columns(channel, slots);
+            slots.iter_mut().for_each(|slot| *slot *= 1.0 / 255.0);
         }
     }
 }
@@ -123,20 +188,23 @@ fn fill_i420(
     let (w, h) = (frame.width(), frame.height());
     let (half_w, half_h) = (w.div_ceil(2), h.div_ceil(2));
     let hd = h >= 720;
-    let (across, down) = plane_taps(place, (w, h), 1.0);
-    let (across_c, down_c) = plane_taps(place, (half_w, half_h), 2.0);
-    let (mut sum_y, mut sum_u, mut sum_v) = (vec![0.0; w], vec![0.0; half_w], vec![0.0; half_w]);
-    for (y, (tap, tap_c)) in down.iter().zip(&down_c).enumerate() {
-        sum_rows(tap, |row| frame.row(luma, row, w), &mut sum_y);
-        sum_rows(tap_c, |row| frame.row(u, row, half_w), &mut sum_u);
-        sum_rows(tap_c, |row| frame.row(v, row, half_w), &mut sum_v);
+    let mut planes = [
+        Shrink::new(frame, luma, (1, w, h), place, 1.0),
+        Shrink::new(frame, u, (1, half_w, half_h), place, 2.0),
+        Shrink::new(frame, v, (1, half_w, half_h), place, 2.0),
+    ];
+    let mut row = [vec![0.0; place.w], vec![0.0; place.w], vec![0.0; place.w]];
+    for y in 0..place.h {
+        for (plane, slots) in planes.iter_mut().zip(&mut row) {
+            plane.sum(y);
+            plane.columns(0, slots);
+        }
         let [red, green, blue] = rows_of(out, place, width, y);
+        let [ys, us, vs] = &row;
         let slots = red.iter_mut().zip(green).zip(blue);
-        for (((r, g), b), (tap, tap_c)) in slots.zip(across.iter().zip(&across_c)) {
-            let luma = sum_columns(tap, &sum_y, 1, 0);
-            let (cu, cv) = (sum_columns(tap_c, &sum_u, 1, 0), sum_columns(tap_c, &sum_v, 1, 0));
-            let colour = rgb_of(luma, cu, cv, full_range, hd);
-            [*r, *g, *b] = colour.map(|c| (c / 255.0).clamp(0.0, 1.0));
+        for (((r, g), b), ((y, u), v)) in slots.zip(ys.iter().zip(us).zip(vs)) {
+            let colour = rgb_of(*y, *u, *v, full_range, hd);
+            [*r, *g, *b] = colour.map(|c| (c * (1.0 / 255.0)).clamp(0.0, 1.0));
         }
     }
 }
@@ -169,11 +237,12 @@ mod tests {
         let planes = [(0, 4), (8, 2), (10, 2)].map(|(offset, stride)| Plane { offset, stride });
         let yuv = Frame::new(4, 2, Layout::I420 { planes, full_range: true }, Bytes::from(data)).unwrap();
         for frame in [rgb, yuv] {
-            let mut out = vec![0.0; 3 * 8 * 8];
+            let mut out = vec![9.0; 3 * 8 * 8];
             let place = Placement::fit(Region::whole(&frame), 8, 8, 9.0);
             fill(&frame, &place, 8, &mut out);
             let pixel = |x: usize, y: usize| [out[y * 8 + x], out[64 + y * 8 + x], out[128 + y * 8 + x]];
             assert_eq!(pixel(3, 0), [GREY; 3]);
+            assert!(out.iter().all(|v| (0.0..=1.0).contains(v)), "every place is written");
             let [r, g, b] = pixel(3, 4);
             assert!(r > 0.97 && g < 0.03 && b < 0.03, "{r} {g} {b}");
         }

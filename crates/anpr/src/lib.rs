@@ -15,6 +15,7 @@ pub mod mask;
 pub mod model;
 pub mod motion;
 mod num;
+pub mod pace;
 pub mod passage;
 pub mod recognise;
 pub mod rectify;

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use vms_core::{MonoTime, WallTime};
 
+use crate::detect::Detection;
 use crate::engine::{Engine, Seen};
 use crate::frame::Frame;
 use crate::fuse::{Fused, Look};
+use crate::pace::Need;
 use crate::rectify::Quad;
 use crate::track::{Course, Observation, Spot, Track, Tracker, course, distance};
 
@@ -82,14 +84,23 @@ impl Watcher {
         let observation = |s: &Seen| Observation { bounds: s.detection.bounds, look: s.look(mono, at) };
         let tracks = self.tracker.update(mono, seen.iter().map(observation).collect());
         for (track, seen) in tracks.into_iter().zip(seen) {
-            let Some(number) = track else { continue };
-            let look = seen.look(mono, at);
+            let (Some(number), Some(look)) = (track, seen.look(mono, at)) else { continue };
             let rank = look.rank();
             if self.evidence.get(&number).is_none_or(|held| rank > held.rank) {
                 self.evidence
                     .insert(number, Evidence { rank, frame: frame.clone(), quad: look.quad, score: look.score, at });
             }
         }
+    }
+
+    /// Whether a plate found in the picture of `mono` is worth reading.
+    pub fn wants(&self, mono: MonoTime, detection: &Detection) -> bool {
+        self.tracker.wants(mono, &detection.bounds)
+    }
+
+    /// What the plates followed need.
+    pub fn need(&self) -> Need {
+        self.tracker.need()
     }
 
     /// Monotonic time of the newest picture seen.
@@ -173,13 +184,13 @@ impl Recent {
 mod tests {
     use super::*;
     use crate::ctc::Reading;
-    use crate::detect::{Detection, quad_of};
+    use crate::detect::quad_of;
     use crate::fuse::Calibration;
     use crate::grammar::Grammar;
 
     fn seen(x: f32, text: &str, p: f64) -> Seen {
         let bounds = [x, 100.0, x + 90.0, 120.0];
-        let reading = Reading { candidates: vec![(text.to_owned(), p)] };
+        let reading = Some(Reading { candidates: vec![(text.to_owned(), p)] });
         Seen { detection: Detection { score: 0.95, bounds, quad: quad_of(&bounds) }, reading, cut_off: false }
     }
 

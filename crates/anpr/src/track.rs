@@ -1,10 +1,13 @@
 //! Which plate of this picture is which plate of the one before: by overlap, by where it was going, and by its text.
 //! Pure: times come in with the observations.
 
+use std::collections::VecDeque;
+
 use vms_core::MonoTime;
 
 use crate::detect::iou;
-use crate::fuse::Look;
+use crate::fuse::{Look, WIDTH_ENOUGH};
+use crate::pace::Need;
 use crate::rectify;
 
 /// A plate unseen for this long has left. Long enough for a pole or a lamp post, short enough not to join two cars.
@@ -52,6 +55,29 @@ const RESTART_US: u64 = 1_500_000;
 
 /// A standing plate does not change its width by more than this factor.
 const WIDER_MAX: f32 = 1.25;
+
+/// A look this certain counts towards a settled text.
+const SETTLED_CERTAINTY: f64 = 0.9;
+
+/// So many certain looks with one text settle it: with two and a half times the weight of one look they leave less doubt
+/// than the published threshold allows, and further ones err alike.
+const SETTLED_LOOKS: usize = 4;
+
+/// A look at a plate that is larger now by more than this tells more than the ones before; only up to
+/// [`crate::fuse::WIDTH_ENOUGH`].
+const GROWN: f32 = 1.25;
+
+/// Even a settled plate is read again after this time, so that no other vehicle takes its place unseen.
+const READ_AGAIN_US: u64 = 800_000;
+
+/// A plate overlaps the place where a settled one is expected by at least this to be taken for it unread.
+const SAME_PLACE_MIN: f32 = 0.5;
+
+/// A plate read so badly is too far or no plate: it is not worth hurrying for.
+const LEGIBLE_MIN: f64 = 0.3;
+
+/// A plate that is not settled after so many looks gets no more of the camera's time than others.
+const HURRIED_LOOKS: usize = 12;
 
 /// Where a plate was at a moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -121,6 +147,10 @@ pub struct Track {
     pub last: MonoTime,
     /// Already told.
     pub told: bool,
+    /// Last time read.
+    read: MonoTime,
+    /// Where it was when it was seen and not read; at most [`LOOKS_MAX`], the oldest gives way.
+    unread: VecDeque<Spot>,
     bounds: [f32; 4],
     /// Pixels a microsecond.
     velocity: (f32, f32),
@@ -131,8 +161,8 @@ pub struct Track {
 pub struct Observation {
     /// `x0, y0, x1, y1`, pixels.
     pub bounds: [f32; 4],
-    /// The look.
-    pub look: Look,
+    /// The look; absent when it was not read ([`Tracker::wants`]).
+    pub look: Option<Look>,
 }
 
 /// All tracks of one camera.
@@ -181,6 +211,8 @@ impl Tracker {
             track.follow(now, observation);
             return Some(track.number);
         }
+        // What was not read belonged to a track that another plate took; it is read in the next picture.
+        let look = observation.look?;
         if self.tracks.len() >= TRACKS_MAX {
             self.refused += 1;
             return None;
@@ -188,10 +220,12 @@ impl Tracker {
         self.next += 1;
         self.tracks.push(Track {
             number: self.next,
-            looks: vec![observation.look],
+            looks: vec![look],
             first: now,
             last: now,
             told: false,
+            read: now,
+            unread: VecDeque::new(),
             bounds: observation.bounds,
             velocity: (0.0, 0.0),
         });
@@ -231,6 +265,17 @@ impl Tracker {
         self.tracks.drain(..).filter(|track| !track.told).collect()
     }
 
+    /// Whether a plate found at `bounds` is worth reading: not when it is where a track is expected whose text is settled.
+    pub fn wants(&self, now: MonoTime, bounds: &[f32; 4]) -> bool {
+        !self.tracks.iter().any(|track| track.is_known(now, bounds))
+    }
+
+    /// What the plates followed need.
+    pub fn need(&self) -> Need {
+        let hurry = self.tracks.iter().any(Track::is_urgent);
+        Need { hurry, places: self.tracks.iter().map(|track| track.bounds).collect() }
+    }
+
     /// Whether any plate is being followed.
     pub fn is_busy(&self) -> bool {
         !self.tracks.is_empty()
@@ -238,14 +283,49 @@ impl Tracker {
 }
 
 impl Track {
-    /// Where it was in each look kept.
+    /// Where it should be at `now`.
+    fn expected(&self, now: MonoTime) -> [f32; 4] {
+        let span = micros(now.micros.saturating_sub(self.last.micros));
+        let (dx, dy) = (self.velocity.0 * span, self.velocity.1 * span);
+        let [x0, y0, x1, y1] = self.bounds;
+        [x0 + dx, y0 + dy, x1 + dx, y1 + dy]
+    }
+
+    /// Whether enough certain looks say one text, and none another, at no less than about the size the plate has now.
+    fn is_settled(&self, width: f32) -> bool {
+        let least = width.min(WIDTH_ENOUGH) / GROWN;
+        let certain = |look: &&Look| !look.cut_off && look.reading.certainty() >= SETTLED_CERTAINTY;
+        let mut looks = self.looks.iter().filter(certain);
+        let Some(text) = looks.clone().next_back().map(|look| look.reading.best()) else { return false };
+        looks.all(|look| look.reading.best() == text)
+            && self.looks.iter().filter(certain).filter(|look| rectify::size_of(&look.quad).0 >= least).count()
+                >= SETTLED_LOOKS
+    }
+
+    /// Whether a plate at `bounds` is this one, and need not be read.
+    fn is_known(&self, now: MonoTime, bounds: &[f32; 4]) -> bool {
+        let gap = now.micros.saturating_sub(self.last.micros);
+        let soon = gap < BLINK_US && now.micros.saturating_sub(self.read.micros) < READ_AGAIN_US;
+        let width = bounds[2] - bounds[0];
+        soon && iou(&self.expected(now), bounds) >= SAME_PLACE_MIN && (self.told || self.is_settled(width))
+    }
+
+    /// Whether its next look should come soon.
+    fn is_urgent(&self) -> bool {
+        let legible = self.looks.last().is_some_and(|look| look.reading.certainty() >= LEGIBLE_MIN);
+        legible && !self.told && self.looks.len() < HURRIED_LOOKS && !self.is_settled(self.bounds[2] - self.bounds[0])
+    }
+
+    /// Where it was in each look kept and wherever it was seen unread, in order of time.
     pub fn spots(&self) -> Vec<Spot> {
         let spot = |look: &Look| {
             let [a, b, c, d] = look.quad;
             let at = ((a.0 + b.0 + c.0 + d.0) / 4.0, (a.1 + b.1 + c.1 + d.1) / 4.0);
             Spot { mono: look.mono, at, width: rectify::size_of(&look.quad).0.max(1.0) }
         };
-        self.looks.iter().map(spot).collect()
+        let mut spots: Vec<Spot> = self.looks.iter().map(spot).chain(self.unread.iter().copied()).collect();
+        spots.sort_by_key(|spot| spot.mono);
+        spots
     }
 
     /// Whether a plate at `to` would have jumped back against the way it drives.
@@ -274,10 +354,19 @@ impl Track {
         self.velocity = (mix(old.0, fresh.0), mix(old.1, fresh.1));
         self.bounds = observation.bounds;
         self.last = now;
+        let Some(look) = observation.look else {
+            let width = (observation.bounds[2] - observation.bounds[0]).max(1.0);
+            if self.unread.len() >= LOOKS_MAX {
+                self.unread.pop_front();
+            }
+            self.unread.push_back(Spot { mono: now, at: to, width });
+            return;
+        };
+        self.read = now;
         if self.told {
             return;
         }
-        self.looks.push(observation.look);
+        self.looks.push(look);
         if self.looks.len() > LOOKS_MAX {
             let least = self.looks.iter().enumerate().min_by(|(_, a), (_, b)| a.rank().total_cmp(&b.rank()));
             if let Some(least) = least.map(|(i, _)| i) {
@@ -294,9 +383,8 @@ fn cost(track: &Track, seen: &Observation, now: MonoTime) -> Option<f32> {
         return None;
     }
     let span = micros(gap);
-    let (dx, dy) = (track.velocity.0 * span, track.velocity.1 * span);
-    let [x0, y0, x1, y1] = track.bounds;
-    let expected = [x0 + dx, y0 + dy, x1 + dx, y1 + dy];
+    let expected = track.expected(now);
+    let [x0, _, x1, _] = track.bounds;
     // Where it was going counts before where it was.
     let overlap = iou(&expected, &seen.bounds).max(0.8 * iou(&track.bounds, &seen.bounds));
     let (w0, w1) = ((x1 - x0).max(1.0), (seen.bounds[2] - seen.bounds[0]).max(1.0));
@@ -309,7 +397,7 @@ fn cost(track: &Track, seen: &Observation, now: MonoTime) -> Option<f32> {
     // Without overlap a plate may have jumped as far as a vehicle drives, if nothing says that it is another one.
     let reach = 0.8 + SPEED_MAX * span / 1_000_000.0;
     let back = track.jumps_back(centre(&seen.bounds));
-    match agreement(track, &seen.look) {
+    match agreement(track, seen.look.as_ref()) {
         Agreement::Same if overlap > 0.2 => Some(1.0 - overlap),
         // Parted by mistake, one vehicle is still told once: its text is known. Joined by mistake, two are told as one.
         Agreement::Same => (distance < reach && !back).then_some(1.0 + distance),
@@ -339,9 +427,9 @@ enum Agreement {
     Other,
 }
 
-fn agreement(track: &Track, look: &Look) -> Agreement {
+fn agreement(track: &Track, look: Option<&Look>) -> Agreement {
     let sure = |look: &&Look| look.reading.certainty() > 0.5 && look.reading.best().len() >= 4;
-    let (Some(before), Some(now)) = (track.looks.iter().rev().find(sure), Some(look).filter(sure)) else {
+    let (Some(before), Some(now)) = (track.looks.iter().rev().find(sure), look.filter(sure)) else {
         return Agreement::Unsure;
     };
     let certainty = before.reading.certainty().min(now.reading.certainty());
@@ -371,151 +459,4 @@ pub fn distance(a: &str, b: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ctc::Reading;
-    use vms_core::WallTime;
-
-    fn at(ms: u64) -> MonoTime {
-        MonoTime { micros: ms * 1000 }
-    }
-
-    fn seen(x: f32, text: &str) -> Observation {
-        let bounds = [x, 100.0, x + 60.0, 115.0];
-        let look = Look {
-            mono: MonoTime::default(),
-            at: WallTime::default(),
-            score: 0.9,
-            quad: crate::detect::quad_of(&bounds),
-            reading: Reading { candidates: vec![(text.to_owned(), 0.9)] },
-            cut_off: false,
-        };
-        Observation { bounds, look }
-    }
-
-    #[test]
-    fn plates_are_followed() {
-        // (time ms, x and text of each plate, tracks they should get)
-        type Step = (u64, Vec<(f32, &'static str)>, Vec<u64>);
-        let cases: [(&str, Vec<Step>); 10] = [
-            ("slow", vec![(0, vec![(0.0, "1ABC234")], vec![1]), (100, vec![(20.0, "1ABC234")], vec![1])]),
-            (
-                "fast, 20 widths a second at 10 pictures a second",
-                vec![
-                    (0, vec![(0.0, "1ABC234")], vec![1]),
-                    (100, vec![(120.0, "1ABC234")], vec![1]),
-                    (200, vec![(240.0, "1A8C234")], vec![1]),
-                ],
-            ),
-            (
-                "two cross",
-                vec![
-                    (0, vec![(0.0, "1ABC234"), (300.0, "2XYZ987")], vec![1, 2]),
-                    (100, vec![(100.0, "1ABC234"), (200.0, "2XYZ987")], vec![1, 2]),
-                    (200, vec![(100.0, "2XYZ987"), (200.0, "1ABC234")], vec![2, 1]),
-                ],
-            ),
-            (
-                "another car in the same place after a gap",
-                vec![(0, vec![(0.0, "1ABC234")], vec![1]), (500, vec![(5.0, "2XYZ987")], vec![2])],
-            ),
-            (
-                "another car in the same place after an unread one",
-                vec![(0, vec![(0.0, "")], vec![1]), (400, vec![(5.0, "2XYZ987")], vec![2])],
-            ),
-            (
-                "a cut to another car in the same place",
-                vec![(0, vec![(0.0, "1ABC234")], vec![1]), (40, vec![(5.0, "2XYZ987")], vec![2])],
-            ),
-            (
-                "the next car has the same plate but for one letter and comes where the first one came from",
-                vec![
-                    (0, vec![(0.0, "1ABC234")], vec![1]),
-                    (100, vec![(80.0, "1ABC234")], vec![1]),
-                    (200, vec![(160.0, "1ABC234")], vec![1]),
-                    (300, vec![(5.0, "1ABD234")], vec![2]),
-                    (400, vec![(85.0, "1ABC234")], vec![2]),
-                ],
-            ),
-            (
-                "one letter misread while it drives on, and one look left out",
-                vec![
-                    (0, vec![(0.0, "1ABC234")], vec![1]),
-                    (100, vec![(80.0, "1ABC234")], vec![1]),
-                    (300, vec![(240.0, "1ABD234")], vec![1]),
-                ],
-            ),
-            (
-                "a fast one, misread with certainty where it was going",
-                vec![
-                    (0, vec![(0.0, "1ABC234")], vec![1]),
-                    (100, vec![(100.0, "1ABC234")], vec![1]),
-                    (200, vec![(245.0, "BXYC234")], vec![1]),
-                ],
-            ),
-            ("back after long", vec![(0, vec![(0.0, "1ABC234")], vec![1]), (2000, vec![(0.0, "1ABC234")], vec![2])]),
-        ];
-        for (name, steps) in cases {
-            let mut tracker = Tracker::default();
-            for (ms, plates, wanted) in steps {
-                let got = tracker.update(at(ms), plates.into_iter().map(|(x, text)| seen(x, text)).collect());
-                assert_eq!(got, wanted.into_iter().map(Some).collect::<Vec<_>>(), "{name} at {ms}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_track_is_told_once_and_memory_is_bounded() {
-        let mut tracker = Tracker::default();
-        let mut told = 0;
-        for ms in (0..20_000).step_by(100) {
-            tracker.update(at(ms), vec![seen(0.0, "1ABC234")]);
-            told += tracker.due(at(ms)).len();
-            assert!(tracker.tracks[0].looks.len() <= LOOKS_MAX);
-        }
-        told += tracker.due(at(30_000)).len();
-        assert_eq!(told, 1);
-        assert!(!tracker.is_busy());
-        let many = (0..40_u16).map(|i| seen(f32::from(i) * 200.0, "1ABC234")).collect();
-        assert_eq!(tracker.update(at(40_000), many).iter().filter(|t| t.is_none()).count(), 8);
-        assert_eq!((tracker.refused, tracker.finish().len()), (8, 32));
-    }
-
-    #[test]
-    fn places_tell_two_vehicles_from_one() {
-        let spots = |path: &[(u64, f32)]| -> Vec<Spot> {
-            path.iter().map(|(ms, x)| Spot { mono: at(*ms), at: (*x, 100.0), width: 60.0 }).collect()
-        };
-        let gone = [(0, 0.0), (100, 80.0), (200, 160.0)];
-        let near = [(0, 0.0), (900, 2.0)].map(|(ms, x)| Spot { mono: at(ms), at: (x, 100.0), width: 60.0 });
-        let wide = near.map(|s| Spot { mono: MonoTime { micros: s.mono.micros + 1_000_000 }, width: 90.0, ..s });
-        assert_eq!((course(&near, &wide), course(&[], &near)), (Course::Two, Course::MayGoOn));
-        for (name, earlier, later, wanted) in [
-            ("at one moment in two places", &gone[..], &[(100, 400.0), (200, 480.0)][..], Course::Two),
-            ("twice in one place", &gone, &[(100, 90.0), (300, 250.0)], Course::MayGoOn),
-            ("behind the first", &gone, &[(900, 10.0), (1000, 90.0)], Course::Two),
-            ("behind the first, which is still seen now and then", &gone, &[(150, 10.0), (250, 90.0)], Course::Two),
-            ("further on", &gone, &[(900, 500.0), (1000, 580.0)], Course::MayGoOn),
-            ("a car that stands", &[(0, 0.0), (2000, 4.0)], &[(5000, -70.0)], Course::MayGoOn),
-            (
-                "cars that stand, one after the other",
-                &[(0, 0.0), (2000, 4.0)],
-                &[(2100, 90.0), (3000, 91.0)],
-                Course::Two,
-            ),
-            ("the same, hidden for long", &[(0, 0.0), (2000, 4.0)], &[(5000, 90.0), (6000, 91.0)], Course::MayGoOn),
-            ("stands on in one place", &[(0, 0.0), (2000, 4.0)], &[(2100, 9.0), (3000, 10.0)], Course::MayGoOn),
-            ("one look has no direction", &[(0, 0.0)], &[(900, -70.0)], Course::MayGoOn),
-            ("nothing", &[], &[(900, 1.0)], Course::MayGoOn),
-        ] {
-            assert_eq!(course(&spots(earlier), &spots(later)), wanted, "{name}");
-        }
-    }
-
-    #[test]
-    fn edit_distance() {
-        for (a, b, wanted) in [("", "AB", 2), ("1ABC", "1ABC", 0), ("1ABC", "1A8C", 1), ("ABC1", "1ABC", 2)] {
-            assert_eq!(distance(a, b), wanted);
-        }
-    }
-}
+mod tests;

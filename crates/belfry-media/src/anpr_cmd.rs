@@ -11,13 +11,16 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anpr::Engine;
-use anpr::detect::Ask;
-use anpr::engine::Seen;
+use anpr::detect::Detection;
+use anpr::engine::{Seen, View};
 use anpr::model::Runtime;
+use anpr::{Engine, Frame};
 use clap::Subcommand;
 
 use crate::reader::ModelArgs;
+
+/// Pictures a second that the reader role looks at, at most, where `serve` says nothing else.
+const RATE_MAX: u8 = 12;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -70,21 +73,26 @@ struct Spent {
     read: Duration,
 }
 
-/// Both models on one picture, each timed.
-fn look(engine: &mut Engine, ask: Ask<'_>, spent: &mut Spent) -> anyhow::Result<Vec<Seen>> {
+/// Both models on one picture, each timed; only plates that are `wanted` are read.
+fn look(
+    engine: &mut Engine,
+    view: View<'_>,
+    wanted: impl Fn(&Detection) -> bool,
+    spent: &mut Spent,
+) -> anyhow::Result<Vec<Seen>> {
+    let views = [view];
     let start = now();
-    let found = engine.detect(&[ask])?.into_iter().next().unwrap_or_default();
+    let found = engine.find(&views)?;
     let between = now();
-    let plates: Vec<_> = found.iter().map(|d| (ask.frame, d.quad)).collect();
-    let readings = engine.read(&plates)?;
+    let seen = engine.read_wanted(&views, found, |_, plate| wanted(plate))?;
     spent.detect += between - start;
     spent.read += between.elapsed();
-    let seen = found.into_iter().zip(readings).map(|(detection, reading)| Seen {
-        cut_off: anpr::detect::touches_edge(ask.frame, &detection.bounds),
-        detection,
-        reading,
-    });
-    Ok(seen.collect())
+    Ok(seen.into_iter().next().unwrap_or_default())
+}
+
+/// Both models on a whole picture, every plate read.
+fn look_at_all(engine: &mut Engine, frame: &Frame, spent: &mut Spent) -> anyhow::Result<Vec<Seen>> {
+    look(engine, View::whole(frame), |_| true, spent)
 }
 
 fn ms(span: Duration) -> f64 {

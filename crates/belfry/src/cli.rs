@@ -42,6 +42,13 @@ pub(crate) enum Command {
     Camera(crate::camera::CameraArgs),
     /// Partners behind gateways: list, connect, switch on and off, import their cameras.
     Partner(crate::partner::PartnerArgs),
+    /// Do rows, files, keys and deletion records of this machine's recorder agree? Reads only, beside a running recorder.
+    Check(crate::keystore::CheckArgs),
+    /// The keys that footage is sealed with: status, check, change of the root, backup, restore.
+    Keys {
+        #[command(subcommand)]
+        what: crate::keystore::KeysCommand,
+    },
     /// Play the vehicle registry for tests and demonstrations.
     RegistryStub(RegistryArgs),
     /// Play a partner's catalogue for tests and demonstrations: serves one file, read anew at every request.
@@ -58,6 +65,8 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+    /// Check the folder of an export, offline. Exit code 0: everything holds; 1: something does not; 2: it could not be checked.
+    Verify(crate::verify::VerifyArgs),
     /// Print completions for a shell.
     Completion {
         /// Which shell.

@@ -111,11 +111,118 @@ pub(crate) struct Recorder {
     pub disk_cap_mib: u64,
     /// Ballast for the databases and the log on the same volume, in MiB: recording stops before it is used up.
     pub keep_free_mib: u64,
+    /// The keys that footage is sealed with.
+    pub keys: Keys,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { dir: PathBuf::new(), disk_cap_mib: 15 * 1024, keep_free_mib: 64 }
+        Self { dir: PathBuf::new(), disk_cap_mib: 15 * 1024, keep_free_mib: 64, keys: Keys::default() }
+    }
+}
+
+/// The keys that footage is sealed with (docs/KEYS.md).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Keys {
+    /// First copy of the key store; empty: `footage-keys/store` in the state folder. Never inside `recorder.dir`.
+    pub store: PathBuf,
+    /// Its root, best on another medium; empty: `footage-keys/root` in the state folder.
+    pub root: PathBuf,
+    /// Second copy, on another disk or host.
+    pub second_store: PathBuf,
+    /// Its root.
+    pub second_root: PathBuf,
+    /// There is no second copy, and that is meant: when the disk dies, every key dies, and all footage with it, wherever it is.
+    pub one_disk: bool,
+    /// Secret that guards the roots: a name in `$CREDENTIALS_DIRECTORY` (systemd's `LoadCredentialEncrypted=`), or a path. Empty:
+    /// whoever has the disk of a root has the footage that is in its term.
+    pub credential: String,
+    /// The secret before it, while it is changed.
+    pub credential_before: String,
+    /// The root is changed so often, hours: 1 to 24.
+    pub root_change_hours: u32,
+    /// Folder of backups; empty: none are made.
+    pub backup: PathBuf,
+    /// Folder of the keys of backups: never copied, never beside the backups.
+    pub backup_keys: PathBuf,
+    /// A backup is made so often, hours: 1 to 24. Each can be read for 72 h at most.
+    pub backup_every_hours: u32,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            store: PathBuf::new(),
+            root: PathBuf::new(),
+            second_store: PathBuf::new(),
+            second_root: PathBuf::new(),
+            one_disk: true,
+            credential: String::new(),
+            credential_before: String::new(),
+            root_change_hours: 1,
+            backup: PathBuf::new(),
+            backup_keys: PathBuf::new(),
+            backup_every_hours: 6,
+        }
+    }
+}
+
+impl Keys {
+    fn resolve(&mut self, state: &Path, folder: &Path) {
+        for (path, default) in [(&mut self.store, "footage-keys/store"), (&mut self.root, "footage-keys/root")] {
+            *path = if path.as_os_str().is_empty() { state.join(default) } else { folder.join(&*path) };
+        }
+        for path in [&mut self.second_store, &mut self.second_root, &mut self.backup, &mut self.backup_keys] {
+            if !path.as_os_str().is_empty() {
+                *path = folder.join(&*path);
+            }
+        }
+    }
+
+    /// What cannot work: key and what to do.
+    fn problem(&self, footage: &Path) -> Option<(&'static str, &'static str)> {
+        let is_set = |path: &Path| !path.as_os_str().is_empty();
+        if is_set(&self.second_store) != is_set(&self.second_root) {
+            return Some(("recorder.keys.second_root", "goes with `second_store`: name a folder for both, or none"));
+        }
+        if !is_set(&self.second_store) && !self.one_disk {
+            let what = "must name a folder on another disk or host; or say `one_disk = true`: then, when the disk of \
+                        the keys dies, all footage is lost, wherever it lies";
+            return Some(("recorder.keys.second_store", what));
+        }
+        if is_set(&self.second_store) && self.one_disk {
+            return Some(("recorder.keys.one_disk", "must be false: a second copy is named"));
+        }
+        if is_set(&self.backup) != is_set(&self.backup_keys) {
+            let what = "goes with `backup`: a backup needs a folder, and another one for its keys";
+            return Some(("recorder.keys.backup_keys", what));
+        }
+        if self.credential.is_empty() && !self.credential_before.is_empty() {
+            return Some(("recorder.keys.credential", "must be the new secret while `credential_before` is named"));
+        }
+        if !(1..=24).contains(&self.root_change_hours) || !(1..=24).contains(&self.backup_every_hours) {
+            return Some(("recorder.keys", "root_change_hours and backup_every_hours must be 1 to 24"));
+        }
+        let all = [&self.store, &self.root, &self.second_store, &self.second_root, &self.backup, &self.backup_keys];
+        let named: Vec<&PathBuf> = all.into_iter().filter(|path| is_set(path)).collect();
+        if named.iter().any(|path| path.starts_with(footage)) {
+            return Some(("recorder.keys", "no folder of keys may lie inside `recorder.dir`, beside what they open"));
+        }
+        let apart = |at: usize, one: &Path| named.iter().skip(at + 1).all(|other| one != other.as_path());
+        if !named.iter().enumerate().all(|(at, one)| apart(at, one)) {
+            return Some(("recorder.keys", "each folder must be another one"));
+        }
+        None
+    }
+
+    /// Where a credential lies.
+    pub(crate) fn credential_path(name: &str) -> Option<PathBuf> {
+        let path = Path::new(name);
+        if path.is_absolute() {
+            return Some(path.to_owned());
+        }
+        std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(path))
     }
 }
 
@@ -313,6 +420,7 @@ impl Config {
         } else {
             self.recorder.dir = folder.join(&self.recorder.dir);
         }
+        self.recorder.keys.resolve(&self.paths.state, folder);
         if self.paths.media_program.as_os_str().is_empty() {
             let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(|dir| dir.join("belfry-media")));
             self.paths.media_program = beside.unwrap_or_else(|| "belfry-media".into());
@@ -367,6 +475,9 @@ impl Config {
         }
         if self.recorder.disk_cap_mib < 64 {
             return Err(wrong("recorder.disk_cap_mib", "must be at least 64"));
+        }
+        if let Some((key, problem)) = self.recorder.keys.problem(&self.recorder.dir) {
+            return Err(wrong(key, problem));
         }
         Ok(self)
     }
@@ -431,6 +542,14 @@ mod tests {
             ("[cameras]\nallowed_networks = ['10.0.0.1']", "cameras.allowed_networks"),
             ("[cameras]\nallowed_ports = [[9, 3]]", "cameras.allowed_ports"),
             ("[recorder]\ndisk_cap_mib = 1", "recorder.disk_cap_mib"),
+            ("[recorder.keys]\none_disk = false", "recorder.keys.second_store"),
+            ("[recorder.keys]\nsecond_store = '/b/s'", "recorder.keys.second_root"),
+            ("[recorder.keys]\nsecond_store = '/b/s'\nsecond_root = '/b/r'", "recorder.keys.one_disk"),
+            ("[recorder.keys]\nbackup = '/b'", "recorder.keys.backup_keys"),
+            ("[recorder.keys]\nroot_change_hours = 48", "root_change_hours"),
+            ("[recorder]\ndir = '/f'\n[recorder.keys]\nstore = '/f/keys'", "recorder.dir"),
+            ("[recorder.keys]\nstore = '/k'\nroot = '/k'", "another one"),
+            ("[recorder.keys]\ncredential_before = 'x'", "recorder.keys.credential"),
             ("[gateway]\ncatalogue_every_s = 0", "gateway.catalogue_every_s"),
             ("nonsense", "expected"),
         ] {

@@ -7,11 +7,13 @@ mod config;
 mod demo;
 mod figures;
 mod keys;
+mod keystore;
 mod partner;
 mod roles;
 mod run;
 mod shard;
 mod supervisor;
+mod verify;
 mod wiring;
 
 use std::process::ExitCode;
@@ -27,12 +29,15 @@ fn main() -> ExitCode {
     let as_json = match &args.command {
         Command::Camera(what) => what.server.json,
         Command::Partner(what) => what.server.json,
+        Command::Verify(what) => what.json,
         Command::Run
         | Command::Demo(_)
         | Command::Role(_)
         | Command::Config { .. }
         | Command::Migrate
         | Command::FirstAdministrator { .. }
+        | Command::Keys { .. }
+        | Command::Check(_)
         | Command::RegistryStub(_)
         | Command::PartnerStub(_)
         | Command::Anpr { .. }
@@ -46,10 +51,20 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Args::command(), "belfry", &mut std::io::stdout());
             Ok(())
         }
+        // Its exit code says more than success and failure; 2 also where it could not even begin.
+        Command::Verify(what) => {
+            let code = verify::run(&what).unwrap_or_else(|error| {
+                client::report(&error, as_json);
+                2
+            });
+            return ExitCode::from(code);
+        }
         Command::Anpr { args } => run::hand_over("anpr", args),
         Command::Sim { args } => run::hand_over("sim", args),
         Command::Camera(what) => in_runtime(camera::run(what)),
         Command::Partner(what) => in_runtime(partner::run(what)),
+        Command::Check(what) => with_config(&args.config, |config| in_runtime(keystore::check_recorder(&config, what))),
+        Command::Keys { what } => with_config(&args.config, |config| keystore::run(&config, what)),
         Command::RegistryStub(what) => in_runtime(registry_stub(what)),
         Command::PartnerStub(what) => in_runtime(partner_stub(what)),
         Command::Demo(what) => in_runtime(demo::run(what)),

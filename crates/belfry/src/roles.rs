@@ -64,12 +64,63 @@ async fn gate_key(config: &Config, own: &Path, stop: &CancellationToken) -> anyh
     }
 }
 
+/// How long a destroyed key is remembered: until its footage surely is erased everywhere.
+const REMEMBER: Duration = Duration::from_hours(40 * 24);
+
+/// The key store of the configuration; reads the credential.
+pub(crate) fn key_store(config: &crate::config::Keys) -> anyhow::Result<recorder::vault::VaultConfig> {
+    use ::keys::{BackupPlan, CopyPaths, KeyStoreConfig, Protection, SecondCopy};
+    let credential = |name: &str| -> anyhow::Result<Option<::keys::Credential>> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let path = crate::config::Keys::credential_path(name).with_context(|| {
+            format!(
+                "`recorder.keys.credential`: `{name}` needs systemd's LoadCredentialEncrypted=, or give a whole path"
+            )
+        })?;
+        let read = ::keys::Credential::read(&::keys::RealDisk, &path);
+        read.map(Some).with_context(|| format!("`recorder.keys.credential`: {}", path.display()))
+    };
+    let protection = match (credential(&config.credential)?, credential(&config.credential_before)?) {
+        (Some(to), Some(from)) => Protection::Change { from, to },
+        (Some(credential), None) => Protection::Credential(credential),
+        (None, _) => Protection::FileMode,
+    };
+    let second = if config.one_disk {
+        SecondCopy::OneDisk
+    } else {
+        SecondCopy::At(CopyPaths { store: config.second_store.clone(), root: config.second_root.clone() })
+    };
+    let first = CopyPaths { store: config.store.clone(), root: config.root.clone() };
+    let hours = |count: u32| Duration::from_secs(u64::from(count) * 3_600);
+    let backup = (!config.backup.as_os_str().is_empty()).then(|| {
+        let plan = BackupPlan {
+            folder: config.backup.clone(),
+            keys: config.backup_keys.clone(),
+            protection: protection.clone(),
+            life: hours(72),
+        };
+        (plan, hours(config.backup_every_hours))
+    });
+    Ok(recorder::vault::VaultConfig {
+        store: KeyStoreConfig { first, second, protection, remember: REMEMBER },
+        root_every: hours(config.root_change_hours),
+        backup,
+    })
+}
+
 /// Records until told to stop.
 pub(crate) async fn recorder(config: &Config, stop: CancellationToken) -> anyhow::Result<()> {
     prepare_run_dir(config)?;
     let dir = config.recorder.dir.clone();
     let Some(gate) = gate_key(config, &dir, &stop).await? else { return Ok(()) };
+    // Before the first key: what is touched from here on stays out of the swap.
+    if let Err(error) = ::keys::lock_memory() {
+        tracing::warn!(%error, "keys may reach the swap: give the unit LimitMEMLOCK=infinity, or run without swap");
+    }
     let settings = recorder::RecorderConfig {
+        keys: Some(key_store(&config.recorder.keys)?),
         disk_cap_bytes: Some(config.recorder.disk_cap_mib.saturating_mul(1 << 20)),
         ballast_bytes: config.recorder.keep_free_mib.saturating_mul(1 << 20),
         ..recorder::RecorderConfig::new(dir, config.socket("recorder"), gate)

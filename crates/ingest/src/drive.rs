@@ -263,6 +263,9 @@ pub const fn loss_reason(cause: Cause) -> LossReason {
         | Cause::RingOverflow
         | Cause::Disk
         | Cause::DiskCap
+        | Cause::Keys
+        | Cause::KeyDestroyed
+        | Cause::KeyLost
         | Cause::ParameterChange
         | Cause::SwitchedOff => LossReason::Closed,
     }

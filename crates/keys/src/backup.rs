@@ -105,6 +105,9 @@ impl KeyRing {
     /// [`KeyError::Io`].
     pub fn expire_backups(&self, plan: &BackupPlan, now: WallTime) -> Result<Vec<u32>, KeyError> {
         let inner = self.lock();
+        for dir in [&plan.folder, &plan.keys] {
+            inner.disk.make_dir(dir).map_err(|error| KeyError::io("the backup of the keys", error))?;
+        }
         let expired = expire(&*inner.disk, plan, now)?;
         clear_dead(&*inner.disk, plan)?;
         Ok(expired)

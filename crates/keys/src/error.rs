@@ -134,6 +134,35 @@ pub enum KeyError {
 }
 
 impl KeyError {
+    /// What the operator does about it, in one sentence.
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::CopyFailed { .. } => "make that disk writable (space, mount, rights): the recorder goes on by itself",
+            Self::CopyMissing { .. } => {
+                "mount that disk: the recorder goes on by itself; for a new, empty disk run `belfry keys adopt`"
+            }
+            Self::NoCopy => {
+                "mount the folder of the key store, or restore a backup (`belfry keys restore`); \
+                 `belfry keys create` makes a new store, and what was sealed before is lost"
+            }
+            Self::Io { .. } | Self::Faulted => "look at the disk of the key store: the recorder tries again by itself",
+            Self::ReadOnly => "the store can only be read: see the error before this one",
+            Self::Locked => "stop the other program that uses the key store",
+            Self::Damaged { .. } | Self::NoRoot { .. } => {
+                "keep the folders as they are, run `belfry keys check`, and restore the newest backup"
+            }
+            Self::WrongCredential | Self::Credential => "give the credential that the key store was made with",
+            Self::OtherStore { .. } => "put the folder of the right key store back: this one belongs to other footage",
+            Self::SegmentExists { .. }
+            | Self::HoldReleased { .. }
+            | Self::NoSuchHold { .. }
+            | Self::HoldDamaged { .. } => "ask again with another number",
+            Self::Random(_) => "the system gives no random numbers: look at its log",
+            Self::Exhausted => "make a new key store",
+            Self::Backup { .. } => "use another backup, or wait for the next",
+        }
+    }
+
     pub(crate) fn io(what: &'static str, source: io::Error) -> Self {
         Self::Io { what, source }
     }

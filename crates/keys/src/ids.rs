@@ -97,6 +97,11 @@ impl fmt::Debug for KeyEpoch {
 pub struct Generation(pub(crate) u32);
 
 impl Generation {
+    /// From a number, for records of it.
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
     /// The number.
     pub const fn number(self) -> u32 {
         self.0
@@ -112,6 +117,23 @@ impl fmt::Display for Generation {
 /// Which key store: random, made with it, bound into every wrap.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StoreId(pub(crate) [u8; 16]);
+
+impl StoreId {
+    /// From its text form: 32 hexadecimal digits in small letters.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        let (pairs, rest) = digits.as_chunks::<2>();
+        let mut id = [0; 16];
+        if pairs.len() != id.len() || !rest.is_empty() {
+            return None;
+        }
+        for (slot, [high, low]) in id.iter_mut().zip(pairs) {
+            let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
+            *slot = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(Self(id))
+    }
+}
 
 impl fmt::Display for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,6 +182,11 @@ impl Reason {
             5 => Some(Self::Damaged),
             _ => None,
         }
+    }
+
+    /// From [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        (1..=5).filter_map(Self::from_code).find(|reason| reason.as_str() == text)
     }
 
     /// For the log leaf.

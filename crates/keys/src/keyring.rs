@@ -150,6 +150,16 @@ impl KeyRing {
         self.lock().missing_copies()
     }
 
+    /// Whether a write failed, so that the store has to be opened again before it can be written. Reading goes on.
+    pub fn is_faulted(&self) -> bool {
+        self.lock().is_faulted
+    }
+
+    /// Every copy is there, nothing failed, and it may be written: new keys can be made.
+    pub fn is_whole(&self) -> bool {
+        self.lock().must_save().is_ok()
+    }
+
     /// Makes the hour keys that are not there yet, all in one write for up to 1,000. Call it some minutes before the hour,
     /// so that the turn of the hour costs the cameras nothing.
     ///
@@ -192,6 +202,31 @@ impl KeyRing {
         Ok(SealedWriterKey::new(segment, epoch, &key))
     }
 
+    /// The key for sealing a segment that lies there in clear: made by the first call, the same one again after a crash. Numbers
+    /// then serve a second time, which is safe for one reason only: the caller seals exactly the same bytes under them, taken from a closed
+    /// file whose digest it has checked.
+    ///
+    /// # Errors
+    /// As [`Self::begin_segment`]; [`KeyError::SegmentExists`] when its key belongs to another hour key.
+    pub fn reseal_segment(
+        &self,
+        name: &KeyName,
+        segment: SegmentId,
+        now: WallTime,
+    ) -> Result<SealedWriterKey, KeyError> {
+        match self.begin_segment(name, segment, now) {
+            Err(KeyError::SegmentExists { .. }) => {}
+            made => return made,
+        }
+        let mut inner = self.lock();
+        let (epoch, store) = (inner.state.epoch_of(name).ok_or(KeyError::SegmentExists { segment })?, inner.head.store);
+        match inner.segment_key_by_hour(segment, epoch, store) {
+            Ok(key) => Ok(SealedWriterKey::new(segment, epoch, &key)),
+            Err(OpenSegmentError::Store(error)) => Err(error),
+            Err(_) => Err(KeyError::SegmentExists { segment }),
+        }
+    }
+
     /// Finds the key of a segment, by what its clear head says.
     ///
     /// # Errors
@@ -215,6 +250,23 @@ impl KeyRing {
         }
         let tokens = inner.hour_key(epoch)?.derive(b"belfry search token v1", &[]);
         Ok(*tokens.derive(b"text", text).expose())
+    }
+
+    /// The live hour keys of hours before `hour`, oldest first.
+    pub fn hours_before(&self, hour: Hour) -> Vec<(KeyEpoch, KeyName)> {
+        let inner = self.lock();
+        let old = inner.state.hours().take_while(|(epoch, _)| epoch.hour() < hour);
+        old.map(|(epoch, live)| (epoch, live.name.clone())).collect()
+    }
+
+    /// Which key opens a segment now, without opening it.
+    pub fn source(&self, segment: SegmentId, epoch: KeyEpoch) -> Source {
+        self.lock().state.source(segment, epoch)
+    }
+
+    /// Whether a hold in force has this segment.
+    pub fn is_held(&self, segment: SegmentId) -> bool {
+        !self.lock().state.held_by(segment).is_empty()
     }
 
     /// The live hour keys, oldest first: number, name, when made.

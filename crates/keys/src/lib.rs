@@ -37,7 +37,7 @@ pub use ids::{Generation, Hour, KeyEpoch, KeyName, Reason, Scope, StoreId};
 pub use keyfile::{Credential, Protection, fuzz_key_file};
 pub use keyring::{CopyPaths, KeyRing, KeyStoreConfig, SecondCopy};
 pub use memory::lock_memory;
-pub use open::OpenOptions;
+pub use open::{OpenOptions, probe};
 pub use rotate::{DestroyedKey, Destruction, Rotation};
 pub use seal::{OpenError, SealError, SealedWriterKey, SegmentOpener};
 pub use secret::{Random, RandomError, Secret, SystemRandom, TAG_LEN};

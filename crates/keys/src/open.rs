@@ -96,6 +96,27 @@ impl KeyRing {
     }
 }
 
+/// Whether every copy that the configuration names has a store and can be written now: asked before a store that lost a copy is
+/// opened again. Writes and removes a small file in each folder.
+///
+/// # Errors
+/// [`KeyError::CopyMissing`], [`KeyError::CopyFailed`].
+pub fn probe(disk: &dyn Disk, config: &KeyStoreConfig) -> Result<(), KeyError> {
+    for copy in find_copies(disk, config, None) {
+        if !copy.is_present {
+            return Err(KeyError::CopyMissing { copy: copy.which });
+        }
+        for dir in [&copy.paths.store, &copy.paths.root] {
+            let path = dir.join("probe");
+            let written = remove_if_there(disk, &path)
+                .and_then(|_| disk.create(&path, b"belfry"))
+                .and_then(|()| remove_if_there(disk, &path));
+            written.map_err(|source| KeyError::CopyFailed { copy: copy.which, source })?;
+        }
+    }
+    Ok(())
+}
+
 fn find_copies(disk: &dyn Disk, config: &KeyStoreConfig, without: Option<Copy>) -> Vec<CopyAt> {
     let present = |store: &std::path::Path| {
         let names = disk.list(store).unwrap_or_default();

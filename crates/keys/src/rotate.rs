@@ -82,6 +82,22 @@ impl KeyRing {
         inner.destroy(&|_, live| select(&live.name), limit, reason, now)
     }
 
+    /// As [`Self::destroy_hours`], chosen by number: what a batch planned is destroyed, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::destroy_hours`].
+    pub fn destroy_epochs(
+        &self,
+        select: &dyn Fn(KeyEpoch) -> bool,
+        limit: usize,
+        reason: Reason,
+        now: WallTime,
+    ) -> Result<Destruction, KeyError> {
+        let mut inner = self.lock();
+        inner.must_write()?;
+        inner.destroy(&|epoch, _| select(epoch), limit, reason, now)
+    }
+
     /// Changes the root: every live key is wrapped under a new one, the old one is destroyed. Once a day at least; once an
     /// hour costs little and shortens what a stolen disk can show.
     ///

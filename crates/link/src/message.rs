@@ -1,7 +1,13 @@
 //! The control messages. JSON with a tag, so that a newer peer's extra fields are seen in a dump and ignored by serde.
 //! Instants are microseconds since the Unix epoch (`_us`), ids their text form.
 
+mod hold;
+mod rows;
+
 use serde::{Deserialize, Serialize};
+
+pub use hold::{HOLDS_MAX, HoldRow, HoldSpec};
+pub use rows::{GapRow, SegmentRow};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +144,12 @@ pub enum Cause {
     Disk,
     /// The footage was there and went before its term: the disk tier had reached its cap.
     DiskCap,
+    /// No key could be saved in every copy of the key store, so nothing was recorded.
+    Keys,
+    /// The footage is there but its key was destroyed: nothing opens it any more.
+    KeyDestroyed,
+    /// The footage is there but its key is not: lost or damaged.
+    KeyLost,
     /// The camera's parameters changed; a new segment began.
     ParameterChange,
     /// Recording was switched off.
@@ -169,50 +181,6 @@ pub struct StreamHealth {
     pub width: Option<u16>,
     /// Pixels, when known.
     pub height: Option<u16>,
-}
-
-/// One closed or growing segment, as the recorder's index has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SegmentRow {
-    /// Rises with every change of any row of this recorder: the cursor of the copy.
-    pub change: u64,
-    /// `seg_…`.
-    pub segment: String,
-    /// `str_…`.
-    pub stream: String,
-    /// Wall time of the first unit.
-    pub from_us: i64,
-    /// Wall time of the end of the last unit.
-    pub to_us: i64,
-    /// Bytes of payload.
-    pub payload_bytes: u64,
-    /// Number of fragments.
-    pub fragments: u32,
-    /// Number of access units.
-    pub units: u32,
-    /// False while it grows.
-    pub closed: bool,
-    /// Digest of the closed segment in hexadecimal.
-    pub digest: Option<String>,
-    /// Set when the sweeper destroyed it.
-    pub erased_us: Option<i64>,
-    /// Retention class at the time of recording.
-    pub retention_class: String,
-}
-
-/// One hole in a recorded stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GapRow {
-    /// See [`SegmentRow::change`]; segments and gaps share the counter.
-    pub change: u64,
-    /// `str_…`.
-    pub stream: String,
-    /// Start of the hole.
-    pub from_us: i64,
-    /// End of the hole; absent while it lasts.
-    pub to_us: Option<i64>,
-    /// Why.
-    pub cause: Cause,
 }
 
 /// One camera that the reader decodes.
@@ -338,6 +306,17 @@ pub enum Control {
         seal_key: String,
         /// Version of the assignment in force.
         assignment: u64,
+    },
+    /// The holds in force and those released lately, at most [`HOLDS_MAX`]; answered by [`Control::HoldsReport`] once they are
+    /// durable. They are carried out soon after.
+    Holds {
+        /// The holds.
+        holds: Vec<HoldSpec>,
+    },
+    /// How far the recorder is with the holds that it knows.
+    HoldsReport {
+        /// Each hold that was carried out.
+        rows: Vec<HoldRow>,
     },
     /// Asks for rows changed after `after`.
     IndexSince {

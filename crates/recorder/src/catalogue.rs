@@ -3,7 +3,7 @@
 //! The index (SQLite) is a copy that follows some seconds behind; the media files are the truth. Memory is bounded by the
 //! open segments, those closed since the last successful flush of the index, and [`GAPS_MAX`] holes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -40,6 +40,8 @@ pub struct SegmentState {
     pub from: WallTime,
     /// End of the last unit.
     pub to: WallTime,
+    /// Which hour key sealed it; 0: none.
+    pub key_epoch: u64,
     /// Ingest epoch.
     pub epoch: u64,
     /// Boot of the host.
@@ -106,8 +108,8 @@ struct Inner {
     ends: HashMap<StreamId, UnitEnd>,
     previous: HashMap<StreamId, [u8; 32]>,
     durable: HashMap<StreamId, WallTime>,
-    /// Streams that the disk has no room for now.
-    blocked: HashSet<StreamId>,
+    /// Streams that cannot be written now, and why.
+    blocked: HashMap<StreamId, Cause>,
 }
 
 /// The shared state. Locked for moments only, never across a wait.
@@ -177,19 +179,23 @@ impl Catalogue {
         self.lock().durable.insert(stream, until);
     }
 
-    /// Whether the disk has no room for a stream now.
-    pub fn is_blocked(&self, stream: StreamId) -> bool {
-        self.lock().blocked.contains(&stream)
+    /// Why a stream cannot be written now, if it cannot.
+    pub fn blocked(&self, stream: StreamId) -> Option<Cause> {
+        self.lock().blocked.get(&stream).copied()
     }
 
     /// Sets it.
-    pub fn set_blocked(&self, stream: StreamId, is_blocked: bool) {
+    pub fn set_blocked(&self, stream: StreamId, why: Option<Cause>) {
         let mut inner = self.lock();
-        if is_blocked {
-            inner.blocked.insert(stream);
-        } else {
-            inner.blocked.remove(&stream);
-        }
+        match why {
+            Some(cause) => inner.blocked.insert(stream, cause),
+            None => inner.blocked.remove(&stream),
+        };
+    }
+
+    /// Whether a segment that the index may not know was sealed with this hour key.
+    pub fn uses_key(&self, key_epoch: u64) -> bool {
+        self.lock().segments.values().any(|state| state.key_epoch == key_epoch)
     }
 
     /// Segments of a stream that the index may not know or not know completely, within a span.

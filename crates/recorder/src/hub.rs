@@ -314,7 +314,7 @@ impl Hub {
             stream: self.stream.to_string(),
             phase: state.phase,
             // Frames may well arrive: the worse news is that they are not kept.
-            cause: if self.catalogue.is_blocked(self.stream) { Some(Cause::Disk) } else { state.cause },
+            cause: self.catalogue.blocked(self.stream).or(state.cause),
             last_frame_us: state.newest.map(|(wall, _)| wall.micros),
             durable_until_us: self.catalogue.durable(self.stream).map(|until| until.micros),
             bits_per_s: state.bits_per_s,

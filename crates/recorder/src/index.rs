@@ -34,6 +34,8 @@ impl IndexError {
     }
 }
 
+mod sealed;
+
 /// Where a segment lies, for playback and sweeping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located {
@@ -51,6 +53,10 @@ pub struct Located {
     pub closing_at: Option<u64>,
     /// Bytes of file.
     pub file_len: u64,
+    /// Which hour key sealed it; 0: none.
+    pub key_epoch: u64,
+    /// Digest in hexadecimal, once closed.
+    pub digest: Option<String>,
 }
 
 /// Newest known place of a stream, for de-duplication after a restart.
@@ -104,7 +110,8 @@ const SCHEMA: [&str; 5] = [
         last_mono_us integer not null,
         boot text not null,
         erasing integer not null default 0,
-        erased_us integer
+        erased_us integer,
+        key_epoch integer not null default 0
     )",
     "create table if not exists gap (
         stream text not null,
@@ -143,6 +150,14 @@ impl Index {
         for statement in SCHEMA {
             sqlx::query(statement).execute(&pool).await?;
         }
+        // Indexes of before format 4 do not have it; nothing was sealed then.
+        let known = sqlx::query("select 1 from pragma_table_info('segment') where name = 'key_epoch'");
+        if known.fetch_optional(&pool).await?.is_none() {
+            sqlx::query("alter table segment add column key_epoch integer not null default 0").execute(&pool).await?;
+        }
+        sqlx::query("create index if not exists segment_by_key on segment (key_epoch, to_us) where erased_us is null")
+            .execute(&pool)
+            .await?;
         sqlx::query("create index if not exists gap_by_change on gap (change)").execute(&pool).await?;
         Ok(Self { pool, writer: std::sync::Arc::default() })
     }
@@ -431,12 +446,14 @@ async fn set_meta(tx: &mut Transaction<'_, Sqlite>, name: &str, value: i64) -> R
 async fn upsert_segment(tx: &mut Transaction<'_, Sqlite>, state: &SegmentState, change: i64) -> Result<(), IndexError> {
     sqlx::query(
         "insert into segment (segment, change, stream, camera, class, keep_s, path, from_us, to_us, payload_bytes,
-            file_len, fragments, units, closing_at, digest, flags, epoch, last_seq, last_mono_us, boot)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+            file_len, fragments, units, closing_at, digest, flags, epoch, last_seq, last_mono_us, boot,
+            key_epoch)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
          on conflict (segment) do update set change = excluded.change, to_us = excluded.to_us,
             payload_bytes = excluded.payload_bytes, file_len = excluded.file_len, fragments = excluded.fragments,
             units = excluded.units, closing_at = excluded.closing_at, digest = excluded.digest,
-            flags = excluded.flags, last_seq = excluded.last_seq, last_mono_us = excluded.last_mono_us",
+            flags = excluded.flags, last_seq = excluded.last_seq, last_mono_us = excluded.last_mono_us,
+            key_epoch = excluded.key_epoch",
     )
     .bind(state.segment.to_string())
     .bind(change)
@@ -458,6 +475,7 @@ async fn upsert_segment(tx: &mut Transaction<'_, Sqlite>, state: &SegmentState, 
     .bind(int(state.last_seq))
     .bind(int(state.last_mono.micros))
     .bind(hex::encode(state.boot))
+    .bind(int(state.key_epoch))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -518,6 +536,8 @@ fn located(row: &sqlx::sqlite::SqliteRow) -> Result<Located, IndexError> {
         to: WallTime::from_micros(row.try_get("to_us")?),
         closing_at: row.try_get::<Option<i64>, _>("closing_at")?.map(uint),
         file_len: uint(row.try_get("file_len")?),
+        key_epoch: uint(row.try_get("key_epoch")?),
+        digest: row.try_get("digest")?,
     })
 }
 

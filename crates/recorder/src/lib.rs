@@ -8,8 +8,11 @@
 
 pub mod assignment;
 pub mod catalogue;
+pub mod check;
+pub mod deletions;
 pub mod disk;
 pub mod format;
+pub mod holds;
 pub mod hub;
 pub mod index;
 pub mod live;
@@ -17,12 +20,18 @@ pub mod plan;
 pub mod playback;
 pub mod ports;
 pub mod recover;
+pub mod reseal;
 pub mod sealbox;
 pub mod server;
 pub mod sweep;
+pub mod vault;
 
 pub use server::{Origin, RecorderConfig, RecorderError, run};
 
+#[cfg(test)]
+mod check_tests;
+#[cfg(test)]
+mod reseal_tests;
 #[cfg(test)]
 mod sweep_tests;
 #[cfg(test)]

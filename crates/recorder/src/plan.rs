@@ -162,7 +162,7 @@ pub fn hole(last: Option<&UnitEnd>, next: &AccessUnit, frame_ticks: u32, hint: O
 
 /// Year, month and day of the UTC date that `micros` lies in, and the hour (proleptic Gregorian; the algorithm counts days
 /// in eras of 400 years from 0000-03-01).
-fn civil(at: WallTime) -> (i64, i64, i64, i64) {
+pub(crate) fn civil(at: WallTime) -> (i64, i64, i64, i64) {
     let secs = at.micros.div_euclid(1_000_000);
     let (days, rest) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
     let shifted = days + 719_468;

@@ -7,16 +7,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use link::GapRow;
+use keys::SegmentOpener;
+use link::{Cause, GapRow};
 use media::fmp4::{self, FragmentHead, MDAT_HEADER_LEN, Reference};
 use media::{ParamSetId, ParameterSets};
 use sha2::{Digest as _, Sha256};
 use vms_core::{SegmentId, StreamId, TimeRange, WallTime};
 
 use crate::catalogue::{Catalogue, SegmentState};
-use crate::format::read::{self, ReadError, StoredFragment};
-use crate::format::{FragmentEntry, Kind};
+use crate::format::read::{self, Head, ReadError, StoredFragment};
+use crate::format::{FragmentEntry, Kind, TAG};
 use crate::index::{Index, IndexError, Located};
+use crate::vault::{NoKey, Vault};
+
+mod stored;
+
+pub use stored::{StoredFrames, StoredPiece, StoredRange, open_stored};
 
 /// Longest span of one virtual file: its index (`sidx`) counts fragments in 16 bits, one a second or a little more.
 pub const RANGE_MAX_US: i64 = 12 * 3_600 * 1_000_000;
@@ -45,6 +51,9 @@ pub enum RangeError {
     /// The index.
     #[error("the index did not answer")]
     Index(#[from] IndexError),
+    /// The key store.
+    #[error("the key store cannot be read now")]
+    Keys,
     /// The boxes.
     #[error("the footage fits no container")]
     Container(#[from] fmp4::Fmp4Error),
@@ -58,7 +67,7 @@ impl RangeError {
             Self::TooLong => "range_too_long",
             Self::Gone => "erased",
             Self::Damaged(_) => "damaged",
-            Self::Index(_) | Self::Container(_) => "unavailable",
+            Self::Index(_) | Self::Keys | Self::Container(_) => "unavailable",
         }
     }
 }
@@ -69,10 +78,24 @@ struct Material {
     segment: SegmentId,
     path: Arc<PathBuf>,
     from: WallTime,
+    /// 0: in clear when the range was opened.
+    key_epoch: u64,
     epoch: u64,
     boot: [u8; 16],
     entries: Vec<FragmentEntry>,
     sets: Vec<Arc<ParameterSets>>,
+    /// Of a closed segment.
+    digest: Option<[u8; 32]>,
+}
+
+/// Where a fragment's record lies.
+#[derive(Clone, Debug)]
+struct RecordPlace {
+    path: Arc<PathBuf>,
+    segment: SegmentId,
+    /// When the range was opened.
+    key_epoch: u64,
+    entry: FragmentEntry,
 }
 
 /// One fragment of the virtual file.
@@ -80,9 +103,7 @@ struct Material {
 struct Part {
     /// First byte in the virtual file.
     at: u64,
-    path: Arc<PathBuf>,
-    segment: SegmentId,
-    entry: FragmentEntry,
+    record: RecordPlace,
     decode: u64,
     sample_entry: u32,
     sequence: u32,
@@ -91,7 +112,7 @@ struct Part {
 /// An open virtual file. Frozen: what is recorded after the opening is not in it.
 #[derive(Debug)]
 pub struct RangeFile {
-    root: PathBuf,
+    reader: Reader,
     /// Bytes.
     pub size: u64,
     /// Strong entity tag.
@@ -109,17 +130,39 @@ pub struct RangeFile {
     cached: Option<(u64, Bytes, Bytes)>,
 }
 
+/// Where footage comes from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Media folder.
+    pub root: PathBuf,
+    /// Keys.
+    pub vault: Arc<Vault>,
+}
+
 /// Opens `range` of `stream`.
 ///
 /// # Errors
 /// [`RangeError`].
 pub async fn open(
-    root: &Path,
+    source: Source,
     index: &Index,
     catalogue: &Catalogue,
     stream: StreamId,
     range: TimeRange,
 ) -> Result<RangeFile, RangeError> {
+    let (materials, gaps) = found(&source, index, catalogue, stream, range).await?;
+    let built = tokio::task::spawn_blocking(move || build(source, &materials, range, gaps));
+    built.await.map_err(|_| RangeError::Gone)?
+}
+
+/// What is recorded of `range` and what may be needed before it, and the gaps in order.
+async fn found(
+    source: &Source,
+    index: &Index,
+    catalogue: &Catalogue,
+    stream: StreamId,
+    range: TimeRange,
+) -> Result<(Vec<Material>, Vec<GapRow>), RangeError> {
     if range.micros() > RANGE_MAX_US {
         return Err(RangeError::TooLong);
     }
@@ -142,34 +185,52 @@ pub async fn open(
             cause: gap.cause,
         });
     }
-    gaps.sort_by_key(|gap| gap.from_us);
-    let root = root.to_owned();
-    let built = tokio::task::spawn_blocking(move || {
-        let materials = gather(&root, fresh, stored)?;
-        build(root, &materials, range, gaps)
+    let source = source.clone();
+    let gathered = tokio::task::spawn_blocking(move || {
+        let materials = gather(&source, fresh, stored, &mut gaps)?;
+        gaps.sort_by_key(|gap| gap.from_us);
+        Ok((materials, gaps))
     });
-    built.await.map_err(|_| RangeError::Gone)?
+    gathered.await.map_err(|_| RangeError::Gone)?
 }
 
-fn gather(root: &Path, fresh: Vec<SegmentState>, stored: Vec<Located>) -> Result<Vec<Material>, RangeError> {
+/// What there is to play. A segment that no key opens any more is a gap with its cause.
+fn gather(
+    source: &Source,
+    fresh: Vec<SegmentState>,
+    stored: Vec<Located>,
+    gaps: &mut Vec<GapRow>,
+) -> Result<Vec<Material>, RangeError> {
     let mut materials: BTreeMap<(i64, SegmentId), Material> = BTreeMap::new();
     for row in stored {
         if fresh.iter().any(|state| state.segment == row.segment) {
             continue;
         }
         let Some(closing_at) = row.closing_at else { continue };
-        let material = load(root, &row, closing_at)?;
-        materials.insert((material.from.micros, material.segment), material);
+        let cause = match load(source, &row, closing_at) {
+            Ok(material) => {
+                materials.insert((material.from.micros, material.segment), material);
+                continue;
+            }
+            Err(Unloaded::NoKey(NoKey::Destroyed)) => Cause::KeyDestroyed,
+            Err(Unloaded::NoKey(NoKey::Lost)) => Cause::KeyLost,
+            Err(Unloaded::NoKey(NoKey::Away)) => return Err(RangeError::Keys),
+            Err(Unloaded::Range(error)) => return Err(error),
+        };
+        let stream = row.stream.to_string();
+        gaps.push(GapRow { change: 0, stream, from_us: row.from.micros, to_us: Some(row.to.micros), cause });
     }
     for state in fresh {
         let material = Material {
             segment: state.segment,
             path: Arc::new(state.path),
             from: state.from,
+            key_epoch: state.key_epoch,
             epoch: state.epoch,
             boot: state.boot,
             entries: state.entries,
             sets: state.sets,
+            digest: state.digest,
         };
         materials.insert((material.from.micros, material.segment), material);
     }
@@ -182,35 +243,62 @@ fn open_file(root: &Path, path: &Path) -> Result<File, RangeError> {
     })
 }
 
-/// Reads header, closing record and parameter sets of a closed segment.
-fn load(root: &Path, row: &Located, closing_at: u64) -> Result<Material, RangeError> {
-    let path = PathBuf::from(&row.path);
-    let file = open_file(root, &path)?;
-    let (header, mut at) = read::header(&file)?;
-    let damaged = |at| RangeError::Damaged(ReadError::Record { at });
-    if header.segment != row.segment || header.stream != row.stream {
-        return Err(damaged(0));
+/// Why a closed segment cannot be read.
+enum Unloaded {
+    NoKey(NoKey),
+    Range(RangeError),
+}
+
+impl From<RangeError> for Unloaded {
+    fn from(error: RangeError) -> Self {
+        Self::Range(error)
     }
-    let end = read::record(&file, header.segment, closing_at)?;
+}
+
+impl From<ReadError> for Unloaded {
+    fn from(error: ReadError) -> Self {
+        Self::Range(error.into())
+    }
+}
+
+/// Reads header, closing record and parameter sets of a closed segment.
+fn load(source: &Source, row: &Located, closing_at: u64) -> Result<Material, Unloaded> {
+    let path = PathBuf::from(&row.path);
+    let file = open_file(&source.root, &path)?;
+    let head = read::head(&file)?;
+    let damaged = |at| RangeError::Damaged(ReadError::Record { at });
+    if head.header.segment != row.segment || head.header.stream != row.stream {
+        return Err(damaged(0).into());
+    }
+    let key = source.vault.opener(&head.header).map_err(Unloaded::NoKey)?;
+    let mut closing_at = closing_at;
+    if head.header.key_epoch != row.key_epoch {
+        // Sealed since, and the index does not know it yet.
+        closing_at = read::scan(&file, key.as_ref())?.closing_at.ok_or_else(|| damaged(closing_at))?;
+    }
+    let end = read::record(&file, &head, key.as_ref(), closing_at)?;
     let closing = read::closing(&end.body).filter(|_| end.kind == Kind::Closing).ok_or_else(|| damaged(closing_at))?;
     let mut wanted: Vec<ParamSetId> = closing.entries.iter().map(|entry| entry.param_set).collect();
     wanted.dedup();
     let mut sets: Vec<Arc<ParameterSets>> = Vec::new();
+    let mut at = head.len;
     while at < closing_at && wanted.iter().any(|id| !sets.iter().any(|known| known.id == *id)) {
-        let record = read::record(&file, header.segment, at)?;
+        let record = read::record(&file, &head, key.as_ref(), at)?;
         if record.kind == Kind::Parameters {
             sets.push(Arc::new(read::parameters(&record.body).ok_or_else(|| damaged(at))?));
         }
         at = record.next;
     }
     Ok(Material {
-        segment: header.segment,
+        segment: head.header.segment,
         path: Arc::new(path),
-        from: header.wall,
-        epoch: header.epoch,
-        boot: header.boot,
+        from: head.header.wall,
+        key_epoch: head.header.key_epoch,
+        epoch: head.header.epoch,
+        boot: head.header.boot,
         entries: closing.entries,
         sets,
+        digest: Some(closing.digest),
     })
 }
 
@@ -263,7 +351,7 @@ fn timeline(chosen: &[(&Material, FragmentEntry)]) -> Vec<u64> {
     decodes
 }
 
-fn build(root: PathBuf, materials: &[Material], range: TimeRange, gaps: Vec<GapRow>) -> Result<RangeFile, RangeError> {
+fn build(source: Source, materials: &[Material], range: TimeRange, gaps: Vec<GapRow>) -> Result<RangeFile, RangeError> {
     let chosen = select(materials, range);
     let (Some((_, first)), Some((_, last))) = (chosen.first(), chosen.last()) else {
         return Err(RangeError::NoFootage);
@@ -308,13 +396,15 @@ fn build(root: PathBuf, materials: &[Material], range: TimeRange, gaps: Vec<GapR
         tag.update(entry.number.to_be_bytes());
         tag.update(decode.to_be_bytes());
         let path = Arc::clone(&material.path);
-        parts.push(Part { at: size, path, segment: material.segment, entry: *entry, decode, sample_entry, sequence });
+        let record = RecordPlace { path, segment: material.segment, key_epoch: material.key_epoch, entry: *entry };
+        parts.push(Part { at: size, record, decode, sample_entry, sequence });
         size = size.saturating_add(part_len(entry));
     }
     let digest: [u8; 32] = tag.finalize().into();
     let etag = hex::encode(digest.first_chunk::<16>().copied().unwrap_or_default());
     let mime = fmp4::mime(&borrowed);
-    Ok(RangeFile { root, size, etag, mime, starts, ends, gaps, head, parts, cached: None })
+    let reader = Reader::new(source);
+    Ok(RangeFile { reader, size, etag, mime, starts, ends, gaps, head, parts, cached: None })
 }
 
 /// Bytes of one fragment in the virtual file.
@@ -345,7 +435,7 @@ impl RangeFile {
         if from < boxes_len {
             Ok(cut(&boxes, from, until.min(boxes_len)))
         } else {
-            Ok(cut(&payload, from - boxes_len, (until - boxes_len).min(u64::from(part.entry.payload))))
+            Ok(cut(&payload, from - boxes_len, (until - boxes_len).min(u64::from(part.record.entry.payload))))
         }
     }
 
@@ -355,17 +445,7 @@ impl RangeFile {
         {
             return Ok((boxes.clone(), payload.clone()));
         }
-        let file = open_file(&self.root, &part.path)?;
-        let record = read::record(&file, part.segment, part.entry.at)?;
-        let damaged = || RangeError::Damaged(ReadError::Record { at: part.entry.at });
-        let stored =
-            StoredFragment::parse(&record.body).filter(|_| record.kind == Kind::Fragment).ok_or_else(damaged)?;
-        let fits = u32::try_from(stored.samples.len()) == Ok(part.entry.units)
-            && u32::try_from(stored.payload.len()) == Ok(part.entry.payload)
-            && record.number == part.entry.number;
-        if !fits {
-            return Err(damaged());
-        }
+        let stored = self.reader.fragment(&part.record)?;
         let mut boxes = Vec::new();
         let samples = &stored.samples;
         let head = FragmentHead { sequence: part.sequence, decode: part.decode, entry: part.sample_entry, samples };
@@ -373,6 +453,55 @@ impl RangeFile {
         let boxes = Bytes::from(boxes);
         self.cached = Some((part.at, boxes.clone(), stored.payload.clone()));
         Ok((boxes, stored.payload))
+    }
+}
+
+/// Reads fragments out of segments.
+#[derive(Debug)]
+struct Reader {
+    source: Source,
+    /// The key of the segment that was read last. Asked for anew with every segment, so that a key which dies is not used for long.
+    key: Option<(SegmentId, u64, Option<SegmentOpener>)>,
+}
+
+impl Reader {
+    const fn new(source: Source) -> Self {
+        Self { source, key: None }
+    }
+
+    fn take_key(&mut self, head: &Head) -> Result<(), RangeError> {
+        let place = (head.header.segment, head.header.key_epoch);
+        if self.key.as_ref().is_none_or(|(segment, epoch, _)| (*segment, *epoch) != place) {
+            let key = self.source.vault.opener(&head.header).map_err(|why| match why {
+                NoKey::Destroyed | NoKey::Lost => RangeError::Gone,
+                NoKey::Away => RangeError::Keys,
+            })?;
+            self.key = Some((place.0, place.1, key));
+        }
+        Ok(())
+    }
+
+    /// One fragment, checked and opened.
+    fn fragment(&mut self, place: &RecordPlace) -> Result<StoredFragment, RangeError> {
+        let file = open_file(&self.source.root, &place.path)?;
+        let head = read::head(&file)?;
+        let damaged = || RangeError::Damaged(ReadError::Record { at: place.entry.at });
+        if head.header.segment != place.segment {
+            return Err(damaged());
+        }
+        self.take_key(&head)?;
+        let key = self.key.as_ref().and_then(|(.., key)| key.as_ref());
+        // Sealed since the range was opened: every record before this one is longer by its tag.
+        let is_sealed_since = place.key_epoch == 0 && head.header.key_epoch != 0;
+        let tags = if is_sealed_since { TAG } else { 0 };
+        let shift = u64::from(place.entry.number).saturating_mul(u64::try_from(tags).unwrap_or(0));
+        let record = read::record(&file, &head, key, place.entry.at.saturating_add(shift))?;
+        let stored =
+            StoredFragment::parse(&record.body).filter(|_| record.kind == Kind::Fragment).ok_or_else(damaged)?;
+        let fits = u32::try_from(stored.samples.len()) == Ok(place.entry.units)
+            && u32::try_from(stored.payload.len()) == Ok(place.entry.payload)
+            && record.number == place.entry.number;
+        if fits { Ok(stored) } else { Err(damaged()) }
     }
 }
 

@@ -10,13 +10,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::Arc;
 
+use keys::SegmentOpener;
 use vms_core::{SegmentId, WallTime};
 
 use crate::catalogue::{Batch, Catalogue, GapChange, SegmentState};
 use crate::format::read::{self, ReadError, Scan};
-use crate::format::{Closing, FLAG_RECOVERED, write};
+use crate::format::write::Pen;
+use crate::format::{Closing, FLAG_RECOVERED, SegmentHeader, write};
 use crate::index::{Index, IndexError};
 use crate::plan::{SEGMENT_EXT, UnitEnd};
+use crate::vault::{NoKey, Vault};
 
 /// What a recovery did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,8 +30,29 @@ pub struct Recovered {
     pub closed: u64,
     /// Files that are no segments of ours or whose header is damaged; left alone.
     pub unreadable: u64,
-    /// Temporary files removed.
+    /// Temporary files removed, and files that a crash cut whose key was destroyed since.
     pub removed: u64,
+}
+
+/// Why a file is not in the index now.
+#[derive(Debug)]
+pub enum Left {
+    /// Cut by a crash, and its key was destroyed since: it says nothing any more, and was removed.
+    Destroyed,
+    /// It cannot be read, or not now.
+    Unread(ReadError),
+}
+
+impl From<ReadError> for Left {
+    fn from(error: ReadError) -> Self {
+        Self::Unread(error)
+    }
+}
+
+impl From<std::io::Error> for Left {
+    fn from(error: std::io::Error) -> Self {
+        Self::Unread(error.into())
+    }
 }
 
 /// Why recovery failed.
@@ -48,7 +72,8 @@ const BATCH: usize = 500;
 /// Files this much older than the last flush of the index are known to it: one hour folder of slack, microseconds.
 const SLACK_US: i64 = 2 * 3_600 * 1_000_000;
 
-/// Brings index and catalogue up to the media. With `everything` every file is read (the index was lost).
+/// Brings index and catalogue up to the media; where the index was lost every file is read. The second value: files that a crash cut
+/// and whose key cannot be had now; [`retry`] takes them in later.
 ///
 /// # Errors
 /// [`RecoverError`].
@@ -56,9 +81,9 @@ pub async fn recover(
     root: &Path,
     index: &Index,
     catalogue: &Catalogue,
-    boot: [u8; 16],
-    now: WallTime,
-) -> Result<Recovered, RecoverError> {
+    vault: &Arc<Vault>,
+    (boot, now): ([u8; 16], WallTime),
+) -> Result<(Recovered, Vec<PathBuf>), RecoverError> {
     let flushed_at = index.flushed_at().await?;
     let since = (flushed_at.micros > 0).then(|| WallTime::from_micros(flushed_at.micros - SLACK_US));
     let mut done = Recovered::default();
@@ -78,20 +103,56 @@ pub async fn recover(
             paths.insert(path);
         }
     }
-    let mut batch = Batch::default();
+    let later = take_in(root, index, vault, paths, now, &mut done).await?;
+    take_ends(index, catalogue, boot).await?;
+    Ok((done, later))
+}
+
+/// Takes in files that waited for the key store; gives back those that still do.
+///
+/// # Errors
+/// [`RecoverError`].
+pub async fn retry(
+    root: &Path,
+    index: &Index,
+    vault: &Arc<Vault>,
+    paths: Vec<PathBuf>,
+    now: WallTime,
+) -> Result<Vec<PathBuf>, RecoverError> {
+    let mut done = Recovered::default();
+    let later = take_in(root, index, vault, paths.into_iter().collect(), now, &mut done).await?;
+    if done.closed > 0 {
+        tracing::info!(files = done.closed, "files that waited for the key store are in the index");
+    }
+    Ok(later)
+}
+
+async fn take_in(
+    root: &Path,
+    index: &Index,
+    vault: &Arc<Vault>,
+    paths: BTreeSet<PathBuf>,
+    now: WallTime,
+    done: &mut Recovered,
+) -> Result<Vec<PathBuf>, RecoverError> {
+    let (mut batch, mut later) = (Batch::default(), Vec::new());
     for path in paths {
         done.looked_at += 1;
-        let (root, relative) = (root.to_owned(), path.clone());
-        let read = tokio::task::spawn_blocking(move || recover_file(&root, &relative)).await;
+        let (at, relative, keys) = (root.to_owned(), path.clone(), Arc::clone(vault));
+        let read = tokio::task::spawn_blocking(move || recover_file(&at, &relative, &keys)).await;
         match read.map_err(|_| std::io::Error::other("the walk was broken off"))? {
             Ok((state, gaps, was_closed)) => {
                 done.closed += u64::from(!was_closed);
                 batch.segments.push(state);
                 batch.gaps.extend(gaps);
             }
-            Err(error) => {
+            Err(Left::Destroyed) => done.removed += 1,
+            Err(Left::Unread(error)) => {
                 tracing::warn!(path = %path.display(), %error, "a file was left alone by recovery");
                 done.unreadable += 1;
+                if matches!(error, ReadError::Locked) {
+                    later.push(path);
+                }
             }
         }
         if batch.segments.len() >= BATCH {
@@ -99,8 +160,7 @@ pub async fn recover(
         }
     }
     index.flush(&batch, now).await?;
-    take_ends(index, catalogue, boot).await?;
-    Ok(done)
+    Ok(later)
 }
 
 /// Where every stream goes on: for holes, for de-duplication and for the chain of digests.
@@ -152,6 +212,9 @@ fn files_since(root: &Path, since: Option<WallTime>) -> std::io::Result<(Vec<Pat
                     if name.starts_with('.') && name.ends_with(".tmp") {
                         std::fs::remove_file(root.join(&relative).join(&*name))?;
                         removed += 1;
+                    } else if let Some(segment) = crate::reseal::leftover(&name) {
+                        crate::reseal::finish(&root.join(&relative), segment)?;
+                        removed += 1;
                     } else if Path::new(&*name).extension().is_some_and(|ext| ext == SEGMENT_EXT) {
                         found.push(relative.join(&*name));
                     }
@@ -160,6 +223,62 @@ fn files_since(root: &Path, since: Option<WallTime>) -> std::io::Result<(Vec<Pat
         }
     }
     Ok((found, removed))
+}
+
+/// Every segment file below `root`, as paths relative to it.
+///
+/// # Errors
+/// Of the disk.
+pub fn all_files(root: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for stream in folders(root)?.into_iter().filter(|name| name.starts_with("str_")) {
+        for day in folders(&root.join(&stream))? {
+            for hour in folders(&root.join(&stream).join(&day))? {
+                let relative = PathBuf::from(&stream).join(&day).join(&hour);
+                for entry in std::fs::read_dir(root.join(&relative))? {
+                    let path = relative.join(entry?.file_name());
+                    if path.extension().is_some_and(|ext| ext == SEGMENT_EXT) {
+                        found.push(path);
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether some stream's newest footage is sealed: then a key store belongs to it, even if the index is lost. Looks at the newest
+/// hour of each stream that has a readable file.
+///
+/// # Errors
+/// Of the disk.
+pub fn has_sealed(root: &Path) -> std::io::Result<bool> {
+    let newest_first = |path: &Path| {
+        let mut names = folders(path)?;
+        names.sort_by(|one, other| other.cmp(one));
+        Ok::<_, std::io::Error>(names)
+    };
+    for stream in folders(root)?.into_iter().filter(|name| name.starts_with("str_")) {
+        'stream: for day in newest_first(&root.join(&stream))? {
+            for hour in newest_first(&root.join(&stream).join(&day))? {
+                let mut is_seen = false;
+                for entry in std::fs::read_dir(root.join(&stream).join(&day).join(&hour))? {
+                    let path = entry?.path();
+                    let is_segment = path.extension().is_some_and(|ext| ext == SEGMENT_EXT);
+                    let head = if is_segment { read::head(&File::open(&path)?).ok() } else { None };
+                    match head {
+                        Some(head) if head.header.key_epoch != 0 => return Ok(true),
+                        Some(_) => is_seen = true,
+                        None => {}
+                    }
+                }
+                if is_seen {
+                    break 'stream;
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn folders(path: &Path) -> std::io::Result<Vec<String>> {
@@ -173,28 +292,52 @@ fn folders(path: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Reads one file, closes it when it is not, and says what the index must hold. The third value tells whether it was closed.
+/// Reads one file, closes it when it is not, and says what the index must hold. The third value tells whether it was closed. A
+/// closed file is taken in without its key; one that a crash cut waits for it.
 ///
 /// # Errors
-/// [`ReadError`].
-pub fn recover_file(root: &Path, relative: &Path) -> Result<(SegmentState, Vec<GapChange>, bool), ReadError> {
+/// [`Left`].
+pub fn recover_file(root: &Path, relative: &Path, vault: &Vault) -> Result<(SegmentState, Vec<GapChange>, bool), Left> {
+    let mut is_destroyed = false;
+    let recovered = recover_file_with(root, relative, &mut |header| {
+        let key = vault.opener(header);
+        is_destroyed = matches!(key, Err(NoKey::Destroyed));
+        key.ok().flatten()
+    });
+    match recovered {
+        Err(ReadError::Locked) if is_destroyed => {
+            std::fs::remove_file(root.join(relative))?;
+            Err(Left::Destroyed)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// As [`recover_file`] for whoever finds keys in another way; nothing is removed.
+///
+/// # Errors
+/// [`ReadError`]; [`ReadError::Locked`] for a file that was cut and whose key is not at hand.
+pub fn recover_file_with(
+    root: &Path,
+    relative: &Path,
+    opener: &mut dyn FnMut(&SegmentHeader) -> Option<SegmentOpener>,
+) -> Result<(SegmentState, Vec<GapChange>, bool), ReadError> {
     let path = root.join(relative);
     let file = File::open(&path)?;
-    let scan = read::scan(&file)?;
+    let key = opener(&read::head(&file)?.header);
+    let scan = read::scan(&file, key.as_ref())?;
     let was_closed = scan.closing.is_some();
+    if scan.is_locked && !was_closed {
+        return Err(ReadError::Locked);
+    }
     let gaps = scan
         .gaps
         .iter()
         .map(|hole| GapChange { stream: scan.header.stream, from: hole.from, to: Some(hole.to), cause: hole.cause })
         .collect();
-    let (closing_at, file_len, digest, flags) = match &scan.closing {
-        Some(closing) => {
-            let record =
-                write::closing(scan.header.segment, scan.digest_kind, scan.next_number.saturating_sub(1), closing);
-            let length = u64::try_from(record.len()).unwrap_or(u64::MAX);
-            (scan.good_len.saturating_sub(length), scan.good_len, scan.digest, closing.flags)
-        }
-        None => close_cut(&path, &scan)?,
+    let (closing_at, file_len, digest, flags) = match (&scan.closing, scan.closing_at) {
+        (Some(closing), Some(at)) => (at, scan.good_len, scan.digest, closing.flags),
+        (Some(_), None) | (None, _) => close_cut(&path, &scan)?,
     };
     let header = &scan.header;
     let (last_seq, last_mono, to) = scan.last.unwrap_or((0, header.mono, header.wall));
@@ -208,6 +351,7 @@ pub fn recover_file(root: &Path, relative: &Path) -> Result<(SegmentState, Vec<G
         path: relative.to_owned(),
         from: header.wall,
         to,
+        key_epoch: header.key_epoch,
         epoch: header.epoch,
         boot: header.boot,
         last_seq,
@@ -236,10 +380,12 @@ fn close_cut(path: &Path, scan: &Scan) -> Result<(u64, u64, [u8; 32], u8), ReadE
         entries: scan.entries.clone(),
         digest: scan.digest,
     };
-    let record = write::closing(scan.header.segment, scan.digest_kind, scan.next_number, &closing);
+    // Not signed: the key of a sealed file must not seal again.
+    let mut pen = Pen::clear(scan.header.segment, scan.digest_kind);
+    let record = write::closing(&mut pen, scan.next_number, &closing).map_err(std::io::Error::other)?;
     file.write_all(&record)?;
     file.sync_data()?;
     // The digest of the whole is taken from what is really there now.
-    let whole = read::scan(&file)?;
+    let whole = read::scan(&file, None)?;
     Ok((scan.good_len, whole.good_len, whole.digest, FLAG_RECOVERED))
 }

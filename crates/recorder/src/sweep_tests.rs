@@ -1,13 +1,21 @@
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
+use keys::{KeyEpoch, Reason};
 use vms_core::{MonoTime, SegmentId, WallTime};
 
-use crate::catalogue::{Batch, SegmentState};
+use crate::catalogue::{Batch, Catalogue, SegmentState};
+use crate::deletions::{Approval, DeletionLog, Line, PlannedKey, Step};
+use crate::disk::file::{NoFault, SegmentFile};
+use crate::format::{SegmentHeader, read};
 use crate::index::Index;
 use crate::ports::Clock as _;
-use crate::sweep::{self, ClockGuard, Held};
-use crate::testfilm::{TestClock, facts, stream};
+use crate::recover::recover_file;
+use crate::reseal::key_name;
+use crate::sweep::{ClockGuard, Held, Sweep, SweepError, Terms, key_dies_at};
+use crate::testfilm::{FixedClock, START, TestClock, facts, film, fragments, sets, stream, vault};
+use crate::vault::{NoKey, Vault};
 
 fn state(root: &Path, number: u8, of: u8, (from_s, to_s): (i64, i64), bytes: usize, closed: bool) -> SegmentState {
     let path = std::path::PathBuf::from(format!("{}/d/h/{number}.blf", stream(of)));
@@ -22,6 +30,7 @@ fn state(root: &Path, number: u8, of: u8, (from_s, to_s): (i64, i64), bytes: usi
         path,
         from: WallTime::from_secs(from_s),
         to: WallTime::from_secs(to_s),
+        key_epoch: 0,
         epoch: 1,
         boot: [0; 16],
         last_seq: 0,
@@ -37,7 +46,7 @@ fn state(root: &Path, number: u8, of: u8, (from_s, to_s): (i64, i64), bytes: usi
     }
 }
 
-async fn rig(keep_unknown: bool) -> (tempfile::TempDir, Index) {
+async fn rig(keep_unknown: bool) -> (tempfile::TempDir, Index, Sweep) {
     let dir = tempfile::tempdir().unwrap();
     let index = Index::open(&dir.path().join("index.db")).await.unwrap();
     let root = dir.path();
@@ -51,7 +60,13 @@ async fn rig(keep_unknown: bool) -> (tempfile::TempDir, Index) {
         segments.iter_mut().for_each(|one| one.keep_s = 0);
     }
     index.flush(&Batch { segments, gaps: vec![] }, WallTime::from_secs(1)).await.unwrap();
-    (dir, index)
+    let sweep = sweep_of(dir.path(), &index);
+    (dir, index, sweep)
+}
+
+fn sweep_of(dir: &Path, index: &Index) -> Sweep {
+    let vault = vault(&dir.join("own"), Arc::new(FixedClock));
+    Sweep::new(dir, &dir.join("deletions"), index.clone(), vault).unwrap()
 }
 
 fn left(root: &Path) -> Vec<u8> {
@@ -73,10 +88,10 @@ async fn only_what_is_past_its_term_goes() {
         (1_000_000, vec![], true, vec![1, 2, 3, 4]),
         (1_000_000, vec![term(2, 5)], true, vec![1, 2, 4]),
     ] {
-        let (dir, index) = rig(unknown).await;
-        let terms: HashMap<_, _> = terms.into_iter().collect();
+        let (dir, index, sweep) = rig(unknown).await;
+        let terms = Terms { streams: terms.into_iter().collect(), cameras: HashMap::new() };
         let now = WallTime::from_secs(now_s);
-        let erased = sweep::expire(dir.path(), &index, &terms, now).await.unwrap();
+        let erased = sweep.expire(&terms, now).await.unwrap();
         assert_eq!(left(dir.path()), wanted, "at {now_s}");
         assert_eq!(usize::try_from(erased).unwrap(), 4 - wanted.len());
         let (rows, gaps, _) = index.since(0, 100).await.unwrap();
@@ -97,9 +112,9 @@ async fn over_the_cap_the_oldest_go_first_and_leave_a_hole() {
         (400, 250, vec![2, 4]),
     ];
     for (cap, growing, wanted) in table {
-        let (dir, index) = rig(false).await;
+        let (dir, index, mut sweep) = rig(false).await;
         let now = WallTime::from_secs(50);
-        let erased = sweep::make_room(dir.path(), &index, cap, growing, now).await.unwrap();
+        let erased = sweep.make_room(cap, growing, &Catalogue::default(), now).await.unwrap();
         assert_eq!(left(dir.path()), wanted, "cap {cap}");
         let (_, gaps, _) = index.since(0, 100).await.unwrap();
         assert_eq!(u64::try_from(gaps.len()).unwrap(), erased);
@@ -109,18 +124,18 @@ async fn over_the_cap_the_oldest_go_first_and_leave_a_hole() {
 
 #[tokio::test]
 async fn an_interrupted_deletion_is_finished() {
-    let (dir, index) = rig(false).await;
+    let (dir, index, mut sweep) = rig(false).await;
     let oldest = index.oldest(1).await.unwrap();
     index.mark_erasing(&oldest).await.unwrap();
     let range = vms_core::TimeRange::new(WallTime::from_secs(0), WallTime::from_secs(59)).unwrap();
     assert!(index.overlapping(oldest[0].stream, range).await.unwrap().is_empty(), "nobody reads it any more");
-    assert_eq!(sweep::finish(dir.path(), &index, WallTime::from_secs(9)).await.unwrap(), 1);
+    assert_eq!(sweep.finish(WallTime::from_secs(9)).await.unwrap(), 1);
     assert_eq!(left(dir.path()).len(), 3);
 }
 
 #[tokio::test]
 async fn the_change_cursor_skips_nothing() {
-    let (_dir, index) = rig(false).await;
+    let (_dir, index, _sweep) = rig(false).await;
     let (mut seen, mut cursor) = (Vec::new(), 0);
     loop {
         let (rows, _, next) = index.since(cursor, 1).await.unwrap();
@@ -152,4 +167,275 @@ async fn an_untrusted_or_stepped_clock_erases_nothing() {
         assert!(guard.check(clock.as_ref()).is_ok());
     }
     assert!(clock.wall() > WallTime::from_secs(0));
+}
+
+// --- keys ---------------------------------------------------------------------------------------------------------
+
+/// Two hours of footage of two cameras, sealed, each hour two segments; hours by number from the first.
+pub(crate) struct Sealed {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) index: Index,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) segments: Vec<SegmentState>,
+}
+
+const HOUR_S: i64 = 3_600;
+const DAY_S: i64 = 86_400;
+
+pub(crate) fn start_s() -> i64 {
+    START.0.micros / 1_000_000
+}
+
+pub(crate) async fn sealed() -> Sealed {
+    let dir = tempfile::tempdir().unwrap();
+    let media = dir.path().join("media");
+    std::fs::create_dir(&media).unwrap();
+    let index = Index::open(&dir.path().join("index.db")).await.unwrap();
+    let vault = vault(dir.path(), Arc::new(FixedClock));
+    let mut segments = Vec::new();
+    for (at, number) in [(0, 1_u8), (60, 2), (HOUR_S, 3), (HOUR_S + 60, 4)] {
+        for camera in [1_u8, 2] {
+            let wall = WallTime::from_secs(start_s() + at);
+            let mut header = SegmentHeader {
+                segment: SegmentId::from_bytes([number * 16 + camera; 16]),
+                stream: stream(camera),
+                camera: facts(camera).camera,
+                key_epoch: 0,
+                wall,
+                mono: START.1,
+                epoch: 1,
+                reason: 0,
+                boot: [0; 16],
+                previous: [0; 32],
+                class: facts(camera).class.clone(),
+            };
+            let key = vault.begin(&key_name(&header), header.segment).unwrap();
+            header.key_epoch = key.epoch().raw();
+            let path = crate::plan::segment_path(header.stream, header.segment, wall);
+            let mut file = SegmentFile::create(&media, &path, header, &mut Some(key), &mut NoFault).unwrap();
+            for fragment in fragments(film(1, 0..25, 25)) {
+                file.fragment(&fragment, &sets(), &mut Vec::new(), &mut NoFault).unwrap();
+            }
+            let end = wall.plus(std::time::Duration::from_secs(60));
+            file.close(0, end, &mut NoFault).unwrap();
+            let (mut state, ..) = recover_file(&media, &path, &vault).unwrap();
+            (state.keep_s, state.from, state.to) = (u64::try_from(30 * DAY_S).unwrap(), wall, end);
+            segments.push(state);
+        }
+    }
+    let batch = Batch { segments: segments.clone(), gaps: vec![] };
+    index.flush(&batch, WallTime::from_secs(start_s())).await.unwrap();
+    Sealed { dir, index, vault, segments }
+}
+
+impl Sealed {
+    pub(crate) fn sweep(&self) -> Sweep {
+        let root = self.dir.path();
+        Sweep::new(&root.join("media"), &root.join("deletions"), self.index.clone(), Arc::clone(&self.vault)).unwrap()
+    }
+
+    /// Which segments are files, and which of the files as they were at first a key still opens.
+    fn state(&self) -> (Vec<u8>, Vec<u8>) {
+        let number = |state: &SegmentState| state.segment.as_bytes()[0];
+        let there = self.segments.iter().filter(|state| self.dir.path().join("media").join(&state.path).exists());
+        let opens = |state: &&SegmentState| {
+            let epoch = KeyEpoch::new(state.key_epoch).unwrap();
+            self.vault.with(|ring| Ok(ring.open_segment(state.segment, epoch).is_ok())).unwrap()
+        };
+        (there.map(number).collect(), self.segments.iter().filter(opens).map(number).collect())
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for entry in std::fs::read_dir(self.dir.path().join("deletions")).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            lines.extend(text.lines().map(|line| serde_json::from_str::<Line>(line).unwrap()));
+        }
+        lines
+    }
+}
+
+pub(crate) fn thirty_days() -> Terms {
+    let mut terms = Terms::default();
+    for of in [1, 2] {
+        terms.add(stream(of), facts(of).camera, "RC-VID-OPEN", u64::try_from(30 * DAY_S).unwrap());
+    }
+    terms
+}
+
+const ALL: [u8; 8] = [17, 18, 33, 34, 49, 50, 65, 66];
+
+#[tokio::test]
+async fn the_key_of_an_hour_dies_an_hour_before_its_term_and_its_files_go_with_it() {
+    let rig = sealed().await;
+    let mut sweep = rig.sweep();
+    // One segment is held; the copy of the disk that a thief made on the last day.
+    let hold = vms_core::HoldId::from_bytes([7; 16]);
+    let held = &rig.segments[1];
+    let epoch = KeyEpoch::new(held.key_epoch).unwrap();
+    rig.vault.with(|ring| ring.hold(hold, &[(held.segment, epoch)], START.0)).unwrap();
+    let stolen: Vec<Vec<u8>> = rig
+        .segments
+        .iter()
+        .map(|state| std::fs::read(rig.dir.path().join("media").join(&state.path)).unwrap())
+        .collect();
+    let at = |seconds: i64| WallTime::from_secs(start_s() + 30 * DAY_S + seconds);
+    for (now_s, keys, files, opens) in [
+        (-HOUR_S - 1, 0, &ALL[..], &ALL[..]),
+        (-HOUR_S, 2, &[18, 49, 50, 65, 66], &[18, 49, 50, 65, 66]),
+        (-HOUR_S, 0, &[18, 49, 50, 65, 66], &[18, 49, 50, 65, 66]),
+        (-1, 0, &[18, 49, 50, 65, 66], &[18, 49, 50, 65, 66]),
+        (0, 2, &[18], &[18]),
+        (DAY_S, 0, &[18], &[18]),
+    ] {
+        assert_eq!(sweep.expire_keys(&thirty_days(), at(now_s)).await.unwrap(), keys, "at {now_s}");
+        sweep.expire(&thirty_days(), at(now_s)).await.unwrap();
+        let (there, open) = rig.state();
+        assert_eq!((there.as_slice(), open.as_slice()), (files, opens), "at {now_s}");
+    }
+    // The raid: every file as it was, the key store of today with its root. Nothing past its term opens, but what is held.
+    for (state, bytes) in rig.segments.iter().zip(&stolen) {
+        let head = read::head(bytes.as_slice()).unwrap();
+        let key = rig.vault.opener(&head.header);
+        if state.segment == held.segment {
+            let found = read::scan(bytes.as_slice(), key.unwrap().as_ref()).unwrap();
+            assert_eq!(found.entries.len(), state.entries.len());
+            assert!(!found.is_locked);
+        } else {
+            assert_eq!(key.unwrap_err(), NoKey::Destroyed);
+            let found = read::scan(bytes.as_slice(), None).unwrap();
+            assert!(found.is_locked && found.parameters.is_empty());
+        }
+    }
+    rig.vault.with(|ring| ring.rotate(at(DAY_S))).unwrap();
+    assert_eq!(rig.state().1, [18], "also after the next change of the root");
+    // The records: two batches, each planned, proven and done.
+    let steps: Vec<(u64, &str)> = rig
+        .lines()
+        .iter()
+        .map(|line| {
+            (
+                line.batch,
+                match &line.step {
+                    Step::Planned { keys, reason } => {
+                        assert_eq!((keys.len(), reason.as_str()), (2, "end_of_term"));
+                        "planned"
+                    }
+                    Step::KeysDestroyed { count, digest, .. } => {
+                        assert_eq!((*count, digest.len()), (2, 64));
+                        "destroyed"
+                    }
+                    Step::Approved(_) => "approved",
+                    Step::FilesErased { count, .. } => {
+                        assert_eq!(*count, [3, 4][usize::try_from(line.batch - 1).unwrap()]);
+                        "erased"
+                    }
+                },
+            )
+        })
+        .collect();
+    let wanted = |batch| [(batch, "planned"), (batch, "destroyed"), (batch, "erased")];
+    assert_eq!(steps, [wanted(1), wanted(2)].concat());
+    // Released, the last one goes with the next look.
+    rig.vault.with(|ring| ring.release(hold, at(DAY_S))).unwrap();
+    sweep.finish(at(DAY_S)).await.unwrap();
+    assert_eq!(rig.state(), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_sweep_that_a_crash_cut_is_finished_at_the_next_start() {
+    let due = WallTime::from_secs(start_s() + 30 * DAY_S - HOUR_S);
+    for cut in ["planned", "keys", "record", "marked"] {
+        let rig = sealed().await;
+        let old: Vec<_> = rig.vault.with(|ring| Ok(ring.hours_before(keys::Hour::of(START.0.plus(SHIFT))))).unwrap();
+        assert_eq!(old.len(), 2);
+        let (mut log, _) = DeletionLog::open(&rig.dir.path().join("deletions")).unwrap();
+        let planned = old.iter().filter_map(|(epoch, name)| PlannedKey::of(*epoch, name)).collect();
+        let batch = log.plan(Reason::EndOfTerm, planned, due).unwrap();
+        if cut != "planned" {
+            let select = |epoch| old.iter().any(|(known, _)| *known == epoch);
+            let done = rig.vault.with(|ring| ring.destroy_epochs(&select, 9, Reason::EndOfTerm, due)).unwrap();
+            if cut != "keys" {
+                log.destroyed(batch, &done).unwrap();
+            }
+            if cut == "marked" {
+                let rows = rig.index.of_key(old[0].0.raw()).await.unwrap();
+                assert_eq!(rows.len(), 2);
+                rig.index.mark_erasing(&rows).await.unwrap();
+            }
+        }
+        for _ in 0..2 {
+            rig.sweep().finish(due).await.unwrap();
+            assert_eq!(rig.state(), (vec![49, 50, 65, 66], vec![49, 50, 65, 66]), "{cut}");
+        }
+        let is_proven = |line: &Line| line.batch == batch && matches!(line.step, Step::KeysDestroyed { .. });
+        assert!(rig.lines().iter().any(is_proven), "{cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_a_year_ahead_destroys_nothing_without_two_people() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Index::open(&dir.path().join("index.db")).await.unwrap();
+    let vault = vault(dir.path(), Arc::new(FixedClock));
+    let name = |hour: u32| keys::KeyName {
+        scope: keys::Scope::Camera(facts(1).camera),
+        class: facts(1).class.clone(),
+        hour: keys::Hour::from_count(keys::Hour::of(START.0).count() + hour),
+    };
+    let names: Vec<_> = (0..40).map(name).collect();
+    vault.with(|ring| ring.prepare_hours(&names, START.0)).unwrap();
+    let records = dir.path().join("deletions");
+    let mut sweep = Sweep::new(&dir.path().join("media"), &records, index, Arc::clone(&vault)).unwrap();
+    let live = || vault.with(|ring| Ok(ring.live_hours().len())).unwrap();
+    let year = WallTime::from_secs(start_s() + 365 * DAY_S);
+    let until_hour = name(39).hour.count();
+    for _ in 0..2 {
+        let held = sweep.expire_keys(&thirty_days(), year).await;
+        assert!(matches!(held, Err(SweepError::Unusual { hours: 40, until_hour: hour }) if hour == until_hour));
+        assert_eq!(live(), 40);
+    }
+    let approval = |until_hour, second: &str| Approval { until_hour, first: "An".into(), second: second.into() };
+    assert!(approval(until_hour, " an").give(&records).is_err(), "one person is not two");
+    // For fewer hours than are due: not enough, and used up.
+    approval(until_hour - 1, "Bo").give(&records).unwrap();
+    assert!(sweep.expire_keys(&thirty_days(), year).await.is_err());
+    approval(until_hour, "Bo").give(&records).unwrap();
+    assert_eq!(sweep.expire_keys(&thirty_days(), year).await.unwrap(), 40);
+    assert_eq!(live(), 0);
+    let given = crate::deletions::lines(&records).unwrap();
+    assert!(given.iter().any(|line| matches!(&line.step, Step::Approved(given) if given.second == "Bo")));
+    // As many as one and a half days hold go without being asked.
+    vault.with(|ring| ring.prepare_hours(&names[..36], START.0)).unwrap();
+    assert_eq!(sweep.expire_keys(&thirty_days(), year).await.unwrap(), 36);
+}
+
+const SHIFT: std::time::Duration = std::time::Duration::from_secs(3_600);
+
+#[tokio::test]
+async fn over_the_cap_the_key_goes_with_the_last_file_of_its_hour() {
+    let rig = sealed().await;
+    let size: u64 = rig.segments.iter().map(|state| state.file_len).sum();
+    let one = rig.segments[0].file_len;
+    let mut sweep = rig.sweep();
+    let now = WallTime::from_secs(start_s() + 6 * HOUR_S);
+    let live = || rig.vault.with(|ring| Ok(ring.live_hours().len())).unwrap();
+    for (cap, keys) in [(size, 4), (size - 2 * one, 4), (size - 4 * one, 2), (0, 0)] {
+        sweep.make_room(cap, 0, &Catalogue::default(), now).await.unwrap();
+        assert_eq!(live(), keys, "cap {cap} of {size}");
+    }
+    // While the hour lasts its key stays: more may begin in it.
+    let rig = sealed().await;
+    let early = WallTime::from_secs(start_s() + HOUR_S + 120);
+    rig.sweep().make_room(0, 0, &Catalogue::default(), early).await.unwrap();
+    assert_eq!(rig.vault.with(|ring| Ok(ring.live_hours().len())).unwrap(), 4);
+}
+
+#[test]
+fn keys_die_before_the_term_and_short_terms_after_the_footage() {
+    let hour = keys::Hour::from_count(500_000);
+    for (keep_s, after_s) in [(30 * 86_400, 30 * 86_400 - 3_600), (86_400, 82_800), (3_600, 7_800), (60, 4_260)] {
+        let dies = key_dies_at(hour, keep_s);
+        assert_eq!(dies.micros_since(hour.start()) / 1_000_000, after_s, "{keep_s}");
+    }
 }

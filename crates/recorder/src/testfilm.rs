@@ -1,14 +1,17 @@
 //! Synthetic units for tests: real parameter sets around made-up slices.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use bytes::{Bytes, BytesMut};
+use keys::{CopyPaths, KeyStoreConfig, Protection, SecondCopy};
 use media::{AccessUnit, Clocks, Fragment, FragmentBuilder, FragmentLimits, ParameterSets};
 use vms_core::{CameraId, Codec, MediaTime, MonoTime, RetentionClass, StreamId, WallTime};
 
 use crate::disk::StreamFacts;
 use crate::ports::Clock;
+use crate::vault::{Vault, VaultConfig};
 
 /// Of a 98×66 test picture, High profile.
 const SPS: &str = "6764000aacd9472f8888c0440000030004000003 00c83c489658";
@@ -88,6 +91,46 @@ pub(crate) fn fragments(units: Vec<AccessUnit>) -> Vec<Fragment> {
 
 pub(crate) fn payload(units: &[AccessUnit]) -> Vec<u8> {
     units.iter().flat_map(|unit| unit.payload.to_vec()).collect()
+}
+
+/// A key store below `dir`, in one copy.
+pub(crate) fn vault_config(dir: &Path) -> VaultConfig {
+    let at = |name: &str| CopyPaths { store: dir.join(name).join("store"), root: dir.join(name).join("root") };
+    VaultConfig {
+        store: KeyStoreConfig {
+            first: at("keys"),
+            second: SecondCopy::OneDisk,
+            protection: Protection::FileMode,
+            remember: std::time::Duration::from_secs(40 * 86_400),
+        },
+        root_every: std::time::Duration::from_secs(3_600),
+        backup: None,
+    }
+}
+
+/// Opens or makes it.
+pub(crate) fn vault(dir: &Path, clock: Arc<dyn Clock>) -> Arc<Vault> {
+    let vault = Vault::open(Some(vault_config(dir)), dir, true, clock);
+    assert!(vault.with(|ring| Ok(ring.is_whole())).unwrap());
+    Arc::new(vault)
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+pub(crate) struct FixedClock;
+
+impl Clock for FixedClock {
+    fn wall(&self) -> WallTime {
+        START.0
+    }
+
+    fn mono(&self) -> MonoTime {
+        START.1
+    }
+
+    fn is_trusted(&self) -> bool {
+        true
+    }
 }
 
 /// A clock that runs with tokio's, from a fixed instant, and can be moved.

@@ -52,6 +52,14 @@ pub const ROUTES: &[Line] = &[
     line("POST", "/api/v1/legal-changes/{id}/refuse", Access::Right(Right::CameraApprove)),
     // One's own proposal.
     line("POST", "/api/v1/legal-changes/{id}/withdraw", Access::Session),
+    line("GET", "/api/v1/holds", Access::Right(Right::HoldSet)),
+    line("POST", "/api/v1/holds", Access::Right(Right::HoldSet)),
+    line("GET", "/api/v1/holds/{id}", Access::Right(Right::HoldSet)),
+    line("POST", "/api/v1/holds/{id}/ask-release", Access::Right(Right::HoldSet)),
+    line("POST", "/api/v1/holds/{id}/release", Access::Right(Right::HoldRelease)),
+    // One's own wish, or whoever may release it.
+    line("POST", "/api/v1/holds/{id}/keep-on", Access::Session),
+    line("POST", "/api/v1/holds/{id}/review", Access::Right(Right::HoldRelease)),
     line("POST", "/api/v1/stream-tickets", Access::Right(Right::Live)),
     line("GET", "/api/v1/live", Access::Session),
     line("POST", "/api/v1/playback-tickets", Access::Right(Right::Playback)),

@@ -44,6 +44,8 @@ pub enum Entity {
     Decision,
     /// A change of a camera's legal fields.
     LegalChange,
+    /// A hold on footage.
+    Hold,
 }
 
 impl Entity {
@@ -64,6 +66,7 @@ impl Entity {
             Self::Grant => "grant",
             Self::Decision => "open decision",
             Self::LegalChange => "change of legal fields",
+            Self::Hold => "hold",
         }
     }
 }

@@ -126,6 +126,8 @@ impl UseCases {
             | Right::CameraRetire
             | Right::CameraShare
             | Right::GrantView
+            | Right::HoldSet
+            | Right::HoldRelease
             | Right::CameraTestPicture
             | Right::ReadsSearch
             | Right::AuditView

@@ -115,7 +115,8 @@ impl UseCases {
         Ok(change)
     }
 
-    async fn signature(&self, actor: &Actor) -> Result<Signature, UseCaseError> {
+    /// Who does it, with the name of this moment.
+    pub(crate) async fn signature(&self, actor: &Actor) -> Result<Signature, UseCaseError> {
         let account = self.stores.account_of_session(actor.user).await?;
         let name = account.map_or_else(|| actor.user_name.clone(), |account| account.name);
         Ok(Signature { user: actor.user, name, at: self.now() })
@@ -293,7 +294,8 @@ impl UseCases {
     }
 }
 
-fn reason_of(text: &str) -> Result<String, UseCaseError> {
+/// A reason that somebody else will read: a sentence, without control characters.
+pub(crate) fn reason_of(text: &str) -> Result<String, UseCaseError> {
     let text = text.trim();
     if text.chars().count() < REASON_CHARS_MIN {
         return Err(UseCaseError::invalid("reason", "too_short"));

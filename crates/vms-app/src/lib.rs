@@ -25,6 +25,7 @@ pub mod fakes;
 pub mod gate;
 pub mod grants;
 pub mod health;
+pub mod holds;
 pub mod legal_changes;
 pub mod lez;
 pub mod lez_ports;

@@ -4,11 +4,13 @@
 use std::fmt;
 
 use vms_core::{
-    CameraId, Codec, DecisionId, GrantId, OrgId, Profile, Purpose, RetentionClass, Right, SegmentId, SessionId,
+    CameraId, Codec, DecisionId, GrantId, HoldId, OrgId, Profile, Purpose, RetentionClass, Right, SegmentId, SessionId,
     StreamId, StreamUse, TimeRange, UserId, WallTime,
 };
 
-use crate::words::{CameraKind, CameraState, Cause, ChangeState, EventKind, Language, OrgKind, TransportKind};
+use crate::words::{
+    CameraKind, CameraState, Cause, ChangeState, EventKind, HoldState, Language, OrgKind, TransportKind,
+};
 
 /// One organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,6 +250,53 @@ pub struct LegalChange {
     pub settled: Option<Signature>,
     /// Why it was refused.
     pub answer: Option<String>,
+}
+
+/// A hold: footage of a camera and a span that is not erased at the end of its term (`domain.md` D2, D6 RC-HOLD). It gives nobody
+/// the right to see it. It never ends by itself: two people release it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Key, also of the key that holds.
+    pub id: HoldId,
+    /// Of which camera.
+    pub camera: CameraId,
+    /// Which footage: half-open.
+    pub range: TimeRange,
+    /// For which purpose.
+    pub purpose: Purpose,
+    /// Case, report or ticket number.
+    pub case_ref: Option<String>,
+    /// Why, in the person's own words.
+    pub reason: String,
+    /// Until when it is thought to be needed; past it the list says so, and nothing is released by itself.
+    pub until: WallTime,
+    /// Somebody other than whoever set it looks at it again by then.
+    pub review_by: WallTime,
+    /// The decision under which it was set, as it stands in the log.
+    pub decision: DecisionId,
+    /// Who set it.
+    pub set: Signature,
+    /// Where it stands.
+    pub state: HoldState,
+    /// Why it may be released, and who says so; null while nobody does.
+    pub release: Option<(String, Signature)>,
+    /// Who agreed to the release.
+    pub released: Option<Signature>,
+    /// The last review: what was found, and by whom.
+    pub reviewed: Option<(String, Signature)>,
+    /// What the recorder says of it; null until it has taken it over.
+    pub applied: Option<HoldApplied>,
+}
+
+/// What a recorder did with a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldApplied {
+    /// When.
+    pub at: WallTime,
+    /// Segments that are held.
+    pub segments: u64,
+    /// Segments of the span that it came too late for.
+    pub refused: u64,
 }
 
 /// What a grant gives: wished, and once given in force.

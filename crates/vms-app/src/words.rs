@@ -69,6 +69,18 @@ words!(
 );
 
 words!(
+    /// Where a hold on footage stands.
+    HoldState {
+        /// It keeps footage from erasure.
+        Held = "held",
+        /// It still does; somebody wants it released, and somebody else has to agree.
+        ReleaseWaits = "release_waits",
+        /// It keeps nothing any more.
+        Released = "released",
+    }
+);
+
+words!(
     /// What a camera is for.
     CameraKind {
         /// Looks at a place.
@@ -151,6 +163,12 @@ words!(
         Disk = "disk",
         /// The footage went before its term: the disk tier had reached its cap.
         DiskCap = "disk_cap",
+        /// No key could be saved in every copy of the key store.
+        Keys = "keys",
+        /// The key of the footage was destroyed.
+        KeyDestroyed = "key_destroyed",
+        /// The key of the footage is lost or damaged.
+        KeyLost = "key_lost",
         /// The camera's parameters changed.
         ParameterChange = "parameter_change",
         /// Recording was switched off.

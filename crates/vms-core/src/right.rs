@@ -77,6 +77,10 @@ words!(
         CameraShare = "camera.share",
         /// See who shares what with whom.
         GrantView = "grant.view",
+        /// Hold footage back from its erasure.
+        HoldSet = "hold.set",
+        /// Approve the release of a hold, and review it.
+        HoldRelease = "hold.release",
         /// Take one masked test picture of a camera (at most 10 s, blueprint 4.7).
         CameraTestPicture = "camera.test_picture",
         /// See plate reads as they come, of one's own territory.

@@ -20,6 +20,7 @@ mod bounded;
 mod cameras;
 mod catalogue;
 mod events;
+mod holds;
 mod legal_changes;
 mod lez;
 mod orgs;

@@ -13,6 +13,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "catalogue", include_str!("../migrations/0003_catalogue.sql")),
     (4, "events", include_str!("../migrations/0004_events.sql")),
     (5, "legal changes", include_str!("../migrations/0005_legal_changes.sql")),
+    (6, "holds", include_str!("../migrations/0006_holds.sql")),
     (100, "lez", include_str!("../migrations/0100_lez.sql")),
 ];
 

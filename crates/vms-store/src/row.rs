@@ -122,6 +122,14 @@ pub fn nonsense(column: &str) -> StoreError {
     StoreError::Internal(format!("column `{column}` holds a value that the program never writes").into())
 }
 
+/// The databases' integer as an unsigned number.
+///
+/// # Errors
+/// [`StoreError::Internal`] below 0.
+pub fn unsigned(value: i64) -> Result<u64, StoreError> {
+    u64::try_from(value).map_err(|_| nonsense("number"))
+}
+
 /// An unsigned number as the databases' integer.
 ///
 /// # Errors

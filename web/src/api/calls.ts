@@ -8,6 +8,8 @@ import type {
   CameraPatch,
   CatalogueResult,
   Finding,
+  Hold,
+  HoldBody,
   Leaf,
   LegalChange,
   LegalChangeBody,
@@ -95,6 +97,17 @@ export const legalChanges = {
   refuse: (id: string, reason: string) =>
     call<LegalChange>("POST", `${API}/legal-changes/${id}/refuse`, { body: { reason } }),
   withdraw: (id: string) => call<LegalChange>("POST", `${API}/legal-changes/${id}/withdraw`, { body: {} }),
+};
+
+export const holds = {
+  list: (released: boolean) => all<Hold>(`${API}/holds`, { state: released ? "all" : "open" }),
+  set: (body: HoldBody) => call<Hold>("POST", `${API}/holds`, { body }),
+  askRelease: (id: string, reason: string) =>
+    call<Hold>("POST", `${API}/holds/${id}/ask-release`, { body: { reason } }),
+  release: (id: string) => call<Hold>("POST", `${API}/holds/${id}/release`, { body: {} }),
+  keepOn: (id: string) => call<Hold>("POST", `${API}/holds/${id}/keep-on`, { body: {} }),
+  review: (id: string, reason: string, until: string) =>
+    call<Hold>("POST", `${API}/holds/${id}/review`, { body: { reason, until } }),
 };
 
 export const media = {

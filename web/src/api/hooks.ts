@@ -1,7 +1,7 @@
 // Cached reads for the screens.
 
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { admin, cameras, findings, legalChanges, reads, session, type ReadsFilter } from "./calls";
+import { admin, cameras, findings, holds, legalChanges, reads, session, type ReadsFilter } from "./calls";
 import { unwrap } from "./http";
 import { keys } from "./keys";
 
@@ -34,6 +34,13 @@ export const useLegalChanges = (camera: string | null, enabled: boolean) =>
     queryFn: async () => unwrap(await (camera === null ? legalChanges.waiting() : legalChanges.of(camera))),
     enabled,
     refetchInterval: 60_000,
+  });
+
+export const useHolds = (released: boolean) =>
+  useQuery({
+    queryKey: [...keys.holds, released],
+    queryFn: async () => unwrap(await holds.list(released)),
+    refetchInterval: 15_000,
   });
 
 export const useTimeline = (camera: string | null, stream: string | null, from: string, to: string, live: boolean) =>

@@ -4,6 +4,7 @@ export const keys = {
   session: ["session"] as const,
   cameras: ["cameras"] as const,
   legalChanges: ["legalChanges"] as const,
+  holds: ["holds"] as const,
   reads: ["reads"] as const,
   findings: ["findings"] as const,
   partners: ["partners"] as const,

@@ -21,6 +21,9 @@ export type LegalChange = Narrow<
     changes: Told<Schemas["FieldChangeView"]>[];
   }
 >;
+/** A hold on footage, with what the caller may do with it. */
+export type Hold = Narrow<Told<Schemas["HoldView"]>, { state: "held" | "release_waits" | "released" }>;
+export type HoldBody = Schemas["HoldDto"];
 export type LegalChangeBody = Schemas["LegalChangeDto"];
 export type Ticket = Schemas["StreamTicketView"];
 export type WireSpan = Schemas["BarView"];

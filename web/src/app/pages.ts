@@ -8,9 +8,10 @@ import {
   Grid2x2,
   Handshake,
   History,
-  ScrollText,
-  Users,
   type LucideIcon,
+  ScrollText,
+  Snowflake,
+  Users,
 } from "lucide-react";
 
 export interface PageInfo {
@@ -26,11 +27,13 @@ export const PAGES: readonly PageInfo[] = [
   { path: "/playback", key: "playback", icon: History, rights: ["playback"] },
   { path: "/reads", key: "reads", icon: Car, rights: ["reads.live", "reads.search"] },
   { path: "/findings", key: "findings", icon: ClipboardCheck, rights: ["finding.review"] },
+  { path: "/holds", key: "holds", icon: Snowflake, rights: ["hold.set", "hold.release", "audit.view"] },
   {
     path: "/cameras",
     key: "cameras",
     icon: Cctv,
-    rights: ["camera.edit", "camera.approve", "camera.retire", "camera.test_picture"],
+    // Who audits reads the register: each camera's legal basis, and every change of it.
+    rights: ["camera.edit", "camera.approve", "camera.retire", "camera.test_picture", "audit.view"],
   },
   { path: "/partners", key: "partners", icon: Handshake, rights: ["partner.admin"] },
   { path: "/users", key: "users", icon: Users, rights: ["user.admin"] },

@@ -78,6 +78,24 @@ const findingsRoute = createRoute({
   beforeLoad: guard("/findings"),
   component: lazyRouteComponent(() => import("../routes/findings/FindingsPage"), "FindingsPage"),
 });
+export interface HoldsSearch {
+  /** Opens the form for this camera. */
+  camera?: string;
+  /** Span, milliseconds since 1970. */
+  from?: number;
+  to?: number;
+}
+const holdsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/holds",
+  validateSearch: (raw: Record<string, unknown>): HoldsSearch => ({
+    ...(typeof raw["camera"] === "string" ? { camera: raw["camera"] } : {}),
+    ...(typeof raw["from"] === "number" ? { from: raw["from"] } : {}),
+    ...(typeof raw["to"] === "number" ? { to: raw["to"] } : {}),
+  }),
+  beforeLoad: guard("/holds"),
+  component: lazyRouteComponent(() => import("../routes/holds/HoldsPage"), "HoldsPage"),
+});
 const camerasRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/cameras",
@@ -117,6 +135,7 @@ export const router = createRouter({
     playbackRoute,
     readsRoute,
     findingsRoute,
+    holdsRoute,
     camerasRoute,
     partnersRoute,
     usersRoute,

@@ -14,7 +14,7 @@ use vms_core::Rendition;
 use super::queue::Job;
 use super::shared::Shared;
 use super::{Counters, DecodeError, Decoder};
-use crate::motion::MotionGate;
+use crate::pace::Pace;
 
 /// Units waiting for the decoder: two seconds at 25 frames/s. When full the connection is not read, and the recorder
 /// drops to the next key frame and says how many frames it left out.
@@ -207,7 +207,7 @@ impl Decoding {
     fn run(self, mut inbox: mpsc::Receiver<Input>) {
         let mut sets: Option<ParameterSets> = None;
         let mut decoder: Option<Box<dyn Decoder>> = None;
-        let mut sieve = Sieve::new(self.rate_max);
+        let mut pace = Pace::new(self.rate_max);
         while let Some(input) = inbox.blocking_recv() {
             let unit = match input {
                 Input::Sets(fresh) => {
@@ -223,8 +223,11 @@ impl Decoding {
             if decoder.is_none() && unit.is_key {
                 decoder = sets.as_ref().and_then(|sets| self.open(sets));
             }
-            let Some(open) = decoder.as_mut() else { continue };
-            if let Err(error) = self.advance(open.as_mut(), &unit, &mut sieve) {
+            let (Some(open), Some(sets)) = (decoder.as_mut(), &sets) else { continue };
+            if pace.spares(&unit, sets.codec) {
+                continue;
+            }
+            if let Err(error) = self.advance(open.as_mut(), &unit, &mut pace) {
                 tracing::warn!(camera = self.counters.camera(), %error, "decoding starts again at the next key frame");
                 self.counters.set_decoding(false);
                 decoder = None;
@@ -242,65 +245,22 @@ impl Decoding {
         }
     }
 
-    fn advance(&self, decoder: &mut dyn Decoder, unit: &AccessUnit, sieve: &mut Sieve) -> Result<(), DecodeError> {
+    fn advance(&self, decoder: &mut dyn Decoder, unit: &AccessUnit, pace: &mut Pace) -> Result<(), DecodeError> {
         decoder.feed(unit)?;
         while let Some(decoded) = decoder.take()? {
             self.counters.decoded();
             self.counters.set_decoding(true);
-            if sieve.admit(&decoded) {
-                self.shared.queue.push(Job { camera: Arc::clone(&self.counters), decoded });
+            if let Some(glance) = pace.admit(decoded.clocks.mono, &decoded.frame, &self.counters.need()) {
+                self.shared.queue.push(Job { camera: Arc::clone(&self.counters), decoded, glance });
             }
         }
         Ok(())
     }
 }
 
-/// Which decoded pictures go on: no more a second than asked for, and only where something moves.
-struct Sieve {
-    period_us: u64,
-    next_us: u64,
-    gate: MotionGate,
-}
-
-impl Sieve {
-    fn new(rate_max: u8) -> Self {
-        Self { period_us: 1_000_000 / u64::from(rate_max.max(1)), next_us: 0, gate: MotionGate::default() }
-    }
-
-    fn admit(&mut self, decoded: &super::Decoded) -> bool {
-        let now = decoded.clocks.mono;
-        // A tenth early is in time: cameras jitter. Far too early means that the clock began anew.
-        let early = self.next_us.saturating_sub(now.micros);
-        if early > self.period_us / 10 && early <= 2 * self.period_us {
-            return false;
-        }
-        let in_step = early <= 2 * self.period_us && now.micros.saturating_sub(self.next_us) < self.period_us;
-        self.next_us = if in_step { self.next_us } else { now.micros } + self.period_us;
-        self.gate.admit(now, &decoded.frame)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Frame;
-    use media::Clocks;
-    use vms_core::MonoTime;
-
-    #[test]
-    fn no_more_pictures_a_second_than_asked_for() {
-        // Every picture differs, so that the gate is always open.
-        let picture = |n: u64| {
-            let value = if n.is_multiple_of(2) { 20 } else { 220 };
-            let clocks = Clocks { mono: MonoTime { micros: 1_000_000 + n * 40_000 }, ..Clocks::default() };
-            super::super::Decoded { frame: Frame::from_rgb(64, 64, vec![value; 64 * 64 * 3].into()).unwrap(), clocks }
-        };
-        for (rate, wanted) in [(25, 25), (10, 10), (5, 5), (60, 25), (0, 1)] {
-            let mut sieve = Sieve::new(rate);
-            let admitted = (0..25).filter(|n| sieve.admit(&picture(*n))).count();
-            assert!(admitted.abs_diff(wanted) <= 1, "rate {rate}: {admitted}");
-        }
-    }
 
     #[test]
     fn parameter_sets_come_off_the_wire_or_not_at_all() {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Counters, Decoded};
+use crate::motion::Glance;
 
 /// Pictures of one camera that wait at most: the one being looked forward to and the newest.
 pub const PER_CAMERA: usize = 2;
@@ -20,6 +21,8 @@ pub struct Job {
     pub camera: Arc<Counters>,
     /// The picture.
     pub decoded: Decoded,
+    /// What of it to look at.
+    pub glance: Glance,
 }
 
 /// The queue.
@@ -88,7 +91,7 @@ mod tests {
     fn job(camera: &Arc<Counters>, n: u64) -> Job {
         let frame = Frame::from_rgb(1, 1, vec![0; 3].into()).unwrap();
         let clocks = Clocks { mono: MonoTime { micros: n }, ..Clocks::default() };
-        Job { camera: Arc::clone(camera), decoded: Decoded { frame, clocks } }
+        Job { camera: Arc::clone(camera), decoded: Decoded { frame, clocks }, glance: Glance::Whole }
     }
 
     #[test]

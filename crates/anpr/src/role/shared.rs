@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::queue::FrameQueue;
 use super::{Decoders, Host, ReaderConfig};
+use crate::pace::Need;
 use crate::spool::Spool;
 
 /// Coarse pictures being made at once; a further one is refused with `busy`.
@@ -25,6 +26,7 @@ pub struct Counters {
     skipped: AtomicU64,
     reads: AtomicU64,
     decoding: AtomicBool,
+    need: Mutex<Need>,
 }
 
 impl Counters {
@@ -63,6 +65,16 @@ impl Counters {
     /// Whether pictures come now.
     pub fn set_decoding(&self, now: bool) {
         self.decoding.store(now, Ordering::Relaxed);
+    }
+
+    /// What the plates followed need: the models' thread says it, the decoding thread asks.
+    pub fn set_need(&self, need: Need) {
+        *self.need.lock().unwrap_or_else(PoisonError::into_inner) = need;
+    }
+
+    /// What was said last.
+    pub fn need(&self) -> Need {
+        self.need.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Decoded, skipped, reads, decoding now.

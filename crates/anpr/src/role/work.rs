@@ -10,8 +10,8 @@ use vms_core::{MonoTime, ReadId, WallTime};
 use super::queue::Job;
 use super::shared::Shared;
 use super::{Counters, Host};
-use crate::detect::{Ask, ENLARGE_MAX};
-use crate::engine::{Engine, InputSize};
+use crate::detect::Detection;
+use crate::engine::{Engine, InputSize, View};
 use crate::letterbox::Region;
 use crate::mask;
 use crate::model::{ModelError, Runtime};
@@ -98,7 +98,6 @@ struct Desk {
 
 impl Desk {
     fn look(&mut self, engine: &mut Engine, jobs: &[Job]) -> Result<(), ModelError> {
-        type Wish = (Option<[u16; 4]>, Option<InputSize>);
         let wishes: Vec<Wish> = {
             let cameras = self.shared.cameras();
             let fine_for = &self.shared.config.fine_for;
@@ -110,22 +109,32 @@ impl Desk {
             };
             jobs.iter().map(wish).collect()
         };
-        let asks: Vec<Ask<'_>> = jobs
+        let views: Vec<View<'_>> = jobs
             .iter()
             .zip(wishes)
             .map(|(job, (region, size))| {
                 let frame = &job.decoded.frame;
-                let region = region.map_or_else(|| Region::whole(frame), |r| Region::of_thousandths(frame, r));
-                Ask { frame, region, scale_max: ENLARGE_MAX, size }
+                let whole = region.map_or_else(|| Region::whole(frame), |r| Region::of_thousandths(frame, r));
+                engine.view(frame, &job.glance, whole, size)
             })
             .collect();
-        for (job, seen) in jobs.iter().zip(engine.look(&asks)?) {
-            let (_, watcher) = self
-                .watchers
-                .entry(job.camera.camera().to_owned())
-                .or_insert_with(|| (Arc::clone(&job.camera), Watcher::default()));
+        for job in jobs {
+            let fresh = || (Arc::clone(&job.camera), Watcher::default());
+            self.watchers.entry(job.camera.camera().to_owned()).or_insert_with(fresh);
+        }
+        let watchers = &self.watchers;
+        let wanted = |picture: usize, plate: &Detection| {
+            jobs.get(picture).is_none_or(|job| {
+                let watcher = watchers.get(job.camera.camera());
+                watcher.is_none_or(|(_, watcher)| watcher.wants(job.decoded.clocks.mono, plate))
+            })
+        };
+        let seen = engine.look(&views, wanted)?;
+        for (job, seen) in jobs.iter().zip(seen) {
+            let Some((_, watcher)) = self.watchers.get_mut(job.camera.camera()) else { continue };
             let clocks = &job.decoded.clocks;
             watcher.observe(clocks.mono, clocks.wall, &job.decoded.frame, &seen);
+            job.camera.set_need(watcher.need());
         }
         Ok(())
     }
@@ -136,6 +145,7 @@ impl Desk {
         for (counters, watcher) in self.watchers.values_mut() {
             let now = watcher.last().max(settled);
             passages.extend(watcher.due(now, engine).into_iter().map(|p| (Arc::clone(counters), p)));
+            counters.set_need(watcher.need());
         }
         passages.iter().for_each(|(counters, passage)| self.keep(engine, counters, passage));
         let assigned = self.shared.cameras();
@@ -175,6 +185,9 @@ impl Desk {
         }
     }
 }
+
+/// What a camera's settings say: a region, in thousandths, and an input.
+type Wish = (Option<[u16; 4]>, Option<InputSize>);
 
 /// The fine input, when a camera has one of the purposes that want it.
 fn size_for(fine_for: &[String], purposes: &[String]) -> Option<InputSize> {

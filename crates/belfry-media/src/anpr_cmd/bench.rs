@@ -1,25 +1,27 @@
 //! `anpr bench`: pictures a second of one core, decoding included, and milliseconds a stage.
 //!
-//! A film goes the way it goes in the reader role: access units into the role's own decoder, motion gate, detector,
+//! A film goes the way it goes in the reader role: access units into the role's own decoder, pace and motion gate, detector,
 //! reader, tracker. Cores are counted in processor time of the whole process, decoder threads included.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anpr::Engine;
 use anpr::detect::Ask;
+use anpr::engine::View;
 use anpr::letterbox::{Placement, Region, fill};
-use anpr::motion::MotionGate;
+use anpr::motion::Glance;
+use anpr::pace::Pace;
 use anpr::passage::Watcher;
 use anpr::role::{Decoded, Decoder, Decoders as _};
+use anpr::{Engine, InputSize};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use clap::Args;
 use media::{AccessUnit, Clocks, ParamSetId, ParameterSets};
 use rustix::time::{ClockId, clock_gettime};
-use vms_core::{MediaTime, MonoTime, WallTime};
+use vms_core::{Codec, MediaTime, MonoTime, WallTime};
 
 use super::stats::percentile;
-use super::{Spent, line, look, now};
+use super::{Spent, line, look, look_at_all, now};
 use crate::decode::{DecoderChoice, GstDecoders};
 use crate::film::{Kind, kind_of_file};
 use crate::reader::ModelArgs;
@@ -39,6 +41,9 @@ pub(crate) struct BenchArgs {
     /// Pictures of a film at most.
     #[arg(long, default_value_t = 1500)]
     pictures: u32,
+    /// Pictures a second that the reader looks at behind the gate, at most.
+    #[arg(long, default_value_t = super::RATE_MAX)]
+    rate_max: u8,
     #[command(flatten)]
     models: ModelArgs,
 }
@@ -50,13 +55,18 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         return stages(&mut engine, args);
     }
     let reel = Reel::open(&args.path, args.pictures)?;
+    let input = args.models.size.input();
+    let grey = anpr::Frame::from_rgb(64, 64, vec![128; 64 * 64 * 3].into())?;
+    // The first inference takes memory that the later ones have.
+    let first = Ask { size: Some(input), ..Ask::whole(&grey) };
+    engine.find(&[View { frame: &grey, asks: vec![first] }])?;
     let choices = match args.models.decoder {
         DecoderChoice::Auto => vec![DecoderChoice::Libav, DecoderChoice::Openh264],
         one @ (DecoderChoice::Libav | DecoderChoice::Openh264) => vec![one],
     };
     let mut last = None;
     for choice in choices {
-        match film(&mut engine, &reel, choice) {
+        match film(&mut engine, &reel, args, choice) {
             Ok(frame) => last = frame.or(last),
             Err(error) => line(&format!("with {choice:?}: {error}"))?,
         }
@@ -111,17 +121,28 @@ impl Reel {
         Ok(Self { sets, units })
     }
 
-    /// Decodes all; every picture goes to `each`.
-    fn play(&self, choice: DecoderChoice, each: &mut dyn FnMut(Decoded) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    /// Decodes what is not spared; every picture goes to `each`.
+    fn play(&self, choice: DecoderChoice, watch: &mut impl Watch) -> anyhow::Result<()> {
         let mut decoder: Box<dyn Decoder> = GstDecoders { choice }.open(&self.sets)?;
         for unit in &self.units {
+            if watch.spares(unit, self.sets.codec) {
+                continue;
+            }
             decoder.feed(unit)?;
             while let Some(decoded) = decoder.take()? {
-                each(decoded)?;
+                watch.shown(decoded)?;
             }
         }
-        decoder.finish()?.into_iter().try_for_each(each)
+        decoder.finish()?.into_iter().try_for_each(|decoded| watch.shown(decoded))
     }
+}
+
+/// What is done with a film's units and pictures.
+trait Watch {
+    /// Whether a unit need not be decoded.
+    fn spares(&mut self, unit: &AccessUnit, codec: Codec) -> bool;
+    /// Takes a picture.
+    fn shown(&mut self, decoded: Decoded) -> anyhow::Result<()>;
 }
 
 /// NAL units with their lengths in front.
@@ -140,7 +161,26 @@ fn busy() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Spans of each stage, one a picture.
+/// Decoding alone.
+#[derive(Default)]
+struct Idle {
+    pictures: u32,
+    size: (usize, usize),
+}
+
+impl Watch for Idle {
+    fn spares(&mut self, _: &AccessUnit, _: Codec) -> bool {
+        false
+    }
+
+    fn shown(&mut self, decoded: Decoded) -> anyhow::Result<()> {
+        self.size = (decoded.frame.width(), decoded.frame.height());
+        self.pictures += 1;
+        Ok(())
+    }
+}
+
+/// Spans of each stage, one a picture looked at; those of the gate one a decoded picture.
 #[derive(Default)]
 struct Stages {
     gate: Vec<Duration>,
@@ -149,65 +189,118 @@ struct Stages {
     track: Vec<Duration>,
 }
 
-/// One film with one decoder: decoding alone, every picture looked at, and behind the gate. The picture with most plates.
-fn film(engine: &mut Engine, reel: &Reel, choice: DecoderChoice) -> anyhow::Result<Option<anpr::Frame>> {
-    let (mut pictures, mut size) = (0_u32, (0, 0));
-    let before = busy();
-    reel.play(choice, &mut |decoded| {
-        size = (decoded.frame.width(), decoded.frame.height());
-        pictures += 1;
-        Ok(())
-    })?;
-    let decoding = busy().saturating_sub(before);
-    anyhow::ensure!(pictures > 0, "it gives no picture");
-    line(&format!("\n{}×{} decoded with {choice:?}, {pictures} pictures", size.0, size.1))?;
-    say("decoding alone", pictures, pictures, decoding)?;
-    let mut best: Option<(usize, anpr::Frame)> = None;
-    for gated in [false, true] {
-        let mut spans = Stages::default();
-        let (mut gate, mut watcher, mut looked, mut reads) =
-            (MotionGate::default(), Watcher::default(), 0_u32, 0_usize);
-        let before = busy();
-        reel.play(choice, &mut |Decoded { frame, clocks }| {
-            let started = now();
-            let admitted = gate.admit(clocks.mono, &frame);
-            spans.gate.push(started.elapsed());
-            if admitted || !gated {
-                looked += 1;
-                let mut spent = Spent::default();
-                let seen = look(engine, Ask::whole(&frame), &mut spent)?;
-                spans.detect.push(spent.detect);
-                spans.read.push(spent.read);
-                let started = now();
-                watcher.observe(clocks.mono, clocks.wall, &frame, &seen);
-                reads += watcher.due(clocks.mono, engine).len();
-                spans.track.push(started.elapsed());
-                if best.as_ref().is_none_or(|(most, _)| seen.len() > *most) {
-                    best = Some((seen.len(), frame));
-                }
-            }
-            Ok(())
-        })?;
-        reads += watcher.finish(engine).len();
-        let name = if gated { "behind the gate" } else { "every picture" };
-        say(name, pictures, looked, busy().saturating_sub(before))?;
-        line(&format!("    {reads} passages told"))?;
-        if gated {
-            table(&[
-                ("gate", &spans.gate),
-                ("detector with letterbox", &spans.detect),
-                ("reader with warp", &spans.read),
-                ("tracker and fusion", &spans.track),
-            ])?;
-        }
-    }
-    Ok(best.map(|(_, frame)| frame))
+/// The whole reader behind the decoder.
+struct Reading<'a> {
+    engine: &'a mut Engine,
+    /// As the role does it; without, every picture is looked at whole.
+    pace: Option<Pace>,
+    watcher: Watcher,
+    spans: Stages,
+    decoded: u32,
+    /// Of the detector's whole input, summed.
+    shown: f64,
+    /// Plates found, and those of them that were read.
+    plates: (usize, usize),
+    told: usize,
+    /// The picture with most plates.
+    best: Option<(usize, anpr::Frame)>,
 }
 
-fn say(name: &str, pictures: u32, looked: u32, spent: Duration) -> anyhow::Result<()> {
+impl<'a> Reading<'a> {
+    fn new(engine: &'a mut Engine, pace: Option<Pace>) -> Self {
+        let (watcher, spans) = (Watcher::default(), Stages::default());
+        Self { engine, pace, watcher, spans, decoded: 0, shown: 0.0, plates: (0, 0), told: 0, best: None }
+    }
+
+    fn look(&mut self, Decoded { frame, clocks }: Decoded, glance: &Glance) -> anyhow::Result<()> {
+        let mut spent = Spent::default();
+        let view = self.engine.view(&frame, glance, Region::whole(&frame), None);
+        let area = |size: InputSize| f64::from(u32::try_from(size.width * size.height).unwrap_or(u32::MAX));
+        let whole = self.engine.size();
+        self.shown += view.asks.iter().map(|ask| area(ask.size.unwrap_or(whole)) / area(whole)).sum::<f64>();
+        let watcher = &self.watcher;
+        let seen = look(self.engine, view, |plate| watcher.wants(clocks.mono, plate), &mut spent)?;
+        self.plates.0 += seen.len();
+        self.plates.1 += seen.iter().filter(|plate| plate.reading.is_some()).count();
+        self.spans.detect.push(spent.detect);
+        self.spans.read.push(spent.read);
+        let started = now();
+        self.watcher.observe(clocks.mono, clocks.wall, &frame, &seen);
+        self.told += self.watcher.due(clocks.mono, self.engine).len();
+        self.spans.track.push(started.elapsed());
+        if self.best.as_ref().is_none_or(|(most, _)| seen.len() > *most) {
+            self.best = Some((seen.len(), frame));
+        }
+        Ok(())
+    }
+}
+
+impl Watch for Reading<'_> {
+    fn spares(&mut self, unit: &AccessUnit, codec: Codec) -> bool {
+        self.pace.as_mut().is_some_and(|pace| pace.spares(unit, codec))
+    }
+
+    fn shown(&mut self, decoded: Decoded) -> anyhow::Result<()> {
+        self.decoded += 1;
+        let glance = match &mut self.pace {
+            Some(pace) => {
+                let started = now();
+                let glance = pace.admit(decoded.clocks.mono, &decoded.frame, &self.watcher.need());
+                self.spans.gate.push(started.elapsed());
+                glance
+            }
+            None => Some(Glance::Whole),
+        };
+        glance.map_or(Ok(()), |glance| self.look(decoded, &glance))
+    }
+}
+
+/// One film with one decoder: decoding alone, every picture looked at, and as the role looks. The picture with most plates.
+fn film(
+    engine: &mut Engine,
+    reel: &Reel,
+    args: &BenchArgs,
+    choice: DecoderChoice,
+) -> anyhow::Result<Option<anpr::Frame>> {
+    let units = u32::try_from(reel.units.len())?;
+    let mut idle = Idle::default();
+    let before = busy();
+    reel.play(choice, &mut idle)?;
+    let spent = busy().saturating_sub(before);
+    anyhow::ensure!(idle.pictures > 0, "it gives no picture");
+    line(&format!("\n{}×{} decoded with {choice:?}, {units} pictures", idle.size.0, idle.size.1))?;
+    say("decoding alone", units, spent)?;
+    let mut best = None;
+    for pace in [None, Some(Pace::new(args.rate_max))] {
+        let name = if pace.is_some() { "behind the gate" } else { "every picture" };
+        let mut reading = Reading::new(engine, pace);
+        let before = busy();
+        reel.play(choice, &mut reading)?;
+        let Reading { engine, watcher, spans, decoded, shown, plates, told, best: most, .. } = &mut reading;
+        let told = *told + watcher.finish(engine).len();
+        say(name, units, busy().saturating_sub(before))?;
+        let looks = u32::try_from(spans.detect.len())?;
+        line(&format!(
+            "    {decoded} decoded, {looks} looked at ({:.0} % of the detector's input on average), {} plates in them, {} read; {told} passages told",
+            *shown * 100.0 / f64::from(looks.max(1)),
+            plates.0,
+            plates.1,
+        ))?;
+        table(&[
+            ("gate", &spans.gate),
+            ("detector with letterbox", &spans.detect),
+            ("reader with warp", &spans.read),
+            ("tracker and fusion", &spans.track),
+        ])?;
+        best = most.take().map(|(_, frame)| frame).or(best);
+    }
+    Ok(best)
+}
+
+fn say(name: &str, pictures: u32, spent: Duration) -> anyhow::Result<()> {
     let rate = f64::from(pictures) / spent.as_secs_f64().max(1e-9);
     line(&format!(
-        "  {name:<16} {looked:>5} looked at: {rate:>7.1} pictures/s a core, {:>5.2} cameras of {CAMERA_RATE} pictures/s on two cores",
+        "  {name:<16} {rate:>7.1} pictures/s a core, {:>5.2} cameras of {CAMERA_RATE} pictures/s on two cores",
         2.0 * rate / CAMERA_RATE
     ))
 }
@@ -225,6 +318,8 @@ fn stages(engine: &mut Engine, args: &BenchArgs) -> anyhow::Result<()> {
 
 fn one_picture(engine: &mut Engine, args: &BenchArgs, frame: &anpr::Frame) -> anyhow::Result<()> {
     let size = args.models.size.input();
+    // The first inferences take memory that the later ones have.
+    look_at_all(engine, frame, &mut Spent::default())?;
     let (mut boxing, mut detecting, mut reading) = (Vec::new(), Vec::new(), Vec::new());
     let mut input = vec![0.0; 3 * size.width * size.height];
     let mut plates = 0;
@@ -234,7 +329,7 @@ fn one_picture(engine: &mut Engine, args: &BenchArgs, frame: &anpr::Frame) -> an
         fill(frame, &place, size.width, &mut input);
         boxing.push(start.elapsed());
         let mut spent = Spent::default();
-        plates = look(engine, Ask::whole(frame), &mut spent)?.len();
+        plates = look_at_all(engine, frame, &mut spent)?.len();
         detecting.push(spent.detect);
         reading.push(spent.read);
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anpr::Engine;
-use anpr::detect::{Ask, Detection, iou};
+use anpr::detect::{Detection, iou};
+use anpr::engine::View;
 use anyhow::Context as _;
 use sha2::Digest as _;
 
@@ -150,7 +151,7 @@ pub(super) fn measure(engine: &mut Engine, folder: &Path, list: Option<&Path>, s
         }
         let frame = picture(&path).with_context(|| file.clone())?;
         let start = now();
-        let found = engine.detect(&[Ask::whole(&frame)])?.into_iter().next().unwrap_or_default();
+        let found = engine.find(&[View::whole(&frame)])?.into_iter().next().unwrap_or_default();
         sum.spans.push(start.elapsed());
         let verdict = |bounds: &[f32; 4]| reviewed.as_ref().and_then(|list| list.verdict(&hash, bounds));
         sum.add(labels, &found, verdict);

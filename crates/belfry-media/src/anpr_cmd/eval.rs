@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anpr::detect::{Ask, iou, quad_of};
+use anpr::detect::{iou, quad_of};
 use anpr::rectify::Quad;
 use anpr::{Engine, Frame};
 use anyhow::Context as _;
@@ -12,7 +12,7 @@ use clap::Args;
 use vms_core::{MonoTime, WallTime};
 
 use super::stats::{exact_share, merged, percentile, share};
-use super::{Spent, boxes, line, look};
+use super::{Spent, boxes, line, look_at_all};
 use crate::film::picture;
 use crate::reader::ModelArgs;
 
@@ -120,7 +120,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
 }
 
 fn one_look(engine: &Engine, seen: &anpr::engine::Seen) -> Option<(String, f64)> {
-    let fused = engine.fuse(&[seen.look(MonoTime::default(), WallTime::default())])?;
+    let fused = engine.fuse(&[seen.look(MonoTime::default(), WallTime::default())?])?;
     Some((fused.plate.reveal().to_owned(), fused.confidence))
 }
 
@@ -132,7 +132,7 @@ fn measure_scene(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let mut spent = Spent::default();
-    let seen = look(engine, Ask::whole(frame), &mut spent)?;
+    let seen = look_at_all(engine, frame, &mut spent)?;
     tally.spans.push(spent.detect + spent.read);
     let centre_inside = |b: &[f32; 4]| {
         let (x, y) = (f32::midpoint(b[0], b[2]), f32::midpoint(b[1], b[3]));
@@ -172,7 +172,7 @@ fn measure_crop(engine: &mut Engine, frame: &Frame, label: &Label, tally: &mut T
     tally.crop_strict += u32::from(as_it_is.best() == label.plate);
     tally.crop_merged += u32::from(merged(as_it_is.best()) == merged(&label.plate));
     let detection = anpr::detect::Detection { score: 1.0, bounds: [0.0; 4], quad: whole };
-    let seen = anpr::engine::Seen { detection, reading, cut_off: false };
+    let seen = anpr::engine::Seen { detection, reading: Some(reading), cut_off: false };
     let read = one_look(engine, &seen);
     tally.count(label, read);
     Ok(())

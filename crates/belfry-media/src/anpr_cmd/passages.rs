@@ -1,4 +1,4 @@
-//! `anpr passages`: the simulator's vehicles past the whole reader (coding, decoding, motion gate, detector, reader,
+//! `anpr passages`: the simulator's vehicles past the whole reader (coding, decoding, pace and motion gate, detector, reader,
 //! tracker, fusion, formats, confidence), faster than life and without a network, against the truth.
 //!
 //! The streets are fuller than in life (`--gap` metres between vehicles on every lane), so that ten thousand passages fit
@@ -9,9 +9,11 @@ mod score;
 
 use std::path::PathBuf;
 
-use anpr::detect::Ask;
+use anpr::detect::Detection;
 use anpr::engine::Engine;
-use anpr::motion::MotionGate;
+use anpr::letterbox::Region;
+use anpr::motion::Glance;
+use anpr::pace::Pace;
 use anpr::passage::{Passage, Watcher};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -57,9 +59,15 @@ pub(crate) struct PassagesArgs {
     /// Length of one film, seconds.
     #[arg(long, default_value_t = 90)]
     seconds: u32,
-    /// Take every n-th of the 25 pictures a second; 2 is the reader's usual rate, 3 shows it less.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=25))]
+    /// Film every n-th of the 25 pictures a second; with 2 the reader can choose among as many as it ever looks at.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=25))]
     every: u32,
+    /// Pictures a second that the reader looks at, at most.
+    #[arg(long, default_value_t = super::RATE_MAX)]
+    rate_max: u8,
+    /// Look at the whole of every picture and read every plate in it, whether it is needed or not.
+    #[arg(long)]
+    all: bool,
     /// Metres from a vehicle to the next on its lane.
     #[arg(long, default_value_t = Crowd::default().gap)]
     gap: f32,
@@ -101,6 +109,8 @@ struct Tally {
     reads: Vec<(f64, bool)>,
     pictures: u32,
     admitted: u32,
+    /// Plates found, and those of them that were read.
+    found: (usize, usize),
     spent: Spent,
     decoder: String,
 }
@@ -186,13 +196,18 @@ fn play(
     if let Some(coded) = &coded {
         coded.decoder().clone_into(&mut tally.decoder);
     }
-    let (mut gate, mut watcher, mut told) = (MotionGate::default(), Watcher::default(), Vec::new());
+    let (mut pace, mut watcher, mut told) = (Pace::new(args.rate_max), Watcher::default(), Vec::new());
     let mut shown = |shot: Shot| -> anyhow::Result<()> {
         tally.pictures += 1;
         let mono = MonoTime { micros: shot.at_us };
-        if gate.admit(mono, &shot.frame) {
+        let glance = if args.all { Some(Glance::Whole) } else { pace.admit(mono, &shot.frame, &watcher.need()) };
+        if let Some(glance) = glance {
             tally.admitted += 1;
-            let seen = look(engine, Ask::whole(&shot.frame), &mut tally.spent)?;
+            let view = engine.view(&shot.frame, &glance, Region::whole(&shot.frame), None);
+            let wanted = |plate: &Detection| args.all || watcher.wants(mono, plate);
+            let seen = look(engine, view, wanted, &mut tally.spent)?;
+            tally.found.0 += seen.len();
+            tally.found.1 += seen.iter().filter(|plate| plate.reading.is_some()).count();
             watcher.observe(mono, WallTime::from_micros(i64::try_from(shot.at_us)?), &shot.frame, &seen);
         }
         told.extend(watcher.due(mono, engine).iter().map(told_of));
@@ -308,9 +323,11 @@ fn report(args: &PassagesArgs, tally: &Tally, threshold: f64, seconds: f64) -> a
     };
     line(&format!("\n{:?}, {how}, {} m between vehicles, {} % twins", args.light, args.gap, args.twins))?;
     line(&format!(
-        "  {} pictures, {} admitted by the gate, {seconds:.0} s, {:.0} ms a passage",
+        "  {} pictures, {} looked at, {} plates in them, {} of these read, {seconds:.0} s, {:.0} ms a passage",
         tally.pictures,
         tally.admitted,
+        tally.found.0,
+        tally.found.1,
         seconds * 1000.0 / f64::from(all.max(1))
     ))?;
     line(&format!("  passages                   {all}"))?;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anpr::detect::Ask;
 use anpr::engine::Seen;
 use anpr::passage::{Passage, Watcher};
 use anpr::rectify::Quad;
@@ -12,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 use vms_core::{MonoTime, WallTime};
 
-use super::{Spent, line, look, ms, name_of};
+use super::{Spent, line, look_at_all, ms, name_of};
 use crate::decode::DecoderChoice;
 use crate::film::{Film, Kind, kind_of_file, picture};
 use crate::reader::ModelArgs;
@@ -117,14 +116,14 @@ fn country(engine: &Engine, text: &str) -> Option<String> {
 fn read_picture(engine: &mut Engine, path: &Path) -> anyhow::Result<FileOut> {
     let frame = picture(path)?;
     let mut spent = Spent::default();
-    let seen = look(engine, Ask::whole(&frame), &mut spent)?;
+    let seen = look_at_all(engine, &frame, &mut spent)?;
     let plates = seen.iter().filter_map(|s| plate_of(engine, s)).collect();
     let ms = Millis { detect: ms(spent.detect), read: ms(spent.read) };
     Ok(FileOut { file: name_of(path), width: frame.width(), height: frame.height(), plates, ms })
 }
 
 fn plate_of(engine: &Engine, seen: &Seen) -> Option<PlateOut> {
-    let fused = engine.fuse(&[seen.look(MonoTime::default(), WallTime::default())])?;
+    let fused = engine.fuse(&[seen.look(MonoTime::default(), WallTime::default())?])?;
     let text = fused.plate.reveal().to_owned();
     Some(PlateOut {
         country: country(engine, &text),
@@ -154,7 +153,7 @@ fn read_film(
     while let Some(shot) = next {
         (width, height) = (shot.frame.width(), shot.frame.height());
         if count.is_multiple_of(every) {
-            let seen = look(engine, Ask::whole(&shot.frame), &mut spent)?;
+            let seen = look_at_all(engine, &shot.frame, &mut spent)?;
             let mono = MonoTime { micros: shot.at_us };
             let at = WallTime::from_micros(i64::try_from(shot.at_us).context("a film has an end")?);
             watcher.observe(mono, at, &shot.frame, &seen);

@@ -2,8 +2,8 @@
 
 use link::message as wire;
 use vms_app::health::StreamHealth;
-use vms_app::model::{GapCopy, SegmentCopy, StreamSpec, TimelineGap};
-use vms_app::words::{Cause, EndWhy, Phase, TransportKind};
+use vms_app::model::{GapCopy, Hold, SegmentCopy, StreamSpec, TimelineGap};
+use vms_app::words::{Cause, EndWhy, HoldState, Phase, TransportKind};
 use vms_core::WallTime;
 
 /// Why there is a hole.
@@ -23,6 +23,9 @@ pub(crate) const fn cause(cause: wire::Cause) -> Cause {
         W::RingOverflow => Cause::RingOverflow,
         W::Disk => Cause::Disk,
         W::DiskCap => Cause::DiskCap,
+        W::Keys => Cause::Keys,
+        W::KeyDestroyed => Cause::KeyDestroyed,
+        W::KeyLost => Cause::KeyLost,
         W::ParameterChange => Cause::ParameterChange,
         W::SwitchedOff => Cause::SwitchedOff,
         W::Unsupported => Cause::Unsupported,
@@ -72,6 +75,17 @@ pub(crate) fn stream_spec(spec: &StreamSpec) -> wire::StreamSpec {
         on_demand: spec.on_demand,
         retention_class: spec.retention_class.clone(),
         keep_s: spec.keep_s,
+    }
+}
+
+/// One hold for a recorder.
+pub(crate) fn hold_spec(hold: &Hold) -> wire::HoldSpec {
+    wire::HoldSpec {
+        hold: hold.id.to_string(),
+        camera: hold.camera.to_string(),
+        from_us: hold.range.from.micros,
+        to_us: hold.range.to.micros,
+        released: hold.state == HoldState::Released,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use link::message::HOLDS_MAX;
 use link::{Assignment, Connection, Control, Role};
 use tokio::net::UnixStream;
 use tokio::time::MissedTickBehavior;
@@ -118,6 +119,7 @@ impl RecorderCopier {
             let round = self.rounds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             if self.origin == Origin::Recorder && round.is_multiple_of(ROUNDS_PER_COPY) {
                 self.index(&mut connection).await?;
+                self.holds(&mut connection).await?;
             }
             self.health(&mut connection).await
         };
@@ -174,6 +176,25 @@ impl RecorderCopier {
             stores.catalogue_apply(RECORDER, &segments, &gaps, cursor).await?;
             after = cursor;
         }
+    }
+
+    /// Tells the recorder every hold, and notes what it did with each.
+    async fn holds(&self, connection: &mut Connection<UnixStream>) -> anyhow::Result<()> {
+        let known = self.cases.recorder_holds().await?;
+        anyhow::ensure!(known.len() <= HOLDS_MAX, "more holds than a recorder takes");
+        let holds = known.iter().map(convert::hold_spec).collect();
+        let answer = connection.ask(Control::Holds { holds }).await?;
+        let Control::HoldsReport { rows } = answer else {
+            anyhow::bail!("the recorder did not take the holds: {answer:?}");
+        };
+        for row in rows {
+            let Some(hold) = known.iter().find(|hold| hold.id.to_string() == row.hold) else { continue };
+            let before = hold.applied.map(|applied| (applied.segments, applied.refused));
+            if before != Some((row.segments, row.refused)) {
+                self.cases.hold_carried_out(hold.id, row.segments, row.refused).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn health(&self, connection: &mut Connection<UnixStream>) -> anyhow::Result<()> {

@@ -9,9 +9,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keys::SealedWriterKey;
 use media::{Fragment, ParamSetId, ParameterSets};
 use vms_core::{MonoTime, WallTime};
 
+use crate::format::write::Pen;
 use crate::format::{Closing, DigestKind, FragmentEntry, RunningDigest, SegmentHeader, TRAILER, write};
 use crate::plan::Hole;
 
@@ -34,6 +36,7 @@ impl Fault for NoFault {
 /// The growing file.
 pub(crate) struct SegmentFile {
     file: Arc<File>,
+    pen: Pen,
     pub(crate) header: SegmentHeader,
     /// Bytes of whole records.
     pub(crate) len: u64,
@@ -70,11 +73,13 @@ fn make_folders(root: &Path, relative: &Path) -> std::io::Result<PathBuf> {
 }
 
 impl SegmentFile {
-    /// Makes the file: exclusive under a temporary name, header, fdatasync, rename, fsync of the folder.
+    /// Makes the file: exclusive under a temporary name, header, fdatasync, rename, fsync of the folder. `key` is taken when the file
+    /// is there; after an error it has sealed nothing and serves for the next try.
     pub(crate) fn create(
         root: &Path,
         relative: &Path,
         header: SegmentHeader,
+        key: &mut Option<SealedWriterKey>,
         fault: &mut dyn Fault,
     ) -> std::io::Result<Self> {
         let folder = make_folders(root, relative)?;
@@ -89,8 +94,13 @@ impl SegmentFile {
         let file = made?;
         let mut hash = RunningDigest::new(DigestKind::OURS);
         hash.update(&bytes);
+        let pen = match key.take() {
+            Some(key) => Pen::sealed(key, &bytes),
+            None => Pen::clear(header.segment, DigestKind::OURS),
+        };
         Ok(Self {
             file: Arc::new(file),
+            pen,
             header,
             len: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             number: 0,
@@ -125,7 +135,8 @@ impl SegmentFile {
 
     fn append(&mut self, record: &[u8], fault: &mut dyn Fault) -> std::io::Result<()> {
         if let Err(error) = write_whole(&self.file, record, fault) {
-            // Half a record is cut off again, so that the file stays whole if space returns.
+            // Half a record is cut off again, so that the file stays whole if space returns. Its number has sealed.
+            self.number = self.number.saturating_add(u32::from(self.pen.is_sealed()));
             self.file.set_len(self.len)?;
             return Err(error);
         }
@@ -138,7 +149,7 @@ impl SegmentFile {
 
     /// Appends a gap record.
     pub(crate) fn gap(&mut self, hole: &Hole, fault: &mut dyn Fault) -> std::io::Result<()> {
-        let record = write::gap(self.header.segment, self.number, hole);
+        let record = write::gap(&mut self.pen, self.number, hole).map_err(refused)?;
         self.append(&record, fault)
     }
 
@@ -152,11 +163,11 @@ impl SegmentFile {
         fault: &mut dyn Fault,
     ) -> std::io::Result<FragmentEntry> {
         if !self.sets.iter().any(|known| known.id == sets.id) {
-            let record = write::parameters(self.header.segment, self.number, sets);
+            let record = write::parameters(&mut self.pen, self.number, sets).map_err(refused)?;
             self.append(&record, fault)?;
             self.sets.push(Arc::clone(sets));
         }
-        let entry = write::fragment(self.header.segment, self.number, self.len, fragment, room);
+        let entry = write::fragment(&mut self.pen, self.number, self.len, fragment, room).map_err(refused)?;
         self.append(room, fault)?;
         self.param_set = fragment.first().param_set;
         self.units = self.units.saturating_add(entry.units);
@@ -181,10 +192,14 @@ impl SegmentFile {
             digest: self.hash.finish(),
         };
         let at = self.len;
-        let record = write::closing(self.header.segment, DigestKind::OURS, self.number, &closing);
+        let record = write::closing(&mut self.pen, self.number, &closing).map_err(refused)?;
         self.append(&record, fault)?;
         Ok((at, self.hash.finish()))
     }
+}
+
+fn refused(error: keys::SealError) -> std::io::Error {
+    std::io::Error::other(error)
 }
 
 fn write_whole(mut file: &File, bytes: &[u8], fault: &mut dyn Fault) -> std::io::Result<()> {

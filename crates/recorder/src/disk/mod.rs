@@ -1,10 +1,14 @@
-//! The disk writer: one thread appends for all streams, a second one syncs in groups.
+//! The disk writer: one thread appends for all streams, a second one syncs in groups, a third makes keys ahead.
 //!
+//! A fragment that begins a segment whose key is not made yet waits for it, with those behind it, inside the byte bound; other
+//! streams go on. When no key can be saved the stream stops and tries again at most every second; the hole has the cause "keys".
 //! Queue: bounded in bytes ([`DiskHandle::submit`]); when it is full a fragment is dropped and the hole recorded with the
 //! cause "disk". Space gone: the stream stops and tries again at most every second; the hole is recorded when it goes on. Any
 //! other error: the file is suspect, never written or synced again, a new one is begun, and an alarm is raised.
 
 pub(crate) mod file;
+pub(crate) mod keyfeed;
+mod sync;
 pub(crate) mod writer;
 
 use std::collections::HashMap;
@@ -21,6 +25,7 @@ use vms_core::{CameraId, RetentionClass, SegmentId, StreamId};
 use crate::catalogue::{Catalogue, GapChange};
 use crate::plan::{Hole, SegmentLimits};
 use crate::ports::Clock;
+use crate::vault::Vault;
 
 /// Jobs waiting at most; the byte bound comes first for fragments of any size worth naming.
 const JOBS_MAX: usize = 8_192;
@@ -90,6 +95,11 @@ pub(crate) enum Job {
     Suspect {
         segment: SegmentId,
     },
+    /// The key thread answers; `None`: no key can be saved now.
+    Key {
+        stream: StreamId,
+        made: Option<keyfeed::ReadyKey>,
+    },
     /// Closes every file and ends the thread.
     Shutdown,
 }
@@ -146,7 +156,7 @@ pub struct Submission {
 }
 
 impl DiskHandle {
-    /// Starts the two threads. The second value joins the writer.
+    /// Starts the threads. The second value joins the writer.
     ///
     /// # Errors
     /// When the host refuses a thread.
@@ -154,21 +164,24 @@ impl DiskHandle {
         config: DiskConfig,
         clock: Arc<dyn Clock>,
         catalogue: Arc<Catalogue>,
+        vault: Arc<Vault>,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
-        Self::start_with(config, clock, catalogue, Box::new(file::NoFault))
+        Self::start_with(config, clock, catalogue, vault, Box::new(file::NoFault))
     }
 
     pub(crate) fn start_with(
         config: DiskConfig,
         clock: Arc<dyn Clock>,
         catalogue: Arc<Catalogue>,
+        vault: Arc<Vault>,
         fault: Box<dyn file::Fault>,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (jobs, inbox) = sync_channel(JOBS_MAX);
         let permits = usize::try_from(config.queue_bytes / PERMIT_BYTES).unwrap_or(usize::MAX);
         let room = Arc::new(Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS)));
-        let sync = writer::start_sync(Arc::clone(&catalogue), jobs.clone())?;
-        let writer = writer::Writer::new(config, clock, Arc::clone(&catalogue), sync, fault);
+        let sync = sync::start_sync(Arc::clone(&catalogue), jobs.clone())?;
+        let keys = keyfeed::start(vault, Arc::clone(&clock), jobs.clone())?;
+        let writer = writer::Writer::new(config, clock, Arc::clone(&catalogue), (sync, keys), fault);
         let thread = std::thread::Builder::new().name("recorder-disk".to_owned()).spawn(move || writer.run(&inbox))?;
         Ok((Self { jobs, room, catalogue }, thread))
     }

@@ -40,6 +40,7 @@ fn whole() -> TimeRange {
 
 struct Rig {
     dir: tempfile::TempDir,
+    vault: Arc<Vault>,
     handle: DiskHandle,
     catalogue: Arc<Catalogue>,
     acks: Arc<AckBoard>,
@@ -50,15 +51,27 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let catalogue = Arc::new(Catalogue::default());
         let clock = TestClock::new();
-        let started = DiskHandle::start_with(config(dir.path(), queue_bytes), clock, Arc::clone(&catalogue), fault);
+        let vault = crate::testfilm::vault(dir.path(), clock.clone());
+        let config = config(dir.path(), queue_bytes);
+        let started = DiskHandle::start_with(config, clock, Arc::clone(&catalogue), Arc::clone(&vault), fault);
         let (handle, thread) = started.unwrap();
         drop(thread);
-        Self { dir, handle, catalogue, acks: Arc::default() }
+        Self { dir, vault, handle, catalogue, acks: Arc::default() }
     }
 
     fn submit(&self, fragment: Fragment) {
         let acks = Some(Arc::clone(&self.acks));
         self.handle.submit(Submission { facts: facts(1), fragment, sets: sets(), hint: None, acks });
+    }
+
+    /// What a segment file holds.
+    fn scan(&self, state: &crate::catalogue::SegmentState) -> (read::Scan, u64) {
+        let bytes = std::fs::read(self.dir.path().join(&state.path)).unwrap();
+        let head = read::head(bytes.as_slice()).unwrap();
+        assert_ne!(head.header.key_epoch, 0, "nothing lies in clear");
+        assert_eq!(head.header.key_epoch, state.key_epoch);
+        let key = self.vault.opener(&head.header).unwrap();
+        (read::scan(bytes.as_slice(), key.as_ref()).unwrap(), u64::try_from(bytes.len()).unwrap())
     }
 
     async fn acked(&self, seq: u64) {
@@ -83,8 +96,7 @@ async fn long_films_become_segments_of_a_minute_chained_by_digest() {
     assert_eq!(closed.iter().map(|state| state.units).collect::<Vec<_>>(), [1_500, 1_500, 750]);
     let mut previous = [0; 32];
     for state in &closed {
-        let bytes = std::fs::read(rig.dir.path().join(&state.path)).unwrap();
-        let found = read::scan(bytes.as_slice()).unwrap();
+        let (found, _) = rig.scan(state);
         assert!(found.closing.is_some());
         assert_eq!(found.header.previous, previous);
         assert_eq!(Some(found.digest), state.digest);
@@ -121,9 +133,8 @@ async fn a_full_disk_stops_the_stream_and_leaves_a_hole_and_a_whole_file() {
     assert_eq!((closed.cause, closed.from), (Cause::Disk, gap.from));
     assert!(closed.to.unwrap() > gap.from);
     let state = rig.catalogue.overlapping(stream(1), whole()).pop().unwrap();
-    let bytes = std::fs::read(rig.dir.path().join(&state.path)).unwrap();
-    let found = read::scan(bytes.as_slice()).unwrap();
-    assert_eq!(found.good_len, u64::try_from(bytes.len()).unwrap());
+    let (found, length) = rig.scan(&state);
+    assert_eq!(found.good_len, length);
     assert_eq!(found.gaps.len(), 1);
 }
 
@@ -158,4 +169,105 @@ async fn a_full_queue_drops_and_notes_the_hole() {
         (Cause::Disk, START.0, Some(1_000_000))
     );
     assert_eq!(rig.catalogue.end(stream(1)), None);
+}
+
+#[tokio::test]
+async fn no_key_no_footage_and_the_stream_goes_on_by_itself_when_the_copy_is_back() {
+    let rig = Rig::start(Box::new(NoFault), 1 << 30);
+    let mut parts = fragments(film(1, 0..5_000, 25)).into_iter();
+    let mut submit = |count: usize| parts.by_ref().take(count).for_each(|part| rig.submit(part));
+    submit(1);
+    rig.acked(24).await;
+    let store = rig.dir.path().join("keys/store");
+    until("the key of the next segment", || {
+        let mut names = std::fs::read_dir(&store).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        names.find(|path| path.extension().is_some_and(|ext| ext == "bkw") && path.metadata().unwrap().len() == 246)
+    })
+    .await;
+    // The store becomes a file: nothing can be written there, whoever one is.
+    let aside = rig.dir.path().join("aside");
+    std::fs::rename(&store, &aside).unwrap();
+    std::fs::write(&store, b"").unwrap();
+    // The first segment has its key, and the one behind it was made ahead: 120 s go on, then it stops.
+    submit(140);
+    let gap = until("a hole", || rig.catalogue.gaps_overlapping(stream(1), whole()).pop()).await;
+    assert_eq!((gap.cause, gap.to), (Cause::Keys, None));
+    assert_eq!(gap.from.micros_since(START.0), 120_000_000);
+    assert_eq!(rig.catalogue.blocked(stream(1)), Some(Cause::Keys));
+    assert_eq!(rig.catalogue.overlapping(stream(1), whole()).len(), 2);
+    assert!(rig.catalogue.overlapping(stream(1), whole()).iter().all(crate::catalogue::SegmentState::is_closed));
+    std::fs::remove_file(&store).unwrap();
+    std::fs::rename(&aside, &store).unwrap();
+    let back = async {
+        while rig.catalogue.blocked(stream(1)).is_some() {
+            submit(1);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), back).await.expect("it goes on by itself");
+    let last = rig.catalogue.overlapping(stream(1), whole()).pop().unwrap();
+    let (found, _) = rig.scan(&last);
+    assert_eq!((found.gaps[0].cause, found.gaps[0].from), (Cause::Keys, gap.from));
+    assert_eq!(found.gaps[0].to, last.from);
+}
+
+#[tokio::test]
+async fn no_frame_lies_in_clear_on_the_disk() {
+    let rig = Rig::start(Box::new(NoFault), 1 << 30);
+    let units = film(1, 0..2_000, 25);
+    for fragment in fragments(units.clone()) {
+        rig.submit(fragment);
+    }
+    rig.acked(1_999).await;
+    let mut folders = vec![rig.dir.path().to_owned()];
+    let (mut files, mut bytes) = (0, 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let content = std::fs::read(&path).unwrap();
+            (files, bytes) = (files + 1, bytes + content.len());
+            let has = |needle: &[u8]| content.windows(needle.len()).any(|part| part == needle);
+            for unit in units.iter().step_by(97) {
+                assert!(!has(&unit.payload[..24.min(unit.payload.len())]), "{}", path.display());
+            }
+            assert!(sets().sps.iter().chain(&sets().pps).all(|nal| !has(nal)), "{}", path.display());
+        }
+    }
+    // The film is there: two segments, the key store in five files (lock, journal, wraps, root) and its name.
+    assert!(files >= 6 && bytes > units.iter().map(|unit| unit.payload.len()).sum::<usize>(), "{files} {bytes}");
+}
+
+#[tokio::test]
+async fn each_segment_has_the_key_of_the_hour_it_begins_in() {
+    let rig = Rig::start(Box::new(NoFault), 1 << 30);
+    // 90 s before the hour: the first of it is cut 30 s before, so that the key made ahead is one of the next hour; then a new
+    // camera session begins 10 s before the hour, and needs one of this hour after all.
+    let before = |seconds: u64| {
+        (
+            START.0.minus(Duration::from_secs(seconds)),
+            vms_core::MonoTime { micros: START.1.micros - seconds * 1_000_000 },
+        )
+    };
+    let mut units: Vec<_> = (0..1_750).map(|seq| crate::testfilm::unit(before(90), 1, seq, 25)).collect();
+    units.extend((0..2_000).map(|seq| crate::testfilm::unit(before(10), 2, seq, 25)));
+    for fragment in fragments(units) {
+        rig.submit(fragment);
+    }
+    let all = || rig.catalogue.end(stream(1)).filter(|end| (end.epoch, end.seq) == (2, 1_999));
+    until("the end of the film", all).await;
+    let mut found = rig.catalogue.overlapping(stream(1), whole());
+    found.sort_by_key(|state| state.from);
+    let begins: Vec<i64> = found.iter().map(|state| state.from.micros_since(START.0) / 1_000_000).collect();
+    assert_eq!(begins, [-90, -30, -10, 50]);
+    for state in &found {
+        let epoch = keys::KeyEpoch::new(state.key_epoch).unwrap();
+        assert_eq!(epoch.hour(), keys::Hour::of(state.from));
+        assert!(rig.scan(state).0.entries.len() > 1);
+    }
+    assert!(found[0].key_epoch == found[1].key_epoch && found[1].key_epoch == found[2].key_epoch);
+    assert!(rig.catalogue.gaps_overlapping(stream(1), whole()).iter().all(|gap| gap.cause != Cause::Keys));
 }

@@ -1,16 +1,19 @@
-//! The writer thread and the sync thread.
+//! The writer thread.
 
-use std::collections::HashMap;
-use std::fs::File;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
 
+use keys::KeyName;
 use link::Cause;
 use vms_core::{MonoTime, SegmentId, StreamId, WallTime};
 
 use super::file::{Fault, SegmentFile, fragment_end};
-use super::{AckBoard, DiskConfig, FragmentJob, Job};
+use super::keyfeed::{KeyOrder, ReadyKey, key_name};
+use super::sync::{Ack, SyncItem};
+use super::{DiskConfig, FragmentJob, Job};
 use crate::catalogue::{Catalogue, GapChange, SegmentState};
 use crate::format::{FLAG_SUSPECT, SegmentHeader};
 use crate::plan::{self, CutReason, Hole, OpenSpan, UnitEnd};
@@ -22,82 +25,38 @@ const RETRY_US: u64 = 1_000_000;
 /// Room that is kept from one record to the next: 1 s at 16 Mbit/s.
 const ROOM_KEPT: usize = 2 * 1024 * 1024;
 
+/// A stream waits so long for a key.
+const KEY_WAIT_US: u64 = 4_000_000;
+
+/// How long the end waits for keys that footage waits for: so many looks of so long.
+const END_LOOKS: u32 = 100;
+const END_LOOK: Duration = Duration::from_millis(50);
+
 /// Free space is asked for at most so often.
 const SPACE_US: u64 = 500_000;
 
-/// One file to sync: what survives a power cut afterwards, and who waits to hear of it.
-#[derive(Debug)]
-pub(super) struct SyncItem {
-    segment: SegmentId,
-    stream: StreamId,
-    file: Arc<File>,
-    until: WallTime,
-    ack: Option<Ack>,
-}
-
-/// What may be acknowledged once a file is synced.
-#[derive(Debug)]
-struct Ack {
-    to: Arc<AckBoard>,
-    epoch: u64,
-    seq: u64,
-}
-
-impl SyncItem {
-    fn sync(&self, catalogue: &Catalogue) -> std::io::Result<()> {
-        self.file.sync_data()?;
-        catalogue.set_durable(self.stream, self.until);
-        if let Some(Ack { to, epoch, seq }) = &self.ack {
-            to.put(self.stream, *epoch, *seq);
-        }
-        Ok(())
-    }
-}
-
-/// Tells the kernel of every file of a round before the first is synced. What is dirty then goes to the disk together, so that
-/// few journal commits serve all; what the round before synced leaves the page cache, which footage would fill with what
-/// is rarely read again. Advice only: a refusal changes nothing.
-fn announce(round: &[SyncItem]) {
-    for item in round {
-        rustix::fs::fadvise(&item.file, 0, None, rustix::fs::Advice::DontNeed).ok();
-    }
-}
-
-/// Starts the sync thread; a round that is not finished makes the next one wait (the channel holds one).
-pub(super) fn start_sync(
-    catalogue: Arc<Catalogue>,
-    jobs: SyncSender<Job>,
-) -> std::io::Result<SyncSender<Vec<SyncItem>>> {
-    let (rounds, inbox) = sync_channel::<Vec<SyncItem>>(1);
-    let work = move || {
-        for round in inbox {
-            announce(&round);
-            for item in &round {
-                if let Err(error) = item.sync(&catalogue) {
-                    // Never synced again: the kernel may have dropped the dirty pages and call a retry a success.
-                    tracing::error!(segment = %item.segment, %error, "fdatasync failed: the segment is suspect");
-                    metrics::counter!("recorder_sync_errors_total").increment(1);
-                    jobs.send(Job::Suspect { segment: item.segment }).ok();
-                }
-            }
-            // Once for all: each word to an ingest process wakes two threads.
-            let mut boards: Vec<&Arc<AckBoard>> =
-                round.iter().filter_map(|item| Some(&item.ack.as_ref()?.to)).collect();
-            boards.dedup_by(|one, other| Arc::ptr_eq(one, other));
-            boards.iter().for_each(|board| board.tell());
-        }
-    };
-    // The writer owns the only sender: the thread ends with it.
-    let thread = std::thread::Builder::new().name("recorder-sync".to_owned()).spawn(work)?;
-    drop(thread);
-    Ok(rounds)
+/// A stream that cannot be written: since which lost fragment, when to try again, and why.
+#[derive(Clone, Copy, Debug)]
+struct Blocked {
+    since: WallTime,
+    retry_at: MonoTime,
+    cause: Cause,
 }
 
 #[derive(Default)]
 struct StreamFile {
     open: Option<SegmentFile>,
-    /// Since when there is no space: wall start of the first fragment lost, and when to try again.
-    blocked: Option<(WallTime, MonoTime)>,
+    blocked: Option<Blocked>,
+    /// The key of the next segment, saved and not used.
+    ready: Option<ReadyKey>,
+    /// The key thread will answer.
+    is_ordered: bool,
+    /// Fragments that wait for a key, in order. Each holds its part of the byte bound.
+    waiting: VecDeque<FragmentJob>,
+    /// Since when they wait.
+    waits_since: MonoTime,
+    /// The stream is to be closed once those are written.
+    closes: bool,
 }
 
 /// The writer's state; lives on its thread.
@@ -106,6 +65,8 @@ pub(super) struct Writer {
     clock: Arc<dyn Clock>,
     catalogue: Arc<Catalogue>,
     rounds: SyncSender<Vec<SyncItem>>,
+    orders: SyncSender<KeyOrder>,
+    key_thread: std::thread::JoinHandle<()>,
     streams: HashMap<StreamId, StreamFile>,
     unsynced: HashMap<SegmentId, SyncItem>,
     fault: Box<dyn Fault>,
@@ -115,12 +76,15 @@ pub(super) struct Writer {
     room: Vec<u8>,
 }
 
+/// The way to the sync thread, and to the key thread.
+type Helpers = (SyncSender<Vec<SyncItem>>, (SyncSender<KeyOrder>, std::thread::JoinHandle<()>));
+
 impl Writer {
     pub(super) fn new(
         config: DiskConfig,
         clock: Arc<dyn Clock>,
         catalogue: Arc<Catalogue>,
-        rounds: SyncSender<Vec<SyncItem>>,
+        (rounds, (orders, key_thread)): Helpers,
         fault: Box<dyn Fault>,
     ) -> Self {
         let now = clock.mono();
@@ -129,6 +93,8 @@ impl Writer {
             clock,
             catalogue,
             rounds,
+            orders,
+            key_thread,
             streams: HashMap::new(),
             unsynced: HashMap::new(),
             fault,
@@ -142,15 +108,42 @@ impl Writer {
         let sync_us = u64::try_from(self.config.sync_every.as_micros()).unwrap_or(u64::MAX);
         loop {
             match inbox.recv_timeout(self.config.sync_every) {
-                Ok(Job::Fragment(job)) => self.fragment(*job),
-                Ok(Job::Hole { stream, hole }) => self.hole(stream, hole),
-                Ok(Job::Close { stream }) => self.close(stream, 0),
-                Ok(Job::Suspect { segment }) => self.suspect(segment),
-                Err(RecvTimeoutError::Timeout) => self.sync(),
                 Ok(Job::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(job) => self.take(job),
+                Err(RecvTimeoutError::Timeout) => self.sync(),
             }
             if self.clock.mono().micros.saturating_sub(self.synced_at.micros) >= sync_us {
                 self.sync();
+            }
+        }
+        self.end(inbox);
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Fragment(job) => self.fragment(*job),
+            Job::Hole { stream, hole } => self.hole(stream, hole),
+            Job::Close { stream } => match self.streams.get_mut(&stream) {
+                Some(file) if !file.waiting.is_empty() => file.closes = true,
+                Some(_) | None => self.close(stream, 0),
+            },
+            Job::Suspect { segment } => self.suspect(segment),
+            Job::Key { stream, made } => self.key_made(stream, made),
+            Job::Shutdown => {}
+        }
+    }
+
+    /// Waits a little for keys that footage waits for, then closes every file.
+    fn end(mut self, inbox: &Receiver<Job>) {
+        let waits = |this: &Self| this.streams.values().any(|file| !file.waiting.is_empty());
+        for _ in 0..END_LOOKS {
+            if !waits(&self) {
+                break;
+            }
+            match inbox.recv_timeout(END_LOOK) {
+                Ok(job) => self.take(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         let streams: Vec<StreamId> = self.streams.keys().copied().collect();
@@ -159,6 +152,17 @@ impl Writer {
         }
         let round = self.round();
         self.rounds.send(round).ok();
+        let Self { orders, key_thread, .. } = self;
+        drop(orders);
+        // An answer under way must find room. A thread that hangs in a disk is left behind.
+        for _ in 0..END_LOOKS {
+            if key_thread.is_finished() {
+                break;
+            }
+            if let Err(RecvTimeoutError::Disconnected) = inbox.recv_timeout(END_LOOK) {
+                break;
+            }
+        }
     }
 
     /// What waits for a sync, oldest footage first: a stream is durable up to an instant only when all before it is.
@@ -170,6 +174,7 @@ impl Writer {
 
     fn sync(&mut self) {
         self.synced_at = self.clock.mono();
+        self.give_up_late();
         if self.unsynced.is_empty() {
             return;
         }
@@ -196,36 +201,63 @@ impl Writer {
 
     fn fragment(&mut self, job: FragmentJob) {
         let stream = job.facts.stream;
+        let file = self.streams.entry(stream).or_default();
+        if file.waiting.is_empty() {
+            self.place(job);
+            return;
+        }
+        let is_ordered = file.is_ordered;
+        file.waiting.push_back(job);
+        if !is_ordered {
+            // The queue of orders was full before.
+            let front = self.streams.get(&stream).and_then(|file| file.waiting.front());
+            if let Some((name, at)) = front.map(needed) {
+                self.order(stream, name, at);
+            }
+        }
+    }
+
+    /// Writes a fragment, or has it wait for the key of the segment that it begins.
+    fn place(&mut self, job: FragmentJob) {
+        let stream = job.facts.stream;
         let from = job.fragment.first().clocks.wall;
         let blocked = self.streams.entry(stream).or_default().blocked;
-        if let Some((_, retry_at)) = blocked
+        if let Some(Blocked { retry_at, .. }) = blocked
             && self.clock.mono() < retry_at
         {
             return;
         }
-        let written = if self.has_space() {
-            self.write(&job, blocked.map(|(since, _)| since))
+        let has_space = self.has_space();
+        if has_space && self.cut(&job).is_some() && !self.has_key(&job) {
+            let (name, at) = needed(&job);
+            let now = self.clock.mono();
+            let file = self.streams.entry(stream).or_default();
+            if file.waiting.is_empty() {
+                file.waits_since = now;
+            }
+            file.waiting.push_back(job);
+            self.order(stream, name, at);
+            return;
+        }
+        let written = if has_space {
+            self.write(&job, blocked)
         } else {
             Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
         };
         match written {
             Ok(()) => {
                 if blocked.is_some() {
-                    tracing::warn!(%stream, "space is back: recording goes on");
-                    self.catalogue.set_blocked(stream, false);
+                    tracing::warn!(%stream, "recording goes on: what stopped it is mended (space is back, or the keys are)");
+                    self.catalogue.set_blocked(stream, None);
                 }
                 self.streams.entry(stream).or_default().blocked = None;
             }
             Err(error) if is_full(&error) => {
-                let retry_at = MonoTime { micros: self.clock.mono().micros.saturating_add(RETRY_US) };
-                let since = blocked.map_or(from, |(since, _)| since);
                 if blocked.is_none() {
                     tracing::error!(%stream, %error, "no space: recording stands still");
                     metrics::counter!("recorder_disk_full_total").increment(1);
-                    self.catalogue.gap(GapChange { stream, from: since, to: None, cause: Cause::Disk });
-                    self.catalogue.set_blocked(stream, true);
                 }
-                self.streams.entry(stream).or_default().blocked = Some((since, retry_at));
+                self.block(stream, from, Cause::Disk);
             }
             Err(error) => {
                 tracing::error!(%stream, %error, "a write failed: the segment is suspect");
@@ -237,10 +269,80 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, job: &FragmentJob, blocked_since: Option<WallTime>) -> std::io::Result<()> {
-        let stream = job.facts.stream;
-        let first = job.fragment.first();
-        let open = self.streams.get(&stream).and_then(|file| file.open.as_ref());
+    /// The stream stands still from `from` on, or still does.
+    fn block(&mut self, stream: StreamId, from: WallTime, cause: Cause) {
+        let retry_at = MonoTime { micros: self.clock.mono().micros.saturating_add(RETRY_US) };
+        let file = self.streams.entry(stream).or_default();
+        let since = file.blocked.map_or(from, |blocked| blocked.since);
+        if file.blocked.is_none_or(|blocked| blocked.cause != cause) {
+            self.catalogue.gap(GapChange { stream, from: since, to: None, cause });
+            self.catalogue.set_blocked(stream, Some(cause));
+        }
+        file.blocked = Some(Blocked { since, retry_at, cause });
+    }
+
+    /// Whether the key of the segment that `job` begins is at hand.
+    fn has_key(&mut self, job: &FragmentJob) -> bool {
+        let (name, _) = needed(job);
+        let file = self.streams.entry(job.facts.stream).or_default();
+        // One of another hour or class was made for nothing; it is not kept.
+        file.ready.take_if(|ready| ready.name != name);
+        file.ready.is_some()
+    }
+
+    fn order(&mut self, stream: StreamId, name: KeyName, at: WallTime) {
+        let file = self.streams.entry(stream).or_default();
+        if !file.is_ordered {
+            file.is_ordered = self.orders.try_send(KeyOrder { stream, name, at }).is_ok();
+        }
+    }
+
+    fn key_made(&mut self, stream: StreamId, made: Option<ReadyKey>) {
+        let file = self.streams.entry(stream).or_default();
+        file.is_ordered = false;
+        if made.is_none() {
+            self.no_key(stream);
+        } else {
+            file.ready = made;
+            for job in std::mem::take(&mut file.waiting) {
+                self.fragment(job);
+            }
+        }
+        let file = self.streams.entry(stream).or_default();
+        if file.waiting.is_empty() && std::mem::take(&mut file.closes) {
+            self.close(stream, 0);
+        }
+    }
+
+    /// What waits for a key is given up; the stream stands still.
+    fn no_key(&mut self, stream: StreamId) {
+        let file = self.streams.entry(stream).or_default();
+        let waiting = std::mem::take(&mut file.waiting);
+        let Some(first) = waiting.front() else { return };
+        if file.blocked.is_none() {
+            tracing::error!(%stream, "no key can be saved: recording stands still");
+            metrics::counter!("recorder_keys_stopped_total").increment(1);
+        }
+        let from = first.fragment.first().clocks.wall;
+        // What was recorded under a saved key is complete.
+        self.close(stream, 0);
+        self.block(stream, from, Cause::Keys);
+    }
+
+    /// A disk of the key store that hangs is one that fails.
+    fn give_up_late(&mut self) {
+        let now = self.clock.mono();
+        let late = |file: &StreamFile| {
+            !file.waiting.is_empty() && now.micros.saturating_sub(file.waits_since.micros) > KEY_WAIT_US
+        };
+        let late: Vec<StreamId> =
+            self.streams.iter().filter(|(_, file)| late(file)).map(|(stream, _)| *stream).collect();
+        late.into_iter().for_each(|stream| self.no_key(stream));
+    }
+
+    /// Why a new segment begins with this fragment, if one does.
+    fn cut(&self, job: &FragmentJob) -> Option<CutReason> {
+        let open = self.streams.get(&job.facts.stream).and_then(|file| file.open.as_ref());
         let span = open.map(|file| OpenSpan {
             epoch: file.header.epoch,
             param_set: file.param_set,
@@ -248,15 +350,20 @@ impl Writer {
             wall: file.header.wall,
             class: file.header.class.as_str(),
         });
-        let cut = plan::cut(span, first, job.facts.class.as_str(), self.config.limits);
-        if let Some(reason) = cut {
+        plan::cut(span, job.fragment.first(), job.facts.class.as_str(), self.config.limits)
+    }
+
+    fn write(&mut self, job: &FragmentJob, blocked: Option<Blocked>) -> std::io::Result<()> {
+        let stream = job.facts.stream;
+        let first = job.fragment.first();
+        if let Some(reason) = self.cut(job) {
             self.close(stream, 0);
             self.open(job, reason)?;
         }
         let frame_ticks = job.fragment.samples().first().map_or(0, |sample| sample.duration);
         let last = self.catalogue.end(stream);
-        let hole = match blocked_since {
-            Some(since) => Some(Hole { from: since, to: first.clocks.wall, cause: Cause::Disk }),
+        let hole = match blocked {
+            Some(Blocked { since, cause, .. }) => Some(Hole { from: since, to: first.clocks.wall, cause }),
             None => plan::hole(last.as_ref(), first, frame_ticks, job.hint),
         };
         let hole = hole.filter(|hole| hole.from < hole.to);
@@ -298,11 +405,13 @@ impl Writer {
     fn open(&mut self, job: &FragmentJob, reason: CutReason) -> std::io::Result<()> {
         let first = job.fragment.first();
         let facts = &job.facts;
+        let ready = self.streams.get_mut(&facts.stream).and_then(|file| file.ready.take());
+        let Some(ReadyKey { name, key }) = ready else { return Err(std::io::Error::other("no key at hand")) };
         let header = SegmentHeader {
-            segment: segment_id(first.clocks.wall),
+            segment: key.segment(),
             stream: facts.stream,
             camera: facts.camera,
-            key_epoch: 0,
+            key_epoch: key.epoch().raw(),
             wall: first.clocks.wall,
             mono: first.clocks.mono,
             epoch: first.epoch,
@@ -321,6 +430,7 @@ impl Writer {
             path: path.clone(),
             from: first.clocks.wall,
             to: first.clocks.wall,
+            key_epoch: header.key_epoch,
             epoch: first.epoch,
             boot: self.config.boot,
             last_seq: first.seq,
@@ -334,19 +444,30 @@ impl Writer {
             digest: None,
             flags: 0,
         };
-        let made = SegmentFile::create(&self.config.root, &path, header.clone(), self.fault.as_mut());
+        let mut key = Some(key);
+        let (root, fault) = (&self.config.root, self.fault.as_mut());
+        let mut made = SegmentFile::create(root, &path, header.clone(), &mut key, fault);
+        // The sweeper may have removed the empty hour folder in that moment.
+        if made.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            made = SegmentFile::create(root, &path, header, &mut key, fault);
+        }
         let mut file = match made {
-            // The sweeper may have removed the empty hour folder in that moment.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                SegmentFile::create(&self.config.root, &path, header, self.fault.as_mut())?
-            }
-            Err(error) => return Err(error),
             Ok(file) => file,
+            Err(error) => {
+                // It sealed nothing: it serves for the next try.
+                if let Some(file) = self.streams.get_mut(&facts.stream) {
+                    file.ready = key.map(|key| ReadyKey { name, key });
+                }
+                return Err(error);
+            }
         };
         file.param_set = first.param_set;
         self.catalogue.put(state);
         metrics::counter!("recorder_segments_total").increment(1);
         self.streams.entry(facts.stream).or_default().open = Some(file);
+        // The next one is made while this one grows.
+        let next = first.clocks.wall.plus(Duration::from_micros(self.config.limits.target_us));
+        self.order(facts.stream, key_name(facts.camera, &facts.class, next), next);
         Ok(())
     }
 
@@ -406,6 +527,12 @@ impl Writer {
     }
 }
 
+/// The key that the segment needs which begins with this fragment, and when it begins.
+fn needed(job: &FragmentJob) -> (KeyName, WallTime) {
+    let at = job.fragment.first().clocks.wall;
+    (key_name(job.facts.camera, &job.facts.class, at), at)
+}
+
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
@@ -414,14 +541,4 @@ fn is_full(error: &std::io::Error) -> bool {
 pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(path).ok()?;
     Some(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
-/// UUID version 7 (RFC 9562): milliseconds of wall time, then random bits.
-fn segment_id(at: WallTime) -> SegmentId {
-    let millis = u64::try_from(at.micros.div_euclid(1_000)).unwrap_or(0);
-    let random: u128 = rand::random();
-    let value = (u128::from(millis & 0xffff_ffff_ffff) << 80) | (random & ((1 << 80) - 1));
-    let value = (value & !(0xf << 76)) | (7 << 76);
-    let value = (value & !(0b11 << 62)) | (0b10 << 62);
-    SegmentId::from_bytes(value.to_be_bytes())
 }

@@ -20,7 +20,7 @@ impl DigestKind {
     pub const OURS: Self = Self::Blake3;
 
     /// The byte in a record's header.
-    pub(super) const fn code(self) -> u8 {
+    pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Sha256 => 0,
             Self::Blake3 => 1,
@@ -40,7 +40,7 @@ impl DigestKind {
     pub(super) const fn of_version(version: u16) -> Option<Self> {
         match version {
             2 => Some(Self::Sha256),
-            super::VERSION => Some(Self::Blake3),
+            3 | super::VERSION => Some(Self::Blake3),
             _ => None,
         }
     }

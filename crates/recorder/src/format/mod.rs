@@ -1,13 +1,15 @@
-//! The segment file, version 3. All integers big endian. Never reopened once closed.
+//! The segment file, version 4. All integers big endian. Never reopened once closed.
 //!
 //! ```text
 //! header    magic "BELFSEG1" 8 | version u16 | length of header with digest u16 | segment 16 | stream 16 | camera 16
 //!           | key epoch u64 (0: not sealed) | start wall µs i64 | start mono µs u64 | ingest epoch u64 | cut reason u8
 //!           | boot of the host 16 | digest of the previous segment 32 (zeros: none)
 //!           | length u8 and retention class | BLAKE3 of all before 32
-//! record    magic "BLFR" | kind u8 | digest u8 (0 SHA-256, 1 BLAKE3) | reserved 2 | length of body u32 | number in the file u32 | body | trailer 32
-//! trailer   digest over record header, body and segment id (SHA-256: the id first). In a sealed segment the body is ciphertext with its AEAD tag,
-//!           segment id and record header are the associated data, and the trailer stays.
+//! record    magic "BLFR" | kind u8 | digest u8 (0 SHA-256, 1 BLAKE3) | guard u8 | reserved 1 | length of body u32 | number in the file u32 | body | trailer 32
+//! guard     0 none: body in clear. 1 sealed: body is ciphertext and its tag 16. 2 signed: body in clear and a tag 16 over it.
+//!           Both AES-256-GCM under the segment key, nonce: the record's number; associated data: record header, digest of the
+//!           header of the file, and where signed the body.
+//! trailer   digest over record header, body as it lies on disk, and segment id (SHA-256: the id first). Can be checked without a key.
 //! kinds     1 fragment: parameter-set id u64 | first seq u64 | first dts i64 | first mono µs u64 | first wall µs i64
 //!             | units u32 | per unit 37 bytes: size u32, duration u32, composition i32, flags u8, lost u32,
 //!               µs of mono since the first u32, wall minus mono against the first i64, camera µs i64 | payloads
@@ -15,10 +17,16 @@
 //!           3 gap: from µs i64 | to µs i64 | cause u8
 //!           4 closing: flags u8 | end wall µs i64 | units u32 | payload bytes u64 | fragments u32
 //!             | per fragment 61 bytes, see [`FragmentEntry`] | digest of the segment before this record 32
+//!           5 origin: digest of the clear file that was sealed into this one 32
 //! ```
 //!
-//! Version 2 differs in its digests only: all of them are SHA-256. It is read as before, and a file of it that a crash left open
-//! is closed as what it is.
+//! In a file whose header names a key epoch, records 1 to 3 are sealed, 4 and 5 signed. The closing record that recovery appends is not:
+//! the key must not seal again after a crash, since the record that was cut off had used the next nonce. It is flagged. So the table of a closed
+//! segment, its digest and its chain are read without a key; it tells no more than the lengths of the records do.
+//! Numbers rise by one; in a sealed file one is left out where a write failed for want of space (its nonce was used).
+//!
+//! Version 3 differs in that nothing is sealed, version 2 also in its digests: all of them are SHA-256. Both are read, and a file
+//! that a crash left open is closed as what it is.
 //!
 //! The digest of a segment is BLAKE3 (version 2: SHA-256) over its header and the trailers of its records, one after the other. Each trailer is
 //! itself a digest, so that it covers every byte while every byte is hashed once.
@@ -26,6 +34,7 @@
 //! A segment ends with its closing record. One without was cut by a crash: [`read::scan`] keeps every whole record, and
 //! recovery appends a closing record that is flagged.
 
+mod body;
 mod digest;
 pub mod read;
 pub mod write;
@@ -40,8 +49,8 @@ pub(crate) use self::digest::RunningDigest;
 pub const MAGIC: &[u8; 8] = b"BELFSEG1";
 /// First bytes of a record.
 pub const RECORD_MAGIC: &[u8; 4] = b"BLFR";
-/// Version of the format that is written; version 2 is read too.
-pub const VERSION: u16 = 3;
+/// Version of the format that is written; versions 2 and 3 are read too.
+pub const VERSION: u16 = 4;
 /// Header bytes before the class.
 pub const HEADER_FIXED: usize = 142;
 /// Bytes before a record's body.
@@ -56,6 +65,8 @@ pub const UNIT_ROW: usize = 37;
 pub const ENTRY_ROW: usize = 61;
 /// Longest body that is read: a fragment holds at most 8 MiB of payload, or a single unit of up to 16 MiB.
 pub const BODY_MAX: u32 = 17 * 1024 * 1024;
+/// What sealing or signing adds to a body.
+pub const TAG: usize = keys::TAG_LEN;
 
 /// Closing flag: made by recovery, the end is a cut.
 pub const FLAG_RECOVERED: u8 = 1;
@@ -73,6 +84,8 @@ pub enum Kind {
     Gap,
     /// The end.
     Closing,
+    /// The clear file that this one was made from.
+    Origin,
 }
 
 impl Kind {
@@ -82,6 +95,7 @@ impl Kind {
             Self::Parameters => 2,
             Self::Gap => 3,
             Self::Closing => 4,
+            Self::Origin => 5,
         }
     }
 
@@ -91,6 +105,45 @@ impl Kind {
             2 => Some(Self::Parameters),
             3 => Some(Self::Gap),
             4 => Some(Self::Closing),
+            5 => Some(Self::Origin),
+            _ => None,
+        }
+    }
+}
+
+/// How the body of a record is guarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// By its trailer only.
+    Clear,
+    /// Ciphertext.
+    Sealed,
+    /// In clear, with a tag of the segment key.
+    Signed,
+}
+
+impl Guard {
+    /// What a record of this kind has in a sealed file.
+    pub(crate) const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Fragment | Kind::Parameters | Kind::Gap => Self::Sealed,
+            Kind::Closing | Kind::Origin => Self::Signed,
+        }
+    }
+
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Clear => 0,
+            Self::Sealed => 1,
+            Self::Signed => 2,
+        }
+    }
+
+    pub(crate) const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Clear),
+            1 => Some(Self::Sealed),
+            2 => Some(Self::Signed),
             _ => None,
         }
     }
@@ -156,7 +209,7 @@ impl FragmentEntry {
         WallTime::from_micros(self.wall.micros.saturating_add(i64::from(self.ticks) * 100 / 9))
     }
 
-    /// Bytes of the record's body.
+    /// Bytes of the record's body in clear.
     pub fn body_len(&self) -> u64 {
         let fixed = u64::try_from(FRAGMENT_FIXED).unwrap_or(u64::MAX);
         let row = u64::try_from(UNIT_ROW).unwrap_or(u64::MAX);
@@ -185,7 +238,7 @@ pub struct Closing {
 pub mod cause_code {
     use link::Cause;
 
-    const TABLE: [Cause; 16] = [
+    const TABLE: [Cause; 19] = [
         Cause::Unreachable,
         Cause::LoginRefused,
         Cause::AddressRefused,
@@ -202,6 +255,9 @@ pub mod cause_code {
         Cause::SwitchedOff,
         Cause::Unsupported,
         Cause::DiskCap,
+        Cause::Keys,
+        Cause::KeyDestroyed,
+        Cause::KeyLost,
     ];
 
     /// The code, from 1.
@@ -217,4 +273,4 @@ pub mod cause_code {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,14 +4,16 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use bytes::{Buf as _, Bytes};
-use link::Cause;
-use media::{AccessUnit, Clocks, ParamSetId, ParameterSets, Sample};
-use vms_core::{CameraId, Codec, MediaTime, MonoTime, RetentionClass, SegmentId, StreamId, SyncState, WallTime};
+use keys::{KeyEpoch, SegmentOpener};
+use media::ParameterSets;
+use vms_core::{CameraId, MonoTime, RetentionClass, SegmentId, StreamId, WallTime};
 
-use super::write::{UNIT_CAMERA, UNIT_KEY, UNIT_SYNC_SHIFT};
+use super::body::take;
+pub use super::body::{StoredFragment, closing, gap, parameters};
+use super::write::bound_to;
 use super::{
-    BODY_MAX, Closing, DigestKind, ENTRY_ROW, FRAGMENT_FIXED, FragmentEntry, HEADER_FIXED, Kind, MAGIC, RECORD_HEADER,
-    RECORD_MAGIC, RunningDigest, SegmentHeader, TRAILER, UNIT_ROW, VERSION, cause_code,
+    BODY_MAX, Closing, DigestKind, FLAG_RECOVERED, FragmentEntry, Guard, HEADER_FIXED, Kind, MAGIC, RECORD_HEADER,
+    RECORD_MAGIC, RunningDigest, SegmentHeader, TAG, TRAILER, VERSION,
 };
 use crate::plan::Hole;
 
@@ -22,8 +24,11 @@ pub enum ReadError {
     #[error("the segment file cannot be read")]
     Io(#[from] std::io::Error),
     /// No segment of this version, or its header is damaged.
-    #[error("not a segment file of version 2 or {VERSION}, or its header is damaged")]
+    #[error("not a segment file of version 2 to {VERSION}, or its header is damaged")]
     Header,
+    /// Sealed, and no key was given.
+    #[error("the segment is sealed and its key is not at hand")]
+    Locked,
     /// A record is cut, damaged, or does not belong here.
     #[error("a record at {at} is damaged")]
     Record {
@@ -71,38 +76,58 @@ impl Source for [u8] {
     }
 }
 
+/// The clear beginning of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// What it says.
+    pub header: SegmentHeader,
+    /// Offset of the first record.
+    pub len: u64,
+    /// Its digest, which every sealed record is bound to.
+    pub digest: [u8; 32],
+    pub(crate) kind: DigestKind,
+}
+
+impl Head {
+    /// The number of the key that the segment is sealed with; `None` when it is not.
+    pub fn key_epoch(&self) -> Option<KeyEpoch> {
+        KeyEpoch::new(self.header.key_epoch)
+    }
+}
+
 /// Reads the header; also gives its length.
 ///
 /// # Errors
 /// [`ReadError`].
 pub fn header(source: &(impl Source + ?Sized)) -> Result<(SegmentHeader, u64), ReadError> {
-    header_and_digest(source).map(|(read, length, _)| (read, length))
+    head(source).map(|head| (head.header, head.len))
 }
 
-fn header_and_digest(source: &(impl Source + ?Sized)) -> Result<(SegmentHeader, u64, DigestKind), ReadError> {
-    let mut head = [0_u8; 12];
-    source.read_at(0, &mut head)?;
-    let (magic, rest) = head.split_first_chunk::<8>().ok_or(ReadError::Header)?;
-    let (mut rest, magic) = (rest, magic);
+/// Reads the header with what its records are checked by.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn head(source: &(impl Source + ?Sized)) -> Result<Head, ReadError> {
+    let mut front = [0_u8; 12];
+    source.read_at(0, &mut front)?;
+    let (magic, mut rest) = front.split_first_chunk::<8>().ok_or(ReadError::Header)?;
     let (version, length) = (rest.get_u16(), usize::from(rest.get_u16()));
     let kind = DigestKind::of_version(version).ok_or(ReadError::Header)?;
     if magic != MAGIC || length < HEADER_FIXED + TRAILER {
         return Err(ReadError::Header);
     }
-    let mut raw = vec![0_u8; length];
-    source.read_at(0, &mut raw)?;
-    let (body, digest) = raw.split_at_checked(length - TRAILER).ok_or(ReadError::Header)?;
-    if digest != kind.of(body) {
+    let mut whole = vec![0_u8; length];
+    source.read_at(0, &mut whole)?;
+    let (body, digest) = whole.split_last_chunk::<TRAILER>().ok_or(ReadError::Header)?;
+    if *digest != kind.of(body) {
         return Err(ReadError::Header);
     }
-    let read = parse_header(body.get(12..).ok_or(ReadError::Header)?).ok_or(ReadError::Header)?;
-    Ok((read, u64::try_from(length).map_err(|_| ReadError::Header)?, kind))
-}
-
-fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, rest) = from.split_first_chunk::<N>()?;
-    *from = rest;
-    Some(*head)
+    let header = parse_header(body.get(12..).ok_or(ReadError::Header)?).ok_or(ReadError::Header)?;
+    // Nothing was sealed before version 4.
+    if version < VERSION && header.key_epoch != 0 {
+        return Err(ReadError::Header);
+    }
+    Ok(Head { header, len: u64::try_from(length).map_err(|_| ReadError::Header)?, digest: *digest, kind })
 }
 
 fn parse_header(mut body: &[u8]) -> Option<SegmentHeader> {
@@ -127,36 +152,59 @@ fn parse_header(mut body: &[u8]) -> Option<SegmentHeader> {
     Some(read)
 }
 
-/// One record, checked against its trailer.
+/// One record, checked against its trailer, and opened.
 #[derive(Clone, Debug)]
 pub struct RawRecord {
     /// Kind.
     pub kind: Kind,
     /// Number in the file.
     pub number: u32,
-    /// Body.
+    /// Body in clear.
     pub body: Bytes,
     /// Trailer, which matched.
     pub trailer: [u8; 32],
     /// Offset of the next record.
     pub next: u64,
+    guard: Guard,
 }
 
-/// Reads the record at `at` of a file of `segment`; nothing is handed out before its trailer matched.
+/// A record as it lies on disk; its trailer matched.
+struct Stored {
+    kind: Kind,
+    guard: Guard,
+    number: u32,
+    raw: Vec<u8>,
+    body_len: usize,
+    trailer: [u8; 32],
+    next: u64,
+}
+
+/// Reads the record at `at` of the file that begins with `head`; nothing is handed out before its trailer and, with a key, its
+/// tag matched. `key` is wanted where the file is sealed; without it, signed records are still read.
 ///
 /// # Errors
-/// [`ReadError::Record`], also when the file ends inside it.
-pub fn record(source: &(impl Source + ?Sized), segment: SegmentId, at: u64) -> Result<RawRecord, ReadError> {
+/// [`ReadError::Record`], also when the file ends inside it; [`ReadError::Locked`].
+pub fn record(
+    source: &(impl Source + ?Sized),
+    head: &Head,
+    key: Option<&SegmentOpener>,
+    at: u64,
+) -> Result<RawRecord, ReadError> {
+    open_record(load(source, head.header.segment, at)?, head, key, at)
+}
+
+fn load(source: &(impl Source + ?Sized), segment: SegmentId, at: u64) -> Result<Stored, ReadError> {
     let damaged = || ReadError::Record { at };
     let mut head = [0_u8; RECORD_HEADER];
     read_or(source, at, &mut head)?;
     let mut rest: &[u8] = &head;
     let magic: [u8; 4] = take(&mut rest).ok_or_else(damaged)?;
-    let [code, digest, reserved @ ..] = take::<4>(&mut rest).ok_or_else(damaged)?;
+    let [code, digest, guard, reserved] = take::<4>(&mut rest).ok_or_else(damaged)?;
     let (length, number) = (rest.get_u32(), rest.get_u32());
     let kind = Kind::from_code(code).ok_or_else(damaged)?;
+    let guard = Guard::from_code(guard).ok_or_else(damaged)?;
     let digest_kind = DigestKind::from_code(digest).ok_or_else(damaged)?;
-    if &magic != RECORD_MAGIC || reserved != [0; 2] || length > BODY_MAX {
+    if &magic != RECORD_MAGIC || reserved != 0 || length > BODY_MAX {
         return Err(damaged());
     }
     let body_len = usize::try_from(length).map_err(|_| damaged())?;
@@ -173,8 +221,38 @@ pub fn record(source: &(impl Source + ?Sized), segment: SegmentId, at: u64) -> R
     if digest != trailer {
         return Err(damaged());
     }
+    Ok(Stored { kind, guard, number, raw, body_len, trailer, next })
+}
+
+/// Opens the body in the memory it was read into.
+fn open_record(stored: Stored, head: &Head, key: Option<&SegmentOpener>, at: u64) -> Result<RawRecord, ReadError> {
+    let damaged = || ReadError::Record { at };
+    let Stored { kind, guard, number, mut raw, mut body_len, trailer, next } = stored;
+    let wanted = if head.header.key_epoch == 0 { Guard::Clear } else { Guard::of(kind) };
+    // Recovery closes a sealed file without its key.
+    if guard != wanted && (guard, kind) != (Guard::Clear, Kind::Closing) {
+        return Err(damaged());
+    }
+    let (front, rest) = raw.split_at_mut_checked(RECORD_HEADER).ok_or_else(damaged)?;
+    let body = rest.get_mut(..body_len).ok_or_else(damaged)?;
+    match (guard, key) {
+        (Guard::Clear, _) => {}
+        (Guard::Sealed, None) => return Err(ReadError::Locked),
+        (Guard::Sealed, Some(key)) => {
+            let opened = key.open_in_place(number.into(), &bound_to(front, &head.digest), body);
+            body_len = opened.map_err(|_| damaged())?.len();
+        }
+        (Guard::Signed, key) => {
+            let (body, tag) = body.split_last_chunk_mut::<TAG>().ok_or_else(damaged)?;
+            if let Some(key) = key {
+                let aad = [&*front, head.digest.as_slice(), &*body].concat();
+                key.open_in_place(number.into(), &aad, tag).map_err(|_| damaged())?;
+            }
+            body_len = body.len();
+        }
+    }
     let body = Bytes::from(raw).slice(RECORD_HEADER..RECORD_HEADER + body_len);
-    Ok(RawRecord { kind, number, body, trailer, next })
+    Ok(RawRecord { kind, number, body, trailer, next, guard })
 }
 
 fn read_or(source: &(impl Source + ?Sized), at: u64, into: &mut [u8]) -> Result<(), ReadError> {
@@ -185,183 +263,6 @@ fn read_or(source: &(impl Source + ?Sized), at: u64, into: &mut [u8]) -> Result<
     }
 }
 
-/// A fragment as it stands in its record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredFragment {
-    /// Parameter sets.
-    pub param_set: ParamSetId,
-    /// The sample table.
-    pub samples: Vec<Sample>,
-    /// Per unit, what is not in the sample table: clocks and packets lost before.
-    pub arrivals: Vec<(Clocks, u32)>,
-    /// Sequence of the first unit.
-    pub seq: u64,
-    /// Decode time of the first unit.
-    pub dts: MediaTime,
-    /// All payloads, one behind the other.
-    pub payload: Bytes,
-}
-
-impl StoredFragment {
-    /// Reads a fragment body.
-    pub fn parse(body: &Bytes) -> Option<Self> {
-        let mut rest: &[u8] = body;
-        if rest.len() < FRAGMENT_FIXED {
-            return None;
-        }
-        let param_set = ParamSetId(rest.get_u64());
-        let seq = rest.get_u64();
-        let dts = MediaTime::from_ticks(rest.get_i64());
-        let (mono, wall) = (rest.get_u64(), rest.get_i64());
-        let units = usize::try_from(rest.get_u32()).ok()?;
-        if units == 0 || rest.len() / UNIT_ROW < units {
-            return None;
-        }
-        let mut samples = Vec::with_capacity(units);
-        let mut arrivals = Vec::with_capacity(units);
-        let mut payload_len = 0_usize;
-        for _ in 0..units {
-            let (size, duration, composition) = (rest.get_u32(), rest.get_u32(), rest.get_i32());
-            let flags = rest.get_u8();
-            let lost = rest.get_u32();
-            let mono_us = u64::from(rest.get_u32());
-            let (drift_us, camera_us) = (rest.get_i64(), rest.get_i64());
-            let sync = match flags >> UNIT_SYNC_SHIFT {
-                0 => SyncState::Unknown,
-                1 => SyncState::Agrees,
-                2 => SyncState::Differs,
-                _ => return None,
-            };
-            let wall_us = wall.checked_add(i64::try_from(mono_us).ok()?)?.checked_add(drift_us)?;
-            let clocks = Clocks {
-                mono: MonoTime { micros: mono.checked_add(mono_us)? },
-                wall: WallTime::from_micros(wall_us),
-                camera: (flags & UNIT_CAMERA != 0).then_some(WallTime::from_micros(camera_us)),
-                sync,
-            };
-            samples.push(Sample { size, duration, composition, is_key: flags & UNIT_KEY != 0 });
-            arrivals.push((clocks, lost));
-            payload_len = payload_len.checked_add(usize::try_from(size).ok()?)?;
-        }
-        let payload = body.slice(body.len() - rest.len()..);
-        // The number after the last must exist as well: units are numbered on from here.
-        let is_numbered = seq.checked_add(u64::try_from(samples.len()).ok()?).is_some();
-        (is_numbered && payload.len() == payload_len).then_some(Self {
-            param_set,
-            samples,
-            arrivals,
-            seq,
-            dts,
-            payload,
-        })
-    }
-
-    /// The units again, as they were received in `epoch`.
-    pub fn units(&self, epoch: u64) -> Vec<AccessUnit> {
-        let mut rest = self.payload.clone();
-        let mut dts = self.dts.ticks_90k;
-        let mut units = Vec::with_capacity(self.samples.len());
-        for ((sample, (clocks, lost_before)), seq) in self.samples.iter().zip(&self.arrivals).zip(self.seq..) {
-            let size = usize::try_from(sample.size).unwrap_or(usize::MAX).min(rest.len());
-            units.push(AccessUnit {
-                seq,
-                epoch,
-                payload: rest.split_to(size),
-                is_key: sample.is_key,
-                pts: MediaTime::from_ticks(dts.saturating_add(i64::from(sample.composition))),
-                dts: MediaTime::from_ticks(dts),
-                clocks: *clocks,
-                lost_before: *lost_before,
-                param_set: self.param_set,
-            });
-            dts = dts.saturating_add(i64::from(sample.duration));
-        }
-        units
-    }
-
-    fn entry(&self, at: u64, number: u32) -> Option<FragmentEntry> {
-        let first = self.samples.first()?;
-        let ticks: u64 = self.samples.iter().map(|sample| u64::from(sample.duration)).sum();
-        Some(FragmentEntry {
-            at,
-            units: u32::try_from(self.samples.len()).ok()?,
-            payload: u32::try_from(self.payload.len()).ok()?,
-            ticks: u32::try_from(ticks).unwrap_or(u32::MAX),
-            composition: first.composition,
-            is_key: first.is_key,
-            dts: self.dts,
-            wall: self.arrivals.first()?.0.wall,
-            seq: self.seq,
-            param_set: self.param_set,
-            number,
-        })
-    }
-}
-
-/// Reads the body of a parameter-set record.
-pub fn parameters(body: &Bytes) -> Option<ParameterSets> {
-    let mut rest = body.clone();
-    let byte = |rest: &mut Bytes| rest.try_get_u8().ok();
-    let codec = match byte(&mut rest)? {
-        1 => Codec::H264,
-        2 => Codec::H265,
-        _ => return None,
-    };
-    let mut lists = [Vec::new(), Vec::new(), Vec::new()];
-    for list in &mut lists {
-        for _ in 0..byte(&mut rest)? {
-            let length = usize::from(rest.try_get_u16().ok()?);
-            if rest.len() < length {
-                return None;
-            }
-            // Copied: the sets outlive the record they came in.
-            list.push(Bytes::copy_from_slice(&rest.split_to(length)));
-        }
-    }
-    let [vps, sps, pps] = lists;
-    ParameterSets::from_nals(codec, vps, sps, pps).ok()
-}
-
-/// Reads the body of a gap record.
-pub fn gap(body: &[u8]) -> Option<Hole> {
-    let mut rest = body;
-    let from = WallTime::from_micros(i64::from_be_bytes(take(&mut rest)?));
-    let to = WallTime::from_micros(i64::from_be_bytes(take(&mut rest)?));
-    let cause: Cause = cause_code::read(u8::from_be_bytes(take(&mut rest)?))?;
-    (rest.is_empty() && from < to).then_some(Hole { from, to, cause })
-}
-
-/// Reads the body of a closing record.
-pub fn closing(body: &[u8]) -> Option<Closing> {
-    let mut rest = body;
-    let from = &mut rest;
-    let [flags] = take::<1>(from)?;
-    let end = WallTime::from_micros(i64::from_be_bytes(take(from)?));
-    let units = u32::from_be_bytes(take(from)?);
-    let payload = u64::from_be_bytes(take(from)?);
-    let count = usize::try_from(u32::from_be_bytes(take(from)?)).ok()?;
-    if from.len() != count.checked_mul(ENTRY_ROW)?.checked_add(TRAILER)? {
-        return None;
-    }
-    let mut entries = Vec::with_capacity(count);
-    for _ in 0..count {
-        entries.push(FragmentEntry {
-            at: u64::from_be_bytes(take(from)?),
-            units: u32::from_be_bytes(take(from)?),
-            payload: u32::from_be_bytes(take(from)?),
-            ticks: u32::from_be_bytes(take(from)?),
-            composition: i32::from_be_bytes(take(from)?),
-            is_key: u8::from_be_bytes(take(from)?) == 1,
-            dts: MediaTime::from_ticks(i64::from_be_bytes(take(from)?)),
-            wall: WallTime::from_micros(i64::from_be_bytes(take(from)?)),
-            seq: u64::from_be_bytes(take(from)?),
-            param_set: ParamSetId(u64::from_be_bytes(take(from)?)),
-            number: u32::from_be_bytes(take(from)?),
-        });
-    }
-    Some(Closing { flags, end, units, payload, entries, digest: take(from)? })
-}
-
 /// Everything that a walk through a file found.
 #[derive(Clone, Debug)]
 pub struct Scan {
@@ -369,62 +270,93 @@ pub struct Scan {
     pub header: SegmentHeader,
     /// The digest of the file's version.
     pub digest_kind: DigestKind,
-    /// Every whole fragment before the first damage.
+    /// Every whole fragment before the first damage; without the key of a sealed file those that its closing record lists.
     pub entries: Vec<FragmentEntry>,
-    /// Parameter sets in order.
+    /// Parameter sets in order; none without the key of a sealed file.
     pub parameters: Vec<ParameterSets>,
-    /// Holes.
+    /// Holes; none without the key of a sealed file.
     pub gaps: Vec<Hole>,
     /// The closing record, when there is one and it fits what was read.
     pub closing: Option<Closing>,
+    /// Where it lies.
+    pub closing_at: Option<u64>,
+    /// Digest of the clear file that this one was made from.
+    pub origin: Option<[u8; 32]>,
+    /// Some record was not opened for want of the key.
+    pub is_locked: bool,
     /// Number of the next record.
     pub next_number: u32,
     /// Offset after the last whole record.
     pub good_len: u64,
     /// Digest of the segment up to `good_len`.
     pub digest: [u8; 32],
-    /// Sequence, monotonic end and wall end of the last unit.
+    /// Sequence, monotonic end and wall end of the last unit. Without the key the monotonic one follows from the wall.
     pub last: Option<(u64, MonoTime, WallTime)>,
+    /// Offset and number of the fragments that were not opened.
+    unopened: Vec<(u64, u32)>,
 }
 
-/// Walks through a whole file and checks every record. Stops at the first that is cut or damaged.
+/// Walks through a whole file and checks every record. Stops at the first that is cut or damaged. Without the key of a sealed
+/// file the digests are checked, and what the closing record says is taken.
 ///
 /// # Errors
 /// [`ReadError::Header`] or [`ReadError::Io`]; a damaged record is no error, it ends the walk.
-pub fn scan(source: &(impl Source + ?Sized)) -> Result<Scan, ReadError> {
-    let (head, mut at, digest_kind) = header_and_digest(source)?;
+pub fn scan(source: &(impl Source + ?Sized), key: Option<&SegmentOpener>) -> Result<Scan, ReadError> {
+    let head = head(source)?;
+    let (mut at, digest_kind) = (head.len, head.kind);
     let mut hash = RunningDigest::new(digest_kind);
     let mut raw = vec![0_u8; usize::try_from(at).map_err(|_| ReadError::Header)?];
     source.read_at(0, &mut raw)?;
     hash.update(&raw);
     let mut found = Scan {
-        header: head,
+        header: head.header.clone(),
         digest_kind,
         entries: Vec::new(),
         parameters: Vec::new(),
         gaps: Vec::new(),
         closing: None,
+        closing_at: None,
+        origin: None,
+        is_locked: false,
         next_number: 0,
         good_len: at,
         digest: [0; 32],
         last: None,
+        unopened: Vec::new(),
     };
     while found.closing.is_none() {
-        let read = match record(source, found.header.segment, at) {
-            Ok(read) if read.number == found.next_number => read,
-            Ok(_) | Err(ReadError::Record { .. } | ReadError::Header) => break,
+        let stored = match load(source, found.header.segment, at) {
+            Ok(stored) if is_next(&found, stored.number) => stored,
+            Ok(_) | Err(ReadError::Record { .. } | ReadError::Header | ReadError::Locked) => break,
             Err(ReadError::Io(error)) => return Err(error.into()),
         };
-        if !keep(&mut found, &read, at, &hash) {
+        let (kind, number, trailer, next) = (stored.kind, stored.number, stored.trailer, stored.next);
+        let kept = match open_record(stored, &head, key, at) {
+            Ok(read) => keep(&mut found, &read, at, &hash),
+            Err(ReadError::Locked) => {
+                found.is_locked = true;
+                if kind == Kind::Fragment {
+                    found.unopened.push((at, number));
+                }
+                true
+            }
+            Err(_) => false,
+        };
+        if !kept {
             break;
         }
-        hash.update(&read.trailer);
-        at = read.next;
+        hash.update(&trailer);
+        at = next;
         found.good_len = at;
-        found.next_number = found.next_number.saturating_add(1);
+        found.next_number = number.saturating_add(1);
     }
     found.digest = hash.finish();
     Ok(found)
+}
+
+/// Whether a record of this number may follow. In a sealed file a number is left out where a write failed.
+const fn is_next(found: &Scan, number: u32) -> bool {
+    if found.header.key_epoch == 0 { number == found.next_number } else { number >= found.next_number }
 }
 
 /// Takes one record into the scan; false when it does not make sense here.
@@ -444,19 +376,50 @@ fn keep(found: &mut Scan, read: &RawRecord, at: u64, before: &RunningDigest) -> 
         }
         Kind::Parameters => parameters(&read.body).map(|sets| found.parameters.push(sets)).is_some(),
         Kind::Gap => gap(&read.body).map(|hole| found.gaps.push(hole)).is_some(),
+        Kind::Origin => {
+            found.origin = read.body.as_ref().try_into().ok();
+            found.origin.is_some()
+        }
         Kind::Closing => {
             let computed = before.finish();
-            let end = closing(&read.body).filter(|end| end.digest == computed && end.entries == found.entries);
+            let is_sealed = found.header.key_epoch != 0;
+            let end = closing(&read.body).filter(|end| {
+                let is_signed = !is_sealed || read.guard == Guard::Signed || end.flags & FLAG_RECOVERED != 0;
+                is_signed && end.digest == computed && lists(found, &end.entries)
+            });
             let fits = end.is_some();
+            if let (Some(end), true) = (&end, found.is_locked) {
+                take_from_closing(found, end);
+            }
+            found.closing_at = fits.then_some(at);
             found.closing = end;
             fits
         }
     }
 }
 
+/// Whether the table of a closing record is that of the fragments before it.
+fn lists(found: &Scan, entries: &[FragmentEntry]) -> bool {
+    if found.is_locked {
+        entries.iter().map(|entry| (entry.at, entry.number)).eq(found.unopened.iter().copied())
+    } else {
+        entries == found.entries
+    }
+}
+
+fn take_from_closing(found: &mut Scan, end: &Closing) {
+    found.entries.clone_from(&end.entries);
+    if let Some(entry) = end.entries.last() {
+        let seq = entry.seq.saturating_add(u64::from(entry.units)).saturating_sub(1);
+        let length_us = u64::try_from(end.end.micros_since(found.header.wall)).unwrap_or(0);
+        let mono = MonoTime { micros: found.header.mono.micros.saturating_add(length_us) };
+        found.last = Some((seq, mono, end.end));
+    }
+}
+
 /// Feeds foreign bytes to every reader (fuzz target and corpus test).
 pub fn fuzz_segment(data: &[u8]) {
-    if let Ok(found) = scan(data) {
+    if let Ok(found) = scan(data, None) {
         assert!(found.good_len <= u64::try_from(data.len()).unwrap_or(u64::MAX), "a scan should stay in the file");
     }
     let body = Bytes::copy_from_slice(data);

@@ -1,12 +1,13 @@
 //! Making the bytes of a segment file.
 
 use bytes::BufMut as _;
+use keys::{SealError, SealedWriterKey};
 use media::{Fragment, ParameterSets};
 use vms_core::{Codec, SegmentId, SyncState};
 
 use super::{
-    Closing, DigestKind, FRAGMENT_FIXED, FragmentEntry, HEADER_FIXED, Kind, MAGIC, RECORD_HEADER, RECORD_MAGIC,
-    SegmentHeader, TRAILER, UNIT_ROW, VERSION, cause_code,
+    Closing, DigestKind, FRAGMENT_FIXED, FragmentEntry, Guard, HEADER_FIXED, Kind, MAGIC, RECORD_HEADER, RECORD_MAGIC,
+    SegmentHeader, TAG, TRAILER, UNIT_ROW, VERSION, cause_code,
 };
 use crate::plan::Hole;
 
@@ -42,47 +43,108 @@ pub fn header(head: &SegmentHeader) -> Vec<u8> {
     out
 }
 
-/// Starts a record in an empty `out`; [`finish`] completes it.
-fn begin(kind: Kind, digest: DigestKind, number: u32, capacity: usize, out: &mut Vec<u8>) {
-    out.clear();
-    out.reserve(RECORD_HEADER + capacity + TRAILER);
-    out.put_slice(RECORD_MAGIC);
-    out.put_u8(kind.code());
-    out.put_u8(digest.code());
-    out.put_slice(&[0; 2]);
-    out.put_u32(0);
-    out.put_u32(number);
+/// Finishes the records of one file: their digests, and in a sealed file their ciphertext.
+#[derive(Debug)]
+pub struct Pen {
+    segment: SegmentId,
+    digest: DigestKind,
+    /// The key, and the digest of the file's header that every record is bound to.
+    seal: Option<(SealedWriterKey, [u8; 32])>,
 }
 
-fn started(kind: Kind, digest: DigestKind, number: u32, capacity: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    begin(kind, digest, number, capacity, &mut out);
-    out
-}
-
-fn finish(segment: SegmentId, digest: DigestKind, out: &mut Vec<u8>) {
-    let length = u32::try_from(out.len() - RECORD_HEADER).expect("a record should stay below 4 GiB");
-    if let Some(slot) = out.get_mut(8..12) {
-        slot.copy_from_slice(&length.to_be_bytes());
+impl Pen {
+    /// For a file that is not sealed, and for the closing record that recovery appends.
+    pub(crate) const fn clear(segment: SegmentId, digest: DigestKind) -> Self {
+        Self { segment, digest, seal: None }
     }
-    let trailer = digest.trailer(segment, out);
-    out.put_slice(&trailer);
+
+    /// For the sealed file whose header is `header` as [`header`] made it.
+    pub fn sealed(key: SealedWriterKey, header: &[u8]) -> Self {
+        let head = header.last_chunk::<TRAILER>().copied().unwrap_or_default();
+        Self { segment: key.segment(), digest: DigestKind::OURS, seal: Some((key, head)) }
+    }
+
+    /// Whether it seals.
+    pub const fn is_sealed(&self) -> bool {
+        self.seal.is_some()
+    }
+
+    /// Starts a record in an empty `out`; [`Pen::finish`] completes it.
+    fn begin(&self, kind: Kind, number: u32, capacity: usize, out: &mut Vec<u8>) {
+        let guard = if self.is_sealed() { Guard::of(kind) } else { Guard::Clear };
+        out.clear();
+        out.reserve(RECORD_HEADER + capacity + TAG + TRAILER);
+        out.put_slice(RECORD_MAGIC);
+        out.put_u8(kind.code());
+        out.put_u8(self.digest.code());
+        out.put_u8(guard.code());
+        out.put_u8(0);
+        out.put_u32(0);
+        out.put_u32(number);
+    }
+
+    /// Seals what is there, in place, and puts the trailer behind it.
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), SealError> {
+        let tag = if self.is_sealed() { TAG } else { 0 };
+        let length = u32::try_from(out.len() - RECORD_HEADER + tag).expect("a record should stay below 4 GiB");
+        if let Some(slot) = out.get_mut(8..12) {
+            slot.copy_from_slice(&length.to_be_bytes());
+        }
+        if let Some((key, head)) = &mut self.seal {
+            let (front, body) = out.split_at_mut(RECORD_HEADER);
+            let front: &[u8] = front;
+            let number = front.last_chunk::<4>().map_or(0, |number| u32::from_be_bytes(*number));
+            let is_signed = front.get(6) == Some(&Guard::Signed.code());
+            let tag = if is_signed {
+                let aad = [front, head.as_slice(), &*body].concat();
+                key.seal_in_place(number.into(), &aad, &mut [])?
+            } else {
+                key.seal_in_place(number.into(), &bound_to(front, head), body)?
+            };
+            out.put_slice(&tag);
+        }
+        let trailer = self.digest.trailer(self.segment, out);
+        out.put_slice(&trailer);
+        Ok(())
+    }
+
+    /// A record of any kind from its body in clear.
+    pub(crate) fn record(&mut self, kind: Kind, number: u32, body: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut out = Vec::new();
+        self.begin(kind, number, body.len(), &mut out);
+        out.put_slice(body);
+        self.finish(&mut out)?;
+        Ok(out)
+    }
 }
 
-fn finished(segment: SegmentId, digest: DigestKind, mut out: Vec<u8>) -> Vec<u8> {
-    finish(segment, digest, &mut out);
-    out
+/// Associated data of a sealed record.
+pub(super) fn bound_to(record_header: &[u8], head: &[u8; 32]) -> [u8; RECORD_HEADER + 32] {
+    let mut aad = [0; RECORD_HEADER + 32];
+    for (slot, byte) in aad.iter_mut().zip(record_header.iter().take(RECORD_HEADER).chain(head)) {
+        *slot = *byte;
+    }
+    aad
 }
 
 /// Puts a fragment record into `out`, in place of what was there; gives its entry for the closing record when it is written at
-/// offset `at`. In one piece: its digest is then computed widest.
-pub fn fragment(segment: SegmentId, number: u32, at: u64, fragment: &Fragment, out: &mut Vec<u8>) -> FragmentEntry {
+/// offset `at`. In one piece: its digest is then computed widest, and it is sealed where it stands.
+///
+/// # Errors
+/// [`SealError`]: the number was used before.
+pub fn fragment(
+    pen: &mut Pen,
+    number: u32,
+    at: u64,
+    fragment: &Fragment,
+    out: &mut Vec<u8>,
+) -> Result<FragmentEntry, SealError> {
     let first = fragment.first();
     let units = u32::try_from(fragment.units().len()).unwrap_or(u32::MAX);
     let payload = u32::try_from(fragment.payload_len()).unwrap_or(u32::MAX);
     let bytes: usize = fragment.units().iter().map(|unit| unit.payload.len()).sum();
     let capacity = FRAGMENT_FIXED + fragment.units().len() * UNIT_ROW + bytes;
-    begin(Kind::Fragment, DigestKind::OURS, number, capacity, out);
+    pen.begin(Kind::Fragment, number, capacity, out);
     out.put_u64(first.param_set.0);
     out.put_u64(first.seq);
     out.put_i64(first.dts.ticks_90k);
@@ -104,8 +166,8 @@ pub fn fragment(segment: SegmentId, number: u32, at: u64, fragment: &Fragment, o
     for unit in fragment.units() {
         out.put_slice(&unit.payload);
     }
-    finish(segment, DigestKind::OURS, out);
-    FragmentEntry {
+    pen.finish(out)?;
+    Ok(FragmentEntry {
         at,
         units,
         payload,
@@ -117,7 +179,7 @@ pub fn fragment(segment: SegmentId, number: u32, at: u64, fragment: &Fragment, o
         seq: first.seq,
         param_set: first.param_set,
         number,
-    }
+    })
 }
 
 fn unit_flags(unit: &media::AccessUnit) -> u8 {
@@ -132,8 +194,11 @@ fn unit_flags(unit: &media::AccessUnit) -> u8 {
 }
 
 /// A parameter-set record.
-pub fn parameters(segment: SegmentId, number: u32, sets: &ParameterSets) -> Vec<u8> {
-    let mut out = started(Kind::Parameters, DigestKind::OURS, number, 512);
+///
+/// # Errors
+/// [`SealError`].
+pub fn parameters(pen: &mut Pen, number: u32, sets: &ParameterSets) -> Result<Vec<u8>, SealError> {
+    let mut out = Vec::with_capacity(512);
     out.put_u8(match sets.codec {
         Codec::H264 => 1,
         Codec::H265 => 2,
@@ -145,21 +210,27 @@ pub fn parameters(segment: SegmentId, number: u32, sets: &ParameterSets) -> Vec<
             out.put_slice(nal);
         }
     }
-    finished(segment, DigestKind::OURS, out)
+    pen.record(Kind::Parameters, number, &out)
 }
 
 /// A gap record.
-pub fn gap(segment: SegmentId, number: u32, hole: &Hole) -> Vec<u8> {
-    let mut out = started(Kind::Gap, DigestKind::OURS, number, 17);
+///
+/// # Errors
+/// [`SealError`].
+pub fn gap(pen: &mut Pen, number: u32, hole: &Hole) -> Result<Vec<u8>, SealError> {
+    let mut out = Vec::with_capacity(17);
     out.put_i64(hole.from.micros);
     out.put_i64(hole.to.micros);
     out.put_u8(cause_code::of(hole.cause));
-    finished(segment, DigestKind::OURS, out)
+    pen.record(Kind::Gap, number, &out)
 }
 
 /// The closing record, with the digest of the file that it closes.
-pub fn closing(segment: SegmentId, digest: DigestKind, number: u32, end: &Closing) -> Vec<u8> {
-    let mut out = started(Kind::Closing, digest, number, 64 + end.entries.len() * super::ENTRY_ROW);
+///
+/// # Errors
+/// [`SealError`].
+pub fn closing(pen: &mut Pen, number: u32, end: &Closing) -> Result<Vec<u8>, SealError> {
+    let mut out = Vec::with_capacity(64 + end.entries.len() * super::ENTRY_ROW);
     out.put_u8(end.flags);
     out.put_i64(end.end.micros);
     out.put_u32(end.units);
@@ -179,5 +250,5 @@ pub fn closing(segment: SegmentId, digest: DigestKind, number: u32, end: &Closin
         out.put_u32(entry.number);
     }
     out.put_slice(&end.digest);
-    finished(segment, digest, out)
+    pen.record(Kind::Closing, number, &out)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use link::message::{HOLDS_MAX, HoldSpec};
 use link::{Assignment, Cause, Connection, Control, LinkError, Message, ProbeReport, Role, StreamSpec};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -10,7 +11,7 @@ use tokio::sync::oneshot;
 use super::admit::Refusal;
 use super::range::OpenRange;
 use super::{Shared, ingest, keeper, live, lock};
-use crate::assignment;
+use crate::{assignment, holds};
 
 /// Most rows of each kind in one page.
 const PAGE_MAX: u32 = 1_000;
@@ -109,6 +110,7 @@ async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
                 Err(error) => Refusal::new("unavailable", &error.to_string()).control(),
             }
         }
+        Control::Holds { holds } => take_holds(shared, holds).await.unwrap_or_else(Refusal::control),
         Control::Health => health(shared).await,
         Control::Revoke { decision } => match decision.parse() {
             Ok(decision) => {
@@ -149,6 +151,7 @@ async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
         | Control::ReadsAck { .. }
         | Control::Picture { .. }
         | Control::ReaderHealth
+        | Control::HoldsReport { .. }
         | Control::ReaderReport { .. } => Refusal::new("bad_request", "a recorder does not answer this").control(),
     }
 }
@@ -174,6 +177,23 @@ async fn assign(shared: &Arc<Shared>, assignment: Assignment) -> Result<(), Refu
         Ok(Err(error)) => Err(Refusal::new("disk", &error.to_string())),
         Err(error) => Err(Refusal::new("disk", &error.to_string())),
     }
+}
+
+/// Keeps the holds on disk; the sweeping task carries them out before it destroys anything.
+async fn take_holds(shared: &Arc<Shared>, holds: Vec<HoldSpec>) -> Result<Control, Refusal> {
+    if holds.len() > HOLDS_MAX {
+        return Err(Refusal::new("bad_request", "too many holds"));
+    }
+    let rows = lock(&shared.holds).rows();
+    if lock(&shared.holds).has(&holds) {
+        return Ok(Control::HoldsReport { rows });
+    }
+    let path = shared.config.dir.join(holds::FILE);
+    let saving = tokio::task::spawn_blocking(move || holds::save(&path, &holds).map(|()| holds));
+    let kept = saving.await.map_err(|error| Refusal::new("disk", &error.to_string()))?;
+    let kept = kept.map_err(|error| Refusal::new("disk", &error.to_string()))?;
+    lock(&shared.holds).replace(kept);
+    Ok(Control::HoldsReport { rows })
 }
 
 async fn health(shared: &Arc<Shared>) -> Control {

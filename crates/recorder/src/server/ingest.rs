@@ -197,6 +197,8 @@ fn take_control(shared: &Arc<Shared>, control: Control) {
         | Control::ReadsAck { .. }
         | Control::Picture { .. }
         | Control::ReaderHealth
+        | Control::Holds { .. }
+        | Control::HoldsReport { .. }
         | Control::ReaderReport { .. }
         | Control::GatewayAssign(_) => {
             tracing::debug!("an ingest process sent a message that a recorder does not know");

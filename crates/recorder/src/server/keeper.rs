@@ -1,20 +1,32 @@
 //! Background work: idle fragments, the index, the ballast, the sweeper. Periodic, without input, idempotent.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
-use vms_core::StreamId;
+use vms_core::SegmentId;
 
 use super::{RecorderConfig, RecorderError, Shared, lock};
+use crate::catalogue::Batch;
 use crate::disk::writer::free_bytes;
-use crate::index::{Index, IndexError};
-use crate::sweep::{self, ClockGuard};
+use crate::index::{Index, IndexError, Located};
+use crate::ports::Clock;
+use crate::reseal::{self, ResealError};
+use crate::sweep::{ClockGuard, Sweep, SweepError, Terms};
+use crate::vault::Vault;
+use crate::{holds, recover};
 
 /// Between looks at held fragments.
 const TEND_EVERY: Duration = Duration::from_millis(500);
+
+/// Between two rounds of sealing what lies in clear.
+const RESEAL_EVERY: Duration = Duration::from_secs(1);
+/// Rows of one round.
+const RESEAL_ROWS: u32 = 32;
+/// The log hears after so many segments, and at the end.
+const SAY_EVERY: u64 = 500;
 
 fn ballast_path(config: &RecorderConfig) -> PathBuf {
     config.dir.join("ballast")
@@ -72,6 +84,22 @@ fn set_aside(path: &Path) -> std::io::Result<()> {
     std::fs::rename(path, path.with_extension("damaged"))
 }
 
+/// Opens the key store. A new one is made only where nothing was ever sealed.
+pub(super) async fn open_vault(
+    config: &RecorderConfig,
+    index: &Index,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Vault>, RecorderError> {
+    let known = index.has_sealed().await?;
+    let (keys, dir, media, clock) = (config.keys.clone(), config.dir.clone(), config.media(), Arc::clone(clock));
+    let opening = tokio::task::spawn_blocking(move || {
+        let is_new = !known && !recover::has_sealed(&media)?;
+        Ok::<_, std::io::Error>(Vault::open(keys, &dir, is_new, clock))
+    });
+    let vault = opening.await.map_err(|_| std::io::Error::other("the key store was not opened"))??;
+    Ok(Arc::new(vault))
+}
+
 /// Tends every stream and flushes the index.
 pub(super) async fn tend(shared: Arc<Shared>) {
     let mut look = tokio::time::interval(TEND_EVERY);
@@ -116,44 +144,200 @@ pub(super) async fn flush_index(shared: &Shared) {
     }
 }
 
-/// Terms in force by stream and class, seconds.
-fn terms(shared: &Shared) -> HashMap<(StreamId, String), u64> {
-    let kept = lock(&shared.kept);
-    let of = |spec: &link::StreamSpec| Some(((spec.stream.parse().ok()?, spec.retention_class.clone()), spec.keep_s));
-    kept.assignment.streams.iter().filter_map(of).collect()
+/// Terms in force by the assignment.
+fn terms(shared: &Shared) -> Terms {
+    Terms::of_assignment(&lock(&shared.kept).assignment)
 }
 
-/// The sweeper.
-pub(super) async fn sweep(shared: Arc<Shared>) {
+/// What the sweeping task starts with.
+pub(super) struct SweepWork {
+    pub(super) sweep: Sweep,
+    /// Files that a crash cut and whose key could not be had at the start.
+    pub(super) waiting: Vec<PathBuf>,
+}
+
+/// The sweeper, and in its pauses the sealing of what lies in clear: one task, so that no file is erased and sealed at a time.
+pub(super) async fn sweep(shared: Arc<Shared>, work: SweepWork) {
+    let SweepWork { mut sweep, mut waiting } = work;
     let mut guard = ClockGuard::default();
     let mut tick = tokio::time::interval(shared.config.sweep_every);
+    let mut pause = tokio::time::interval(RESEAL_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sealing = Sealing::default();
     loop {
         tokio::select! {
             () = shared.shutdown.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        let root = shared.config.media();
-        match guard.check(shared.clock.as_ref()) {
-            Ok(now) => {
-                metrics::gauge!("recorder_sweep_held").set(0.0);
-                match sweep::expire(&root, &shared.index, &terms(&shared), now).await {
-                    Ok(erased) => metrics::counter!("recorder_erased_expired_total").increment(erased),
-                    Err(error) => tracing::error!(%error, "the sweeper could not erase what is past its term"),
+            _ = tick.tick() => {
+                // Holds come first, in the same task: nothing is destroyed between a hold that is known and its keys.
+                if hold(&shared).await {
+                    sweep_once(&shared, &mut sweep, &mut guard).await;
                 }
             }
-            Err(held) => {
-                metrics::gauge!("recorder_sweep_held").set(1.0);
-                tracing::error!(?held, "the sweeper stands still: the wall clock cannot be trusted");
+            _ = pause.tick() => {
+                if lock(&shared.holds).is_due() {
+                    hold(&shared).await;
+                }
+                if !sealing.is_done {
+                    sealing.go_on(&shared).await;
+                }
+                if !waiting.is_empty() {
+                    waiting = take_in(&shared, waiting).await;
+                }
             }
         }
-        // The cap does not ask for the date: it goes by order alone.
-        if let Some(cap) = shared.config.disk_cap_bytes {
-            let growing = shared.catalogue.unflushed_bytes();
-            let now = shared.clock.wall();
-            if let Err(error) = sweep::make_room(&root, &shared.index, cap, growing, now).await {
-                tracing::error!(%error, "the sweeper could not make room");
+    }
+}
+
+/// Carries out the holds. False when that could not be done: then nothing may be destroyed either.
+async fn hold(shared: &Shared) -> bool {
+    flush_index(shared).await;
+    let (specs, number) = lock(&shared.holds).specs();
+    match holds::carry_out(&specs, &shared.index, &shared.vault, shared.clock.wall()).await {
+        Ok(rows) => {
+            lock(&shared.holds).carried_out(number, rows);
+            true
+        }
+        Err(error) => {
+            tracing::error!(%error, "holds cannot be carried out: the sweeper waits for them");
+            false
+        }
+    }
+}
+
+async fn take_in(shared: &Shared, waiting: Vec<PathBuf>) -> Vec<PathBuf> {
+    let (media, now) = (shared.config.media(), shared.clock.wall());
+    let vault = Arc::clone(&shared.vault);
+    let is_back = tokio::task::spawn_blocking(move || vault.with(|ring| Ok(ring.is_whole())).unwrap_or(false)).await;
+    if !is_back.unwrap_or(false) {
+        return waiting;
+    }
+    // What still does not open then never will, or not before the next start.
+    match recover::retry(&media, &shared.index, &shared.vault, waiting, now).await {
+        Ok(left) => {
+            if !left.is_empty() {
+                tracing::warn!(files = left.len(), "files that a crash cut have no key: they are left alone");
             }
         }
+        Err(error) => tracing::error!(%error, "files that a crash cut could not be taken in"),
+    }
+    Vec::new()
+}
+
+async fn sweep_once(shared: &Arc<Shared>, sweep: &mut Sweep, guard: &mut ClockGuard) {
+    match guard.check(shared.clock.as_ref()) {
+        Ok(now) => {
+            metrics::gauge!("recorder_sweep_held").set(0.0);
+            let terms = terms(shared);
+            let keys = sweep.expire_keys(&terms, now).await;
+            // What waits for two people keeps its files as well.
+            let waits = matches!(keys, Err(SweepError::Unusual { .. }));
+            match keys {
+                Ok(0) => {}
+                Ok(keys) => tracing::info!(keys, "hour keys past their term were destroyed, with their files"),
+                Err(error) => tracing::error!(%error, "the sweeper could not destroy keys that are past their term"),
+            }
+            let erased = if waits { Ok(0) } else { sweep.expire(&terms, now).await };
+            match erased {
+                Ok(erased) => metrics::counter!("recorder_erased_expired_total").increment(erased),
+                Err(error) => tracing::error!(%error, "the sweeper could not erase what is past its term"),
+            }
+        }
+        Err(held) => {
+            metrics::gauge!("recorder_sweep_held").set(1.0);
+            tracing::error!(?held, "the sweeper stands still: the wall clock cannot be trusted");
+        }
+    }
+    // The cap does not ask for the date: it goes by order alone.
+    if let Some(cap) = shared.config.disk_cap_bytes {
+        let growing = shared.catalogue.unflushed_bytes();
+        let now = shared.clock.wall();
+        if let Err(error) = sweep.make_room(cap, growing, &shared.catalogue, now).await {
+            tracing::error!(%error, "the sweeper could not make room");
+        }
+    }
+}
+
+/// Seals what earlier versions left in clear, at a bounded rate, the newest first: it would stay the longest.
+#[derive(Debug, Default)]
+struct Sealing {
+    is_done: bool,
+    sealed: u64,
+    /// Files that cannot be sealed; they stay until their term ends.
+    left: HashSet<SegmentId>,
+    said: u64,
+}
+
+impl Sealing {
+    async fn go_on(&mut self, shared: &Arc<Shared>) {
+        if !shared.vault.is_configured() {
+            self.is_done = true;
+            return;
+        }
+        let mut budget = shared.config.reseal_bytes_per_s;
+        let limit = u32::try_from(self.left.len()).unwrap_or(u32::MAX).saturating_add(RESEAL_ROWS);
+        let found = match shared.index.clear(limit).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(%error, "clear segments could not be listed");
+                return;
+            }
+        };
+        let rows: Vec<Located> = found.into_iter().filter(|row| !self.left.contains(&row.segment)).collect();
+        if rows.is_empty() {
+            self.is_done = true;
+            self.say(shared, true).await;
+            return;
+        }
+        for row in rows {
+            if budget == 0 || shared.shutdown.is_cancelled() {
+                break;
+            }
+            budget = budget.saturating_sub(row.file_len.max(1));
+            if !self.one(shared, &row).await {
+                return;
+            }
+        }
+        self.say(shared, false).await;
+    }
+
+    /// False when nothing can be sealed now.
+    async fn one(&mut self, shared: &Arc<Shared>, row: &Located) -> bool {
+        let (root, relative, vault) = (shared.config.media(), PathBuf::from(&row.path), Arc::clone(&shared.vault));
+        let now = shared.clock.wall();
+        let work = move || reseal::reseal(&root, &relative, &vault, now);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(state)) => {
+                let batch = Batch { segments: vec![state], gaps: Vec::new() };
+                if let Err(error) = shared.index.flush(&batch, now).await {
+                    tracing::error!(%error, "a sealed segment is not in the index yet");
+                    return false;
+                }
+                self.sealed += 1;
+                metrics::counter!("recorder_resealed_total").increment(1);
+                true
+            }
+            // Not this file's fault.
+            Ok(Err(ResealError::Keys(_))) | Err(_) => false,
+            Ok(Err(ResealError::Disk(error))) if error.kind() == std::io::ErrorKind::StorageFull => false,
+            Ok(Err(error)) => {
+                tracing::error!(segment = %row.segment, %error, "a clear segment cannot be sealed: it goes at the end of its term");
+                self.left.insert(row.segment);
+                true
+            }
+        }
+    }
+
+    async fn say(&mut self, shared: &Arc<Shared>, is_end: bool) {
+        if self.sealed == 0 && self.left.is_empty() {
+            return;
+        }
+        if !is_end && self.sealed < self.said.saturating_add(SAY_EVERY) {
+            return;
+        }
+        self.said = self.sealed;
+        let clear = shared.index.count_clear().await.unwrap_or(0);
+        metrics::gauge!("recorder_clear_segments").set(f64::from(u32::try_from(clear).unwrap_or(u32::MAX)));
+        tracing::info!(sealed = self.sealed, clear, "segments of earlier versions are being sealed");
     }
 }

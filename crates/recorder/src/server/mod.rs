@@ -24,12 +24,15 @@ use vms_core::StreamId;
 use crate::assignment::{self, Kept};
 use crate::catalogue::Catalogue;
 use crate::disk::{DiskConfig, DiskHandle};
+use crate::holds::HoldBook;
 use crate::hub::Hub;
 use crate::index::{Index, IndexError};
 use crate::plan::SegmentLimits;
 use crate::ports::Clock;
 use crate::recover::{self, RecoverError};
 use crate::sealbox::{SealError, SealKey};
+use crate::sweep::Sweep;
+use crate::vault::{Vault, VaultConfig};
 
 /// Control messages that may wait for one ingest process; a slower one is disconnected and starts afresh.
 const TO_INGEST_MAX: usize = 1_024;
@@ -67,7 +70,7 @@ impl Origin {
 pub struct RecorderConfig {
     /// Which role it plays.
     pub origin: Origin,
-    /// Own folder: `media/`, `index.db`, `assignment.json`, `seal.key`, `ballast`.
+    /// Own folder: `media/`, `index.db`, `assignment.json`, `seal.key`, `keys.id`, `deletions/`, `ballast`.
     pub dir: PathBuf,
     /// Where to listen.
     pub socket: PathBuf,
@@ -91,6 +94,10 @@ pub struct RecorderConfig {
     pub limits: SegmentLimits,
     /// Size of the ballast file, and free space below which nothing more is recorded.
     pub ballast_bytes: u64,
+    /// Where the keys are; `None`: nothing can be recorded (a gateway).
+    pub keys: Option<VaultConfig>,
+    /// Bytes of footage of earlier versions that are sealed in one second.
+    pub reseal_bytes_per_s: u64,
 }
 
 impl RecorderConfig {
@@ -111,6 +118,8 @@ impl RecorderConfig {
             linger: Duration::from_secs(5),
             limits: SegmentLimits::DEFAULT,
             ballast_bytes: 64 * 1024 * 1024,
+            keys: None,
+            reseal_bytes_per_s: 32 * 1024 * 1024,
         }
     }
 
@@ -162,7 +171,9 @@ pub(crate) struct Shared {
     pub(crate) index: Index,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) disk: DiskHandle,
+    pub(crate) vault: Arc<Vault>,
     pub(crate) kept: Mutex<Kept>,
+    pub(crate) holds: Mutex<HoldBook>,
     /// Tells the ingest connections that the assignment changed.
     pub(crate) assigned: watch::Sender<u64>,
     pub(crate) hubs: Mutex<HashMap<StreamId, Arc<Hub>>>,
@@ -264,11 +275,23 @@ pub async fn run(
     let seal = SealKey::load_or_make(&config.dir.join("seal.key"))?;
     let verifier = CapabilityVerifier::from_public(&config.gate_public).map_err(|_| RecorderError::GateKey)?;
     let kept = Kept::load(&config.dir.join("assignment.json"))?;
+    let holds = HoldBook::load(&config.dir.join(crate::holds::FILE))?;
     let index = keeper::open_index(&config).await?;
     let (catalogue, boot) = (Arc::new(Catalogue::default()), boot_id());
-    let recovered = recover::recover(&media, &index, &catalogue, boot, clock.wall()).await?;
+    let vault = keeper::open_vault(&config, &index, &clock).await?;
+    let (recovered, waiting) = recover::recover(&media, &index, &catalogue, &vault, (boot, clock.wall())).await?;
     tracing::info!(?recovered, "recovery is done");
-    crate::sweep::finish(&media, &index, clock.wall()).await?;
+    let mut sweep = Sweep::new(&media, &config.dir.join("deletions"), index.clone(), Arc::clone(&vault))?;
+    // Holds that were told before a crash come before the deletions that it cut short.
+    let (specs, _) = holds.specs();
+    match crate::holds::carry_out(&specs, &index, &vault, clock.wall()).await {
+        Ok(_) => {
+            if let Err(error) = sweep.finish(clock.wall()).await {
+                tracing::error!(%error, "deletions that were cut short are not finished yet");
+            }
+        }
+        Err(error) => tracing::error!(%error, "holds cannot be carried out yet: nothing is erased before they are"),
+    }
     keeper::make_ballast(&config);
     let disk_config = DiskConfig {
         root: media,
@@ -278,7 +301,8 @@ pub async fn run(
         reserve_bytes: keeper::reserve_bytes(&config),
         boot,
     };
-    let (disk, writer) = DiskHandle::start(disk_config, Arc::clone(&clock), Arc::clone(&catalogue))?;
+    let (disk, writer) =
+        DiskHandle::start(disk_config, Arc::clone(&clock), Arc::clone(&catalogue), Arc::clone(&vault))?;
     let listener = LinkListener::bind(&config.socket, config.origin.role(), config.users.clone())?;
     let shared = Arc::new(Shared {
         config,
@@ -288,7 +312,9 @@ pub async fn run(
         index,
         catalogue,
         disk,
+        vault,
         kept: Mutex::new(kept),
+        holds: Mutex::new(holds),
         assigned: watch::Sender::new(0),
         hubs: Mutex::default(),
         shards: Mutex::default(),
@@ -300,7 +326,7 @@ pub async fn run(
     });
     shared.apply();
     shared.tasks.spawn(keeper::tend(Arc::clone(&shared)));
-    shared.tasks.spawn(keeper::sweep(Arc::clone(&shared)));
+    shared.tasks.spawn(keeper::sweep(Arc::clone(&shared), keeper::SweepWork { sweep, waiting }));
     let outcome = accept(&shared, &listener, &writer).await;
     stop(&shared, writer).await;
     outcome
@@ -370,6 +396,10 @@ async fn stop(shared: &Arc<Shared>, writer: std::thread::JoinHandle<()>) {
     }
     keeper::flush_index(shared).await;
     shared.index.close().await;
+    let vault = Arc::clone(&shared.vault);
+    if tokio::task::spawn_blocking(move || vault.close()).await.is_err() {
+        tracing::error!("the key store did not close in order");
+    }
 }
 
 #[cfg(test)]

@@ -38,8 +38,8 @@ impl OpenRange {
         let range = TimeRange::new(WallTime::from_micros(from_us), WallTime::from_micros(to_us))
             .ok_or_else(|| Refusal::new("bad_request", "the span ends before it begins"))?;
         let pass = Pass::open(shared, role, capability, |held| held.covers_range(stream, range))?;
-        let root = shared.config.media();
-        let file = playback::open(&root, &shared.index, &shared.catalogue, stream, range).await?;
+        let source = playback::Source { root: shared.config.media(), vault: Arc::clone(&shared.vault) };
+        let file = playback::open(source, &shared.index, &shared.catalogue, stream, range).await?;
         Ok(Self { pass, stream, range, file: Some(Box::new(file)) })
     }
 

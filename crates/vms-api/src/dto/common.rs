@@ -24,10 +24,15 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// What a client hands back for the page that starts behind a key.
+    pub fn cursor(key: &str) -> String {
+        B64.encode(key)
+    }
+
     /// A page; `key` of the last item is where the next one starts, when this one is full.
     pub fn new(items: Vec<T>, limit: u32, key: impl Fn(&T) -> String) -> Self {
         let is_full = u32::try_from(items.len()).is_ok_and(|count| count >= limit);
-        let next_cursor = items.last().filter(|_| is_full).map(|last| B64.encode(key(last)));
+        let next_cursor = items.last().filter(|_| is_full).map(|last| Self::cursor(&key(last)));
         Self { items, next_cursor }
     }
 }

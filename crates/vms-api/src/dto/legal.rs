@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vms_app::legal_changes::{LawPatch, LegalChangeSight};
-use vms_app::model::{CameraLaw, LegalBasis, Signature};
+use vms_app::model::{Camera, CameraLaw, LegalBasis, Signature};
 
 use super::camera::LegalBasisDto;
 use super::common::{instant, parse_word};
@@ -75,6 +75,17 @@ pub struct ChangedCameraView {
     pub name_fr: String,
 }
 
+impl From<&Camera> for ChangedCameraView {
+    fn from(camera: &Camera) -> Self {
+        Self {
+            id: camera.id.to_string(),
+            code: camera.code.clone(),
+            name_nl: camera.name_nl.clone(),
+            name_fr: camera.name_fr.clone(),
+        }
+    }
+}
+
 /// A change of a camera's legal fields.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LegalChangeView {
@@ -127,12 +138,7 @@ impl From<&LegalChangeSight> for LegalChangeView {
         let (change, camera) = (&sight.change, &sight.camera);
         Self {
             id: change.id.to_string(),
-            camera: ChangedCameraView {
-                id: camera.id.to_string(),
-                code: camera.code.clone(),
-                name_nl: camera.name_nl.clone(),
-                name_fr: camera.name_fr.clone(),
-            },
+            camera: ChangedCameraView::from(camera),
             state: change.state.as_str().to_owned(),
             before: LawView::from(&change.before),
             after: LawView::from(&change.after),

@@ -3,6 +3,7 @@
 pub mod camera;
 pub mod common;
 pub mod finding;
+pub mod holds;
 pub mod legal;
 pub mod media;
 pub mod people;

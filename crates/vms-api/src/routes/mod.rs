@@ -6,6 +6,7 @@ pub mod events;
 pub mod findings;
 pub mod grants;
 pub mod health;
+pub mod holds;
 pub mod legal_changes;
 pub mod live;
 pub mod login;
@@ -24,6 +25,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .merge(login::routes())
         .merge(cameras::routes())
         .merge(legal_changes::routes())
+        .merge(holds::routes())
         .merge(live::routes())
         .merge(playback::routes())
         .merge(reads::routes())

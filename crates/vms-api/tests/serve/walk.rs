@@ -32,7 +32,8 @@ fn every_route_of_the_document_has_its_line_and_every_answer_its_words() {
 }
 
 /// The line's path with ids of things that exist, and a body that would be taken.
-fn concrete(line: &Line, camera: &Value, playback: &str, org: &str, user: &str) -> (String, Option<Value>) {
+fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
+    let Things { camera, playback, org, user, hold } = things;
     let camera_id = camera["id"].as_str().unwrap();
     let stream = stream_of(camera, "main").to_string();
     let span = "from=2026-11-22T11:00:00Z&to=2026-11-22T11:05:00Z";
@@ -40,6 +41,7 @@ fn concrete(line: &Line, camera: &Value, playback: &str, org: &str, user: &str) 
         path if path.starts_with("/api/v1/cameras/{id}") => path.replace("{id}", camera_id),
         path if path.starts_with("/api/v1/partners/{id}") => path.replace("{id}", org),
         path if path.starts_with("/api/v1/users/{id}") => path.replace("{id}", user),
+        path if path.starts_with("/api/v1/holds/{id}") => path.replace("{id}", hold),
         path => path.replace("{file}", playback).replace("{id}", "none"),
     };
     let purpose = json!({ "code": "INTERVENTIE", "justification": "melding van een buurtbewoner", "case_ref": "BR-1" });
@@ -55,6 +57,11 @@ fn concrete(line: &Line, camera: &Value, playback: &str, org: &str, user: &str) 
             "agreement": { "document": "P", "date": "2026-01-01" } })),
         ("POST", "/api/v1/grants") => Some(json!({ "camera_ids": [camera_id], "partner_id": org, "rights": ["live"],
             "from": "2026-11-22T11:00:00Z", "to": "2026-12-22T11:00:00Z" })),
+        ("POST", "/api/v1/holds") => Some(json!({ "camera_id": camera_id, "from": "2026-11-22T11:00:00Z",
+            "to": "2026-11-22T11:05:00Z", "until": "2027-01-01T00:00:00Z", "purpose": purpose })),
+        ("POST", path) if path.ends_with("/review") => Some(json!({ "reason": "nog altijd nodig",
+            "until": "2027-02-01T00:00:00Z" })),
+        ("POST", path) if path.ends_with("-release") => Some(json!({ "reason": "niet meer nodig" })),
         ("POST", "/api/v1/users") => Some(json!({ "user_name": "w", "name": "W", "org_id": org, "profile": "P01" })),
         ("POST", path) if path.ends_with("/decide") => Some(json!({ "verdict": "approve", "seen_etag": "1" })),
         ("PATCH", path) if path.starts_with("/api/v1/partners") => Some(json!({ "enabled": true })),
@@ -65,15 +72,16 @@ fn concrete(line: &Line, camera: &Value, playback: &str, org: &str, user: &str) 
     (if takes_span { format!("{path}?{span}") } else { path }, body)
 }
 
-struct Stage {
-    town: Town,
+/// Things that exist, of another organisation than the stranger's.
+struct Things {
     camera: Value,
     playback: String,
     org: String,
     user: String,
+    hold: String,
 }
 
-async fn stage() -> Stage {
+async fn stage() -> (Town, Things) {
     let town = Town::settled().await;
     let camera = town.camera("C1").await;
     let supervisor = town.person("supervisor").await;
@@ -84,14 +92,19 @@ async fn stage() -> Stage {
     let (_, session) = town.get(&supervisor, "/api/v1/session").await;
     let user = session["user"]["id"].as_str().unwrap().to_owned();
     let org = town.org("5340").await.to_string();
-    Stage { town, camera, playback, org, user }
+    let wish = json!({ "camera_id": camera["id"], "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T11:05:00Z",
+        "until": "2027-01-01T00:00:00Z",
+        "purpose": { "code": "INTERVENTIE", "justification": "overval op de markt", "case_ref": "BR-2" } });
+    let (_, hold) = town.post(&supervisor, "/api/v1/holds", wish).await;
+    let hold = hold["id"].as_str().unwrap().to_owned();
+    (town, Things { camera, playback, org, user, hold })
 }
 
 #[tokio::test]
 async fn nobody_gets_nothing_and_it_is_logged() {
-    let Stage { town, camera, playback, org, user } = stage().await;
+    let (town, things) = stage().await;
     for line in ROUTES {
-        let (path, body) = concrete(line, &camera, &playback, &org, &user);
+        let (path, body) = concrete(line, &things);
         let before = town.log.entries().len();
         town.clock.pass_s(1);
         let request =
@@ -112,12 +125,13 @@ async fn nobody_gets_nothing_and_it_is_logged() {
 
 #[tokio::test]
 async fn a_stranger_gets_nothing_of_another_organisation_and_it_is_logged() {
-    let Stage { town, camera, playback, org, user } = stage().await;
+    let (town, things) = stage().await;
     let stranger = town.person("stranger").await;
     let calls = town.media.calls().len();
     for line in ROUTES {
-        let (path, body) = concrete(line, &camera, &playback, &org, &user);
-        let is_list = matches!((line.method, line.path), ("GET", "/api/v1/cameras" | "/api/v1/reads"));
+        let (path, body) = concrete(line, &things);
+        let is_list =
+            matches!((line.method, line.path), ("GET", "/api/v1/cameras" | "/api/v1/reads" | "/api/v1/holds"));
         let is_own = !line.path.contains('{') && matches!(line.access, Access::Session | Access::Public);
         if is_own && line.path != "/api/v1/live" {
             continue;

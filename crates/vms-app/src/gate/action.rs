@@ -42,6 +42,10 @@ actions! {
     ShareCameras = CameraShare, Change;
     /// See who shares what with whom.
     ViewGrants = GrantView, Use;
+    /// Hold footage back from its erasure.
+    SetHold = HoldSet, Change;
+    /// Approve the release of a hold, or review it.
+    ReleaseHold = HoldRelease, Change;
     /// Take a masked test picture.
     TakeTestPicture = CameraTestPicture, Open;
     /// See reads as they come.

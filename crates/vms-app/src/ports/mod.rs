@@ -8,8 +8,8 @@ pub use media::{
     RangeInfo,
 };
 pub use store::{
-    AccountStore, CameraStore, CatalogueStore, EventStore, GrantStore, LeaseStore, LegalChangeStore, LogDetailStore,
-    OrgStore, PartnerStore, PlaybackStore, SessionStore, StoreError, Stores,
+    AccountStore, CameraStore, CatalogueStore, EventStore, GrantStore, HoldStore, LeaseStore, LegalChangeStore,
+    LogDetailStore, OrgStore, PartnerStore, PlaybackStore, SessionStore, StoreError, Stores,
 };
 
 use vms_core::WallTime;

@@ -2,16 +2,16 @@
 //! takes the permit of the action for which it may be given out; look-ups that log-in itself needs can't have one.
 
 use async_trait::async_trait;
-use vms_core::{CameraId, DecisionId, GrantId, OrgId, SessionId, StreamId, TimeRange, UserId, WallTime};
+use vms_core::{CameraId, DecisionId, GrantId, HoldId, OrgId, SessionId, StreamId, TimeRange, UserId, WallTime};
 
 use crate::error::BoxError;
 use crate::gate::Permit;
 use crate::gate::action::{AdminUsers, ViewAudit};
 use crate::model::{
-    Account, Camera, Event, EventScope, GapCopy, Grant, LegalChange, LogDetail, Org, Partner, PlaybackRow, SegmentCopy,
-    Session,
+    Account, Camera, Event, EventScope, GapCopy, Grant, Hold, HoldApplied, LegalChange, LogDetail, Org, Partner,
+    PlaybackRow, SegmentCopy, Session,
 };
-use crate::words::EventKind;
+use crate::words::{EventKind, HoldState};
 
 /// Why a store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +130,24 @@ pub trait LegalChangeStore: Send + Sync {
     async fn legal_change_settle(&self, change: &LegalChange, camera: Option<&Camera>) -> Stored<()>;
 }
 
+/// Holds on footage, in force and released. Rows stay.
+#[async_trait]
+pub trait HoldStore: Send + Sync {
+    /// New; raises the assignment version, so that the recorder hears of it.
+    async fn hold_insert(&self, hold: &Hold) -> Stored<()>;
+    /// By id.
+    async fn hold_fetch(&self, id: HoldId) -> Stored<Option<Hold>>;
+    /// Newest first, below a key, at most `limit`; without the released ones when `open`.
+    async fn hold_list(&self, open: bool, below: Option<HoldId>, limit: u32) -> Stored<Vec<Hold>>;
+    /// Everything that a recorder has to know: each hold that is not released, and those released since `since`.
+    async fn hold_list_for_recorder(&self, since: WallTime) -> Stored<Vec<Hold>>;
+    /// Replaces what changes in a hold (state, term, review, release) when its state is still `was`, `Stale` otherwise. Raises the
+    /// assignment version when the hold is released.
+    async fn hold_update(&self, hold: &Hold, was: HoldState) -> Stored<()>;
+    /// Notes what the recorder did with it.
+    async fn hold_applied(&self, id: HoldId, applied: HoldApplied) -> Stored<()>;
+}
+
 /// Grants of rights between organisations.
 #[async_trait]
 pub trait GrantStore: Send + Sync {
@@ -235,6 +253,7 @@ pub trait Stores:
     + SessionStore
     + CameraStore
     + LegalChangeStore
+    + HoldStore
     + GrantStore
     + CatalogueStore
     + PartnerStore
@@ -252,6 +271,7 @@ impl<T> Stores for T where
         + SessionStore
         + CameraStore
         + LegalChangeStore
+        + HoldStore
         + GrantStore
         + CatalogueStore
         + PartnerStore

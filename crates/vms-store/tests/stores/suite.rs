@@ -4,17 +4,19 @@ use policy::{CapabilitySigner, RoleTable};
 use vms_app::fakes::{FixedIds, ManualClock, MemoryLog};
 use vms_app::gate::{Action, Actor, Gate, Permit, Target, Why};
 use vms_app::model::{
-    Account, Camera, CameraLaw, CameraStream, EventScope, GapCopy, Grant, GrantTerms, LegalBasis, LegalChange,
-    LogDetail, Org, Partner, PasswordState, PlaybackRow, SegmentCopy, Session, Signature,
+    Account, Camera, CameraLaw, CameraStream, EventScope, GapCopy, Grant, GrantTerms, Hold, HoldApplied, LegalBasis,
+    LegalChange, LogDetail, Org, Partner, PasswordState, PlaybackRow, SegmentCopy, Session, Signature,
 };
 use vms_app::ports::{
-    AccountStore as _, CameraStore as _, CatalogueStore as _, EventStore as _, GrantStore as _, LeaseStore as _,
-    LegalChangeStore as _, LogDetailStore as _, OrgStore as _, PartnerStore as _, PlaybackStore as _,
+    AccountStore as _, CameraStore as _, CatalogueStore as _, EventStore as _, GrantStore as _, HoldStore as _,
+    LeaseStore as _, LegalChangeStore as _, LogDetailStore as _, OrgStore as _, PartnerStore as _, PlaybackStore as _,
     SessionStore as _, StoreError,
 };
-use vms_app::words::{CameraKind, CameraState, Cause, ChangeState, EventKind, Language, OrgKind, TransportKind};
+use vms_app::words::{
+    CameraKind, CameraState, Cause, ChangeState, EventKind, HoldState, Language, OrgKind, TransportKind,
+};
 use vms_core::{
-    CameraId, Codec, DecisionId, GrantId, OrgId, Profile, Purpose, Relation, RetentionClass, Right, SegmentId,
+    CameraId, Codec, DecisionId, GrantId, HoldId, OrgId, Profile, Purpose, Relation, RetentionClass, Right, SegmentId,
     SessionId, StreamId, StreamUse, TimeRange, UserId, WallTime,
 };
 use vms_store::{MigrateError, Store, StoreSettings};
@@ -61,6 +63,7 @@ on_both!(
     accounts_and_sessions,
     cameras_round_trip_and_lock,
     legal_changes_are_settled_once_and_stay,
+    holds_are_released_once_and_stay,
     unique_rules_are_named,
     grants_are_in_force_between_their_ends,
     catalogue_copy_is_idempotent,
@@ -305,6 +308,64 @@ async fn legal_changes_are_settled_once_and_stay(store: &Store) {
     assert!(store.assignment_version().await.unwrap() > assigned);
     assert_eq!(store.camera_fetch(camera.id).await.unwrap(), Some(Camera { version: 2, ..changed }));
     assert_eq!(store.legal_change_list_of(camera.id).await.unwrap(), [approved, refused]);
+}
+
+async fn holds_are_released_once_and_stay(store: &Store) {
+    let owner = store.org_put(&org_of(1)).await.unwrap();
+    let camera = camera_of(1, owner);
+    store.camera_insert(std::slice::from_ref(&camera)).await.unwrap();
+    let who =
+        |n: u8, seconds| Signature { user: UserId::from_bytes([n; 16]), name: format!("P{n} é"), at: at(seconds) };
+    let hold = |n: u8| Hold {
+        id: HoldId::from_bytes([n; 16]),
+        camera: camera.id,
+        range: TimeRange::new(at(0), at(60)).unwrap(),
+        purpose: Purpose::Investigation,
+        case_ref: Some("BR.11.LA/26".to_owned()),
+        reason: "aanrijding met vluchtmisdrijf".to_owned(),
+        until: at(900),
+        review_by: at(800),
+        decision: DecisionId::from_bytes([n; 16]),
+        set: who(1, 70),
+        state: HoldState::Held,
+        release: None,
+        released: None,
+        reviewed: None,
+        applied: None,
+    };
+    let assigned = store.assignment_version().await.unwrap();
+    store.hold_insert(&hold(1)).await.unwrap();
+    store.hold_insert(&Hold { case_ref: None, ..hold(2) }).await.unwrap();
+    let now = store.assignment_version().await.unwrap();
+    assert!(now > assigned, "the recorder hears of it");
+    let first = store.hold_fetch(hold(1).id).await.unwrap();
+    assert_eq!(first, Some(hold(1)));
+    let ids = |holds: Vec<Hold>| holds.iter().map(|hold| hold.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.hold_list(true, None, 10).await.unwrap()), [hold(2).id, hold(1).id]);
+    assert_eq!(ids(store.hold_list(true, Some(hold(2).id), 10).await.unwrap()), [hold(1).id]);
+
+    let asked =
+        Hold { state: HoldState::ReleaseWaits, release: Some(("zaak gesloten".to_owned(), who(1, 90))), ..hold(1) };
+    store.hold_update(&asked, HoldState::Held).await.unwrap();
+    assert!(matches!(store.hold_update(&asked, HoldState::Held).await, Err(StoreError::Stale)), "once");
+    let reviewed =
+        Hold { until: at(1_900), review_by: at(1_800), reviewed: Some(("nog nodig".to_owned(), who(2, 95))), ..asked };
+    store.hold_update(&reviewed, HoldState::ReleaseWaits).await.unwrap();
+    let own = Hold { state: HoldState::Released, released: Some(who(1, 99)), ..reviewed.clone() };
+    let refused = store.hold_update(&own, HoldState::ReleaseWaits).await;
+    assert!(refused.is_err(), "the database itself holds to the second person");
+    let applied = HoldApplied { at: at(75), segments: 3, refused: 1 };
+    store.hold_applied(hold(1).id, applied).await.unwrap();
+    let now = store.assignment_version().await.unwrap();
+    let released = Hold { state: HoldState::Released, released: Some(who(2, 100)), ..reviewed };
+    store.hold_update(&released, HoldState::ReleaseWaits).await.unwrap();
+    assert!(store.assignment_version().await.unwrap() > now, "and of its release");
+    let stored = store.hold_fetch(hold(1).id).await.unwrap();
+    assert_eq!(stored, Some(Hold { applied: Some(applied), ..released }));
+    assert_eq!(ids(store.hold_list(true, None, 10).await.unwrap()), [hold(2).id]);
+    assert_eq!(ids(store.hold_list(false, None, 1).await.unwrap()), [hold(2).id]);
+    let known = |since| async move { store.hold_list_for_recorder(at(since)).await.unwrap().len() };
+    assert_eq!((known(100).await, known(101).await), (2, 1));
 }
 
 async fn unique_rules_are_named(store: &Store) {

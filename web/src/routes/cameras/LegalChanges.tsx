@@ -17,7 +17,7 @@ import { Button, Empty, Notice, TextInput } from "../../components/ui";
 export function WaitingChanges({ onCamera }: { onCamera: (id: string) => void }) {
   const { t } = useWords();
   const may = useRight();
-  const list = useLegalChanges(null, may("camera.edit") || may("camera.approve"));
+  const list = useLegalChanges(null, may("camera.edit") || may("camera.approve") || may("audit.view"));
   const [open, setOpen] = useState(false);
   const waiting = list.data ?? [];
   if (!list.isSuccess) return null;
@@ -53,7 +53,8 @@ export function WaitingChanges({ onCamera }: { onCamera: (id: string) => void })
 /** The changes of one camera, newest first. */
 export function CameraChanges({ camera }: { camera: Camera }) {
   const { t } = useWords();
-  const list = useLegalChanges(camera.id, camera.may.edit || camera.may.approve);
+  const may = useRight();
+  const list = useLegalChanges(camera.id, camera.may.edit || camera.may.approve || may("audit.view"));
   const all = list.data ?? [];
   if (all.length === 0) return null;
   return (

@@ -6,6 +6,7 @@ import {
   Play,
   Plus,
   RotateCcw,
+  Snowflake,
   SkipForward,
   StepBack,
   StepForward,
@@ -30,6 +31,7 @@ export function PlaybackBar({
   onNext,
   view,
   onView,
+  onHold,
 }: {
   video: RefObject<HTMLVideoElement | null>;
   at: number | null;
@@ -45,6 +47,8 @@ export function PlaybackBar({
   onNext: (() => void) | null;
   view: View;
   onView: (view: View) => void;
+  /** Null: the person may not hold footage. */
+  onHold: (() => void) | null;
 }) {
   const { t } = useWords();
   const [paused, setPaused] = useState(true);
@@ -111,6 +115,12 @@ export function PlaybackBar({
       </label>
       <GoTo at={at} onGo={onGo} />
       <span className="ml-auto flex gap-1">
+        {onHold === null ? null : (
+          <Button onPress={onHold}>
+            <Snowflake size={15} aria-hidden />
+            {t("holds.hold")}
+          </Button>
+        )}
         <Button onPress={() => onView(dayRange(here))}>{t("playback.day")}</Button>
         <Button onPress={() => onView(zoom(view, here, 2))} aria-label={t("playback.zoomOut")}>
           <Minus size={15} aria-hidden />

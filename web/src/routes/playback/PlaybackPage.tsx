@@ -3,7 +3,7 @@ import { History } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useCameras, useTimeline } from "../../api/hooks";
 import { useKeys } from "../../app/useKeys";
-import { useSession } from "../../app/sessionContext";
+import { useRight, useSession } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { Busy, Empty, Notice } from "../../components/ui";
 import { chooseStream, pickStream } from "../../domain/camera";
@@ -39,6 +39,7 @@ function asked(view: View): { from: string; to: string; live: boolean } {
 export function PlaybackPage() {
   const { t, problem } = useWords();
   const session = useSession();
+  const may = useRight();
   const navigate = useNavigate();
   const search = route.useSearch();
   const cameras = useCameras();
@@ -123,6 +124,14 @@ export function PlaybackPage() {
   const previous = eventFrom(reads, gaps, here, "previous");
   const next = eventFrom(reads, gaps, here, "next");
   const newest = (): void => go(Math.max(...recorded.map((span) => span.to), Date.now() - MINUTE) - 10 * SECOND);
+  /** The span in view, but not what has not happened yet. */
+  const hold = (): void => {
+    const to = Math.floor(Math.min(view.to, Date.now()));
+    void navigate({
+      to: "/holds",
+      search: { camera: camera?.id ?? "", from: Math.floor(Math.min(view.from, to - MINUTE)), to },
+    });
+  };
   const faster = (by: number): void =>
     setRate((now) => RATES[Math.min(RATES.length - 1, Math.max(0, RATES.indexOf(now) + by))] ?? 1);
   useKeys((key, event) => {
@@ -203,6 +212,7 @@ export function PlaybackPage() {
             onNext={next === null ? null : () => go(next)}
             view={view}
             onView={setView}
+            onHold={may("hold.set") && camera.partner === null ? hold : null}
           />
           <Timeline view={view} onView={setView} recorded={recorded} gaps={gaps} reads={reads} at={at} onGo={go} />
         </div>

@@ -189,3 +189,104 @@ async fn b_frames_are_recorded_and_played_in_their_order() {
     }
     rig.end().await;
 }
+
+#[tokio::test]
+async fn footage_of_an_earlier_version_is_sealed_while_it_plays() {
+    let dir = tempfile::tempdir().unwrap();
+    let media = dir.path().join("media");
+    std::fs::create_dir(&media).unwrap();
+    // 40 s in four closed segments of version 3, in clear.
+    let (mut units, mut paths) = (Vec::new(), Vec::new());
+    for number in 0..4_u8 {
+        let first = u64::from(number) * 250;
+        let part = film(1, first..first + 250, 50);
+        let segment = vms_core::SegmentId::from_bytes([number + 1; 16]);
+        let header = crate::format::SegmentHeader {
+            segment,
+            stream: stream(1),
+            camera: crate::testfilm::facts(1).camera,
+            key_epoch: 0,
+            wall: part[0].clocks.wall,
+            mono: part[0].clocks.mono,
+            epoch: 1,
+            reason: 0,
+            boot: [3; 16],
+            previous: [0; 32],
+            class: crate::testfilm::facts(1).class.clone(),
+        };
+        let path = crate::plan::segment_path(stream(1), segment, header.wall);
+        let fault = &mut crate::disk::file::NoFault;
+        let mut file = crate::disk::file::SegmentFile::create(&media, &path, header, &mut None, fault).unwrap();
+        for fragment in crate::testfilm::fragments(part.clone()) {
+            file.fragment(&fragment, &sets(), &mut Vec::new(), fault).unwrap();
+        }
+        file.close(0, part[249].clocks.wall.plus(Duration::from_millis(40)), fault).unwrap();
+        let old = crate::format::tests::as_version(&std::fs::read(media.join(&path)).unwrap(), 3);
+        std::fs::write(media.join(&path), old).unwrap();
+        units.extend(part);
+        paths.push(media.join(path));
+    }
+    // The first round takes one file, and the next comes a second later.
+    let rig = Rig::start_with(dir.path(), |config| config.reseal_bytes_per_s = 1).await;
+    let mut viewer = rig.connect(Role::Serve).await;
+    let info = viewer.ask(rig.open_range(span(0, 40))).await.unwrap();
+    let Control::RangeInfo { size, etag, .. } = info else { panic!("{info:?}") };
+    let is_sealed = |path: &std::path::PathBuf| {
+        crate::format::read::head(&std::fs::File::open(path).unwrap()).unwrap().header.key_epoch != 0
+    };
+    crate::testfilm::until("all is sealed", || paths.iter().all(is_sealed).then_some(())).await;
+    let before = read(&mut viewer, 0, size).await.unwrap();
+    assert_eq!(mdats(&before), payload(&units));
+    // And what is opened now is the same, by the rows of the index too.
+    for _ in 0..3 {
+        let (info, after) = rig.play(span(0, 40)).await;
+        let Control::RangeInfo { etag: now, .. } = info else { panic!() };
+        assert!(now == etag && after == before);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn footage_whose_key_is_gone_is_a_gap_with_its_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path()).await;
+    let mut ingest = rig.assign(1, false).await;
+    let mut units = film(1, 0..200, 50);
+    let late = (START.0.plus(Duration::from_secs(3_601)), MonoTime { micros: START.1.micros + 3_601_000_000 });
+    units.extend((0..200).map(|seq| unit(late, 2, seq, 50)));
+    send(&mut ingest, &units).await;
+    acked(&mut ingest, 2, 100).await;
+    let clock: Arc<dyn Clock> = rig.clock.clone();
+    rig.end().await;
+    let vault = crate::testfilm::vault(dir.path(), clock);
+    let index = crate::index::Index::open(&dir.path().join("index.db")).await.unwrap();
+    let play = async || {
+        let source = crate::playback::Source { root: dir.path().join("media"), vault: Arc::clone(&vault) };
+        crate::playback::open(source, &index, &Catalogue::default(), stream(1), span(0, 3_700)).await
+    };
+    let whole = |mut file: crate::playback::RangeFile| {
+        let (mut at, mut bytes) = (0, Vec::new());
+        while at < file.size {
+            let piece = file.piece(at, file.size).unwrap();
+            at += u64::try_from(piece.len()).unwrap();
+            bytes.extend_from_slice(&piece);
+        }
+        bytes
+    };
+    assert_eq!(mdats(&whole(play().await.unwrap())), payload(&units));
+    let open = play().await.unwrap();
+    let first = keys::Hour::of(START.0);
+    let died = vault.with(|ring| ring.destroy_hours(&|name| name.hour == first, 9, keys::Reason::EndOfTerm, START.0));
+    assert_eq!(died.unwrap().keys.len(), 1);
+    let after = play().await.unwrap();
+    let gap = after.gaps.iter().find(|gap| gap.cause == link::Cause::KeyDestroyed).unwrap();
+    assert_eq!((gap.from_us, gap.to_us), (START.0.micros, Some(START.0.micros + 8_000_000)));
+    assert_eq!(mdats(&whole(after)), payload(&units[200..]));
+    // A range that was open before has nothing more to give of it.
+    let mut open = open;
+    let size = open.size;
+    assert!(matches!(open.piece(size / 4, size), Err(crate::playback::RangeError::Gone)));
+    vault.with(|ring| ring.destroy_hours(&|_| true, 9, keys::Reason::EndOfTerm, START.0)).unwrap();
+    assert!(matches!(play().await, Err(crate::playback::RangeError::NoFootage)));
+}

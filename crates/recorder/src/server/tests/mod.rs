@@ -13,6 +13,7 @@ use vms_core::{DecisionId, MonoTime, Rendition, TimeRange, WallTime};
 use super::*;
 use crate::testfilm::{START, TestClock, film, other_sets, payload, sets, stream, unit};
 
+mod export;
 mod footage;
 mod viewers;
 
@@ -39,6 +40,7 @@ impl Rig {
         config.sync_every = Duration::from_millis(100);
         config.index_every = Duration::from_millis(100);
         config.ballast_bytes = 4_096;
+        config.keys = Some(crate::testfilm::vault_config(dir));
         change(&mut config);
         let (clock, stop) = (TestClock::new(), CancellationToken::new());
         let running = run(config.clone(), clock.clone(), stop.clone());

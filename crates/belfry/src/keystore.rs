@@ -1,0 +1,252 @@
+//! `belfry keys`: what an operator does with the key store of the recorder on this machine (docs/KEYS.md).
+//!
+//! `status` and `check` only read, beside a running recorder. Everything that writes needs the lock that a running recorder has.
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Subcommand, ValueEnum};
+use keys::{KeyError, KeyRing, OpenOptions, RealDisk, SystemRandom};
+use recorder::assignment::Kept;
+use recorder::sweep::Terms;
+use recorder::vault::{VaultConfig, forget_store, open_store};
+use vms_core::WallTime;
+
+use crate::config::Config;
+use crate::print;
+use crate::roles::key_store;
+use crate::wiring::system::SystemClock;
+
+/// `belfry keys …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Say how the key store stands: copies, age of the root, number of keys.
+    Status,
+    /// Read every copy and open every key; ends with an error when something is wrong.
+    Check {
+        /// Mend what one copy lacks from the other (the recorder has to be stopped).
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Change the root now (the recorder has to be stopped; while it runs it does so by itself).
+    Rotate,
+    /// Make a backup now (the recorder has to be stopped; while it runs it does so by itself).
+    Backup,
+    /// Make the key store anew from the newest backup whose key still lives; both copies have to be gone.
+    Restore,
+    /// Make a new key store.
+    Create {
+        /// The store that sealed what is recorded is gone for good: that footage will never open again.
+        #[arg(long)]
+        lose_all_footage: bool,
+    },
+    /// Let the sweeper destroy keys of more than 36 hours at once: after the recorder stood for days, when the clock is right.
+    Approve {
+        /// Up to this hour, as the alarm names it.
+        #[arg(long)]
+        until_hour: u32,
+        /// Who approves.
+        #[arg(long)]
+        first: String,
+        /// And who else.
+        #[arg(long)]
+        second: String,
+    },
+    /// Take in a new, empty disk as one of the two copies.
+    Adopt {
+        /// Which copy.
+        copy: WhichCopy,
+    },
+}
+
+/// One of the two copies.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum WhichCopy {
+    /// `recorder.keys.store`.
+    First,
+    /// `recorder.keys.second_store`.
+    Second,
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// In words that say what to do.
+pub(crate) fn run(config: &Config, what: KeysCommand) -> anyhow::Result<()> {
+    let store = key_store(&config.recorder.keys)?;
+    let now = SystemClock::wall_now();
+    let open = |options| open_store(&store, &config.recorder.dir, options, now).map_err(explained);
+    let read_only = OpenOptions { is_read_only: true, ..OpenOptions::default() };
+    match what {
+        KeysCommand::Status => {
+            print(&status(&open(read_only)?, now)?);
+            Ok(())
+        }
+        KeysCommand::Check { repair } => {
+            let ring = open(if repair { OpenOptions::default() } else { read_only })?;
+            if repair {
+                print(&format!("{} files of wrapped keys were written anew\n", ring.repair().map_err(explained)?));
+            }
+            check(&ring)
+        }
+        KeysCommand::Rotate => {
+            let done = open(OpenOptions::default())?.rotate(now).map_err(explained)?;
+            print(&format!("root {} replaced by {}; {} keys wrapped anew\n", done.from, done.to, done.rewrapped));
+            ensure!(done.damaged == 0, "{} keys are damaged in every copy", done.damaged);
+            Ok(())
+        }
+        KeysCommand::Backup => {
+            let (plan, _) = store.backup.as_ref().context("`recorder.keys.backup` names no folder for backups")?;
+            let done = open(OpenOptions::default())?.backup(plan, now).map_err(explained)?;
+            let until = time_text(done.dies_at);
+            print(&format!("backup {} with {} hour keys; it can be read until {until}\n", done.number, done.hours));
+            Ok(())
+        }
+        KeysCommand::Restore => restore(config, &store, now),
+        KeysCommand::Create { lose_all_footage } => {
+            if lose_all_footage {
+                forget_store(&config.recorder.dir)?;
+            }
+            let ring = open(OpenOptions { may_create: true, ..OpenOptions::default() })?;
+            print(&format!("key store {}\n", ring.store()));
+            Ok(())
+        }
+        KeysCommand::Approve { until_hour, first, second } => {
+            let approval = recorder::deletions::Approval { until_hour, first, second };
+            approval.give(&config.recorder.dir.join("deletions")).context("the approval")?;
+            print("approved: the sweeper goes on within a minute\n");
+            Ok(())
+        }
+        KeysCommand::Adopt { copy } => {
+            let copy = match copy {
+                WhichCopy::First => keys::Copy::First,
+                WhichCopy::Second => keys::Copy::Second,
+            };
+            let ring = open(OpenOptions { adopt: Some(copy), is_fresh: true, ..OpenOptions::default() })?;
+            check(&ring)
+        }
+    }
+}
+
+/// `belfry check …`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// Read every byte of all footage, not only heads and closing records.
+    #[arg(long)]
+    deep: bool,
+    /// Mend what may be mended: rows of files that have none, rows whose file is gone, files of erased rows. The recorder has to be
+    /// stopped.
+    #[arg(long)]
+    repair: bool,
+}
+
+/// Most lines of findings that are printed.
+const LINES_MAX: usize = 200;
+
+/// Do rows, files, keys and deletion records of this machine's recorder agree?
+///
+/// # Errors
+/// It cannot be told, or they do not.
+pub(crate) async fn check_recorder(config: &Config, args: CheckArgs) -> anyhow::Result<()> {
+    use recorder::check::{CheckOptions, check};
+    let store = key_store(&config.recorder.keys)?;
+    let (dir, now) = (&config.recorder.dir, SystemClock::wall_now());
+    let options = OpenOptions { is_read_only: !args.repair, ..OpenOptions::default() };
+    let ring = open_store(&store, dir, options, now).map_err(explained)?;
+    let kept = Kept::load(&dir.join("assignment.json")).context("the recorder's list of cameras")?;
+    let terms = Terms::of_assignment(&kept.assignment);
+    let options = CheckOptions { is_deep: args.deep, repairs: args.repair };
+    let report = check(dir, &ring, &terms, &options, now).await?;
+    for (finding, about) in report.findings.iter().take(LINES_MAX) {
+        print(&format!("{}: {about}\n", finding.words()));
+    }
+    print(&format!(
+        "{} rows, {} files, {} segments opened, {} mended\n",
+        report.rows, report.files, report.opened, report.repaired
+    ));
+    for (finding, count) in report.counts() {
+        print(&format!("{count:>8}  {}\n", finding.words()));
+    }
+    ensure!(report.is_whole(), "rows, files, keys and records do not agree");
+    Ok(())
+}
+
+fn explained(error: KeyError) -> anyhow::Error {
+    let advice = error.advice();
+    anyhow::Error::new(error).context(advice)
+}
+
+fn time_text(at: WallTime) -> String {
+    jiff::Timestamp::from_microsecond(at.micros).map_or_else(|_| at.micros.to_string(), |at| format!("{at:.0}"))
+}
+
+fn status(ring: &KeyRing, now: WallTime) -> anyhow::Result<String> {
+    let report = ring.check(false).map_err(explained)?;
+    let age_min = now.micros_since(report.generation_made_at) / 60_000_000;
+    let oldest = report.oldest.map_or_else(|| "none".to_owned(), |hour| time_text(hour.start()));
+    let mut text = format!(
+        "key store {}\nroot generation {}, {age_min} min old\n{} hour keys live, the oldest of {oldest}; {} destroyed \
+         ones remembered\n{} holds over {} segments\n",
+        ring.store(),
+        report.generation,
+        report.hours,
+        report.destroyed,
+        report.holds,
+        report.held,
+    );
+    for copy in &report.copies {
+        let state = match (copy.is_present, copy.is_whole()) {
+            (false, _) => "is not there: no new key is used",
+            (true, true) => "is whole",
+            (true, false) => "is damaged: `belfry keys check --repair`",
+        };
+        text.push_str(&format!("the {} copy {state}\n", copy.copy));
+    }
+    Ok(text)
+}
+
+fn check(ring: &KeyRing) -> anyhow::Result<()> {
+    let report = ring.check(true).map_err(explained)?;
+    print(&format!(
+        "{} hour keys, {} segment keys and {} held ones were opened\n",
+        report.hours, report.segments, report.held
+    ));
+    for copy in report.copies.iter().filter(|copy| !copy.is_whole()) {
+        print(&format!(
+            "the {} copy: there {}, journal whole {}, root whole {}, bad pieces of wraps {}\n",
+            copy.copy, copy.is_present, copy.is_journal_whole, copy.is_root_whole, copy.bad_wraps
+        ));
+    }
+    ensure!(
+        report.is_whole(),
+        "not whole: {} hour keys, {} segment keys and {} held ones do not open",
+        report.damaged_hours.len(),
+        report.damaged_segments,
+        report.damaged_held
+    );
+    print("whole\n");
+    Ok(())
+}
+
+fn restore(config: &Config, store: &VaultConfig, now: WallTime) -> anyhow::Result<()> {
+    let (plan, _) = store.backup.as_ref().context("`recorder.keys.backup` names no folder of backups")?;
+    let kept = Kept::load(&config.recorder.dir.join("assignment.json")).context("the recorder's list of cameras")?;
+    let terms = Terms::of_assignment(&kept.assignment);
+    if terms.cameras.is_empty() {
+        bail!(
+            "the recorder has no list of cameras (assignment.json), so that no term is known: bring its folder back first"
+        );
+    }
+    // A class that no camera has today has no term here: what it sealed stays dead.
+    let is_in_term = |name: &keys::KeyName| terms.is_in_term(name, now).unwrap_or(false);
+    let (disk, random): (std::sync::Arc<dyn keys::Disk>, std::sync::Arc<dyn keys::Random>) =
+        (std::sync::Arc::new(RealDisk), std::sync::Arc::new(SystemRandom::new()));
+    let done = keys::restore(&disk, &random, plan, &store.store, &is_in_term, now).map_err(explained)?;
+    print(&format!(
+        "backup {} of {}: {} hour keys live again, {} were past their term, {} are damaged; what was begun later has no key\n",
+        done.number,
+        time_text(done.made_at),
+        done.hours,
+        done.past_term,
+        done.damaged
+    ));
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Tests of the tiers against stores that lie, and against real ones.
+
+#[cfg(test)]
+mod day;
+#[cfg(test)]
+mod figures;
+#[cfg(test)]
+mod lies;
+#[cfg(test)]
+mod servers;
+#[cfg(test)]
+mod support;
