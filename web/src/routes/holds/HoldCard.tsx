@@ -35,7 +35,8 @@ export function HoldCard({ hold }: { hold: Hold }) {
         </p>
         <p className="text-muted">
           {t("holds.setBy", { name: hold.set.name, when: when(hold.set.at) })} ·{" "}
-          {t("holds.untilDay", { when: when(toWire(fromWire(hold.until) - 1)) })} · {t("holds.reviewBy", { when: when(hold.review_by) })}
+          {t("holds.untilDay", { when: when(toWire(fromWire(hold.until) - 1)) })} ·{" "}
+          {t("holds.reviewBy", { when: when(hold.review_by) })}
         </p>
         <p className="text-muted">
           {applied === null || applied === undefined
