@@ -2,7 +2,7 @@
 // The operator holds what playback shows, the recorder takes it over, the operator asks for the release, the chief agrees.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { axe, cameras, env, launch, logIn, newPage, openPage, setLanguage, until } from "./lib.mjs";
+import { axe, cameras, env, giveReason, launch, logIn, newPage, openPage, setLanguage, until } from "./lib.mjs";
 
 const out = process.argv[2] ?? "e2e/out";
 const REASON = `collision with a driver who fled, ${new Date().toISOString().slice(0, 19)}`;
@@ -29,6 +29,8 @@ try {
   await openPage(page, "/playback");
   await page.locator("input[type=search]").fill(camera.code);
   await page.keyboard.press("Enter");
+  // Playback asks for its own purpose first.
+  await giveReason(page, 10_000);
   await page.getByRole("button", { name: "Hold", exact: true }).click();
   const form = page.getByRole("dialog");
   await form.getByLabel("Thought to be needed until").fill("2099-12-31");
