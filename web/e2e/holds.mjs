@@ -2,27 +2,18 @@
 // The operator holds what playback shows, the recorder takes it over, the operator asks for the release, the chief agrees.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { axe, cameras, env, giveReason, launch, logIn, newPage, openPage, setLanguage, until } from "./lib.mjs";
+import { axe, cameras, desk, giveReason, launch, openPage, until } from "./lib.mjs";
 
 const out = process.argv[2] ?? "e2e/out";
 const REASON = `collision with a driver who fled, ${new Date().toISOString().slice(0, 19)}`;
 mkdirSync(out, { recursive: true });
 const browser = await launch();
 
-/** Somebody's own browser, in English. */
-async function desk(user) {
-  env.user = user;
-  const { page, complaints } = await newPage(browser);
-  await logIn(page);
-  await setLanguage(page, "en");
-  return { page, complaints };
-}
-
 const done = (text) => process.stdout.write(`ok    holds: ${text}\n`);
 const card = (page) => page.getByRole("article").filter({ hasText: REASON });
 let page;
 try {
-  const operator = await desk("operator");
+  const operator = await desk(browser, "operator");
   page = operator.page;
   const camera = (await cameras(page)).find((one) => one.state === "live" && one.partner === null && one.may.playback);
   if (camera === undefined) throw new Error("no recorded camera of the operator's own");
@@ -61,7 +52,7 @@ try {
   }
   done("the release waits, and agreeing to it is not offered to whoever asks");
 
-  const chief = await desk("chef");
+  const chief = await desk(browser, "chef");
   page = chief.page;
   await openPage(page, "/holds");
   await card(page).waitFor();

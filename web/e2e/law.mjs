@@ -2,21 +2,18 @@
 // The technician proposes, may not approve, the chief reads the difference and approves, the overseer reads it afterwards.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { api, axe, cameras, env, launch, logIn, newPage, openPage, setLanguage } from "./lib.mjs";
+import { api, axe, cameras, desk, launch, openPage } from "./lib.mjs";
 
 const out = process.argv[2] ?? "e2e/out";
 const DOCUMENT = `Council decision ${new Date().toISOString().slice(0, 19)}`;
 mkdirSync(out, { recursive: true });
 const browser = await launch();
 
-/** Somebody's own browser, in English, at the register of cameras. */
-async function desk(user) {
-  env.user = user;
-  const { page, complaints } = await newPage(browser);
-  await logIn(page);
-  await setLanguage(page, "en");
-  await openPage(page, "/cameras");
-  return { page, complaints };
+/** Somebody's desk at the register of cameras. */
+async function register(user) {
+  const mine = await desk(browser, user);
+  await openPage(mine.page, "/cameras");
+  return mine;
 }
 
 /** Opens a camera of the register, and gives its detail back. */
@@ -30,7 +27,7 @@ async function detail(page, code) {
 const done = (text) => process.stdout.write(`ok    law: ${text}\n`);
 let page;
 try {
-  const technician = await desk("techniek");
+  const technician = await register("techniek");
   page = technician.page;
   const camera = (await cameras(page)).find((one) => one.state === "live" && one.may.propose_law);
   if (camera === undefined) throw new Error("no live camera whose legal fields the technician may propose to change");
@@ -53,7 +50,7 @@ try {
   await aside.getByText("A proposal for this camera waits already").waitFor();
   done("a second proposal for the same camera is refused in words");
 
-  const chief = await desk("chef");
+  const chief = await register("chef");
   page = chief.page;
   await page.getByRole("button", { name: /Proposals waiting: [1-9]/ }).click();
   const change = page.getByRole("dialog").getByRole("article", { name: camera.code });
@@ -72,7 +69,7 @@ try {
   }
   done("the chief reads the difference and approves; the camera stays live");
 
-  const overseer = await desk("toezicht");
+  const overseer = await register("toezicht");
   page = overseer.page;
   aside = await detail(page, camera.code);
   await aside.getByText("approved", { exact: true }).waitFor();

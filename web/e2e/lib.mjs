@@ -60,6 +60,15 @@ export async function logIn(page) {
   await page.locator("main#main").waitFor({ timeout: 15_000 });
 }
 
+/** Somebody's own browser context, logged in, in English. */
+export async function desk(browser, user) {
+  env.user = user;
+  const { page, complaints } = await newPage(browser);
+  await logIn(page);
+  await setLanguage(page, "en");
+  return { page, complaints };
+}
+
 /** Answers from inside the page, with its session. */
 export function api(page, method, path, body) {
   return page.evaluate(

@@ -1,8 +1,6 @@
 //! The assignment: kept on disk (mode 0600, credentials sealed), split over ingest processes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +10,7 @@ use vms_core::{RetentionClass, StreamId};
 
 use crate::disk::StreamFacts;
 use crate::hub::HubSpec;
+use crate::kept;
 
 /// Cameras of one ingest process at most (blueprint 2).
 pub const SHARD_CAMERAS_MAX: usize = 25;
@@ -91,12 +90,7 @@ impl Kept {
     /// # Errors
     /// Of the disk, or `InvalidData`.
     pub fn load(path: &Path) -> std::io::Result<Self> {
-        match std::fs::read(path) {
-            Ok(raw) => serde_json::from_slice(&raw)
-                .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "the kept assignment is damaged")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        }
+        Ok(kept::load(path)?.unwrap_or_default())
     }
 
     /// Keeps it: new file, fsync, rename, fsync of the folder.
@@ -104,17 +98,7 @@ impl Kept {
     /// # Errors
     /// Of the disk; what was kept before is then still there.
     pub fn save(&self, path: &Path) -> std::io::Result<()> {
-        let raw = serde_json::to_vec(self)?;
-        let temporary = path.with_extension("new");
-        std::fs::remove_file(&temporary).ok();
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(&raw)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::File::open(folder)?.sync_all()?;
-        }
-        Ok(())
+        kept::save(path, self)
     }
 }
 

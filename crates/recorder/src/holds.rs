@@ -4,8 +4,6 @@
 //! task that also sweeps, before each sweep, so that none of the files it wants goes in between; and again each time, because
 //! the span of a hold may still be growing. It ends by a release that names it, never by silence.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +12,7 @@ use link::message::{HoldRow, HoldSpec};
 use vms_core::{CameraId, HoldId, SegmentId, TimeRange, WallTime};
 
 use crate::index::{Index, IndexError};
+use crate::kept;
 use crate::vault::Vault;
 
 /// Name of the file in the recorder's folder.
@@ -41,32 +40,42 @@ pub struct HoldBook {
     /// Rises with each change of `specs`.
     number: u64,
     carried_out: u64,
+    is_lost: bool,
 }
 
 impl HoldBook {
-    /// What was kept; none where nothing was. All of it is due.
+    /// What was kept; none where nothing was. All of it is due. When the file is damaged recording goes on, and nothing is
+    /// erased until `serve` has told the holds again.
     ///
     /// # Errors
-    /// Of the disk, or `InvalidData`.
+    /// Of the disk.
     pub fn load(path: &Path) -> std::io::Result<Self> {
-        let specs: Vec<HoldSpec> = match std::fs::read(path) {
-            Ok(raw) => serde_json::from_slice(&raw)
-                .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "the kept holds are damaged"))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        let (specs, is_lost) = match kept::load::<Vec<HoldSpec>>(path) {
+            Ok(specs) => (specs.unwrap_or_default(), false),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                tracing::error!(%error, "the kept holds are damaged: nothing is erased until they are told again");
+                (Vec::new(), true)
+            }
             Err(error) => return Err(error),
         };
-        Ok(Self { specs: Arc::new(specs), number: 1, ..Self::default() })
+        Ok(Self { specs: Arc::new(specs), number: 1, is_lost, ..Self::default() })
+    }
+
+    /// Whether the holds are not known: then nothing may be destroyed.
+    pub const fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// Whether these are the holds that are kept.
     pub fn has(&self, holds: &[HoldSpec]) -> bool {
-        *self.specs == holds
+        !self.is_lost && *self.specs == holds
     }
 
     /// Replaces them. What is not named any more without having been released goes on in the key store.
     pub fn replace(&mut self, holds: Vec<HoldSpec>) {
         self.specs = Arc::new(holds);
         self.number += 1;
+        self.is_lost = false;
     }
 
     /// The holds, with the number of this state of them.
@@ -96,17 +105,7 @@ impl HoldBook {
 /// # Errors
 /// Of the disk; what was kept before is then still there.
 pub fn save(path: &Path, holds: &[HoldSpec]) -> std::io::Result<()> {
-    let raw = serde_json::to_vec(holds)?;
-    let temporary = path.with_extension("new");
-    std::fs::remove_file(&temporary).ok();
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(&raw)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+    kept::save(path, holds)
 }
 
 /// Puts every segment of each hold under it, and ends what was released. Idempotent.
@@ -204,7 +203,10 @@ mod tests {
         book.carried_out(number, Vec::new());
         assert!(!book.is_due());
         std::fs::write(&path, b"[{").unwrap();
-        assert!(HoldBook::load(&path).is_err(), "damaged: the recorder does not start without its holds");
+        let mut book = HoldBook::load(&path).unwrap();
+        assert!(book.is_lost() && !book.has(&[]), "damaged: also no holds are news");
+        book.replace(Vec::new());
+        assert!(!book.is_lost() && book.has(&[]), "told again");
     }
 
     #[tokio::test]

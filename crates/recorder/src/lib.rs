@@ -15,6 +15,7 @@ pub mod format;
 pub mod holds;
 pub mod hub;
 pub mod index;
+mod kept;
 pub mod live;
 pub mod plan;
 pub mod playback;

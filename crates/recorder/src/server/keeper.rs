@@ -191,6 +191,10 @@ pub(super) async fn sweep(shared: Arc<Shared>, work: SweepWork) {
 
 /// Carries out the holds. False when that could not be done: then nothing may be destroyed either.
 async fn hold(shared: &Shared) -> bool {
+    if lock(&shared.holds).is_lost() {
+        metrics::gauge!("recorder_sweep_held").set(1.0);
+        return false;
+    }
     flush_index(shared).await;
     let (specs, number) = lock(&shared.holds).specs();
     match holds::carry_out(&specs, &shared.index, &shared.vault, shared.clock.wall()).await {

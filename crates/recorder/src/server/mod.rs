@@ -285,6 +285,7 @@ pub async fn run(
     // Holds that were told before a crash come before the deletions that it cut short.
     let (specs, _) = holds.specs();
     match crate::holds::carry_out(&specs, &index, &vault, clock.wall()).await {
+        Ok(_) if holds.is_lost() => {}
         Ok(_) => {
             if let Err(error) = sweep.finish(clock.wall()).await {
                 tracing::error!(%error, "deletions that were cut short are not finished yet");
