@@ -3,8 +3,6 @@
 #[cfg(test)]
 mod day;
 #[cfg(test)]
-mod figures;
-#[cfg(test)]
 mod lies;
 #[cfg(test)]
 mod servers;

@@ -1,12 +1,24 @@
-//! Figures, on demand: `cargo test -p tiers --release --test it -- --ignored --nocapture figures`.
+//! Figures of the tiers, a directory and an S3 server in this process: `cargo run -p tiers --release --example figures`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a measurement for people"
+)]
+
+#[expect(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/it/support/mod.rs"]
+mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::support::servers::{S3s, directory, tier};
-use crate::support::{Disk, START, TestClock, limits, mover};
+use support::servers::{S3s, directory, tier};
+use support::{Disk, START, TestClock, limits, mover};
 use tiers::Tier;
 
 /// A segment of a quarter of a minute at 4 Mbit/s.
@@ -46,9 +58,8 @@ async fn measure(what: &str, tier: Tier) {
     println!("{what}: {:.0} objects/s deleted, with the ledger", f64::from(SMALL) / began.elapsed().as_secs_f64());
 }
 
-#[ignore = "prints figures, asserts little"]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn figures() {
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     Box::pin(measure("directory", directory(folder.path()))).await;
     let server = S3s::start().await;
