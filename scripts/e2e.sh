@@ -33,6 +33,10 @@ BELFRY_USER=lez BELFRY_SKIP=refusal,live,playback,reads,session,language node e2
 BELFRY_USER=admin BELFRY_SKIP=refusal,live,playback,reads,findings,session,language node e2e/journey.mjs
 # Legal fields of a live camera, by two people and under the overseer's eyes.
 node e2e/law.mjs
+# Several cameras under one playhead, pictures while scrubbing, and the first frame that was asked for.
+BELFRY_USER=operator node e2e/playback-sync.mjs
 # Footage held by one person and let go by two.
 node e2e/holds.mjs
+# Footage that leaves the house as evidence: ordered by one, approved by another, checked by a stranger.
+node e2e/exports.mjs "$programs"
 ok=yes

@@ -37,7 +37,7 @@ as_root() {
     else need "sudo" "run as root, or install sudo and give yourself the right to use it"; fi
 }
 
-wanted=$(awk -v goal="$goal" '!/^#/ && NF && ($2 == "all" || $2 == goal || goal == "test") {print $1}' scripts/packages.txt)
+wanted=$(awk -v goal="$goal" '!/^#/ && NF && ($2 == "all" || $2 == goal || (goal == "test" && $2 != "drills")) {print $1}' scripts/packages.txt)
 absent=()
 for package in $wanted; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || absent+=("$package")

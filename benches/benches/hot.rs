@@ -155,6 +155,7 @@ fn decisions(c: &mut Criterion) {
         has_purpose: true,
         justification: Some("melding vechtpartij Beursplein"),
         case_ref: None,
+        has_second_person: false,
         age_us: 0,
         event_active: false,
         police_station: true,

@@ -97,6 +97,10 @@ pub struct Walk {
     pub damaged: Vec<String>,
     /// Access units without a counter.
     pub unmarked: u64,
+    /// Streams by the simulator's camera number.
+    pub streams: BTreeMap<u32, String>,
+    /// Digest of each segment as its bytes are, in hexadecimal; of one that is not closed so far.
+    pub digests: BTreeMap<String, String>,
 }
 
 /// Opens the key store of the rig whose footage lies in `media` (`state/footage/media`), beside a running recorder and for reading
@@ -178,6 +182,7 @@ fn read_segment(path: &Path, keys: Option<&KeyRing>, found: &mut Walk) -> anyhow
         (None, _) => None,
     };
     let scanned = scan(&file, key.as_ref())?;
+    found.digests.insert(header.segment.to_string(), hex::encode(scanned.digest));
     let codec = scanned.parameters.first().map_or(Codec::H264, |sets| sets.codec);
     for entry in &scanned.entries {
         let raw = record(&file, &head, key.as_ref(), entry.at)?;
@@ -189,6 +194,7 @@ fn read_segment(path: &Path, keys: Option<&KeyRing>, found: &mut Walk) -> anyhow
             match find_counter_in_unit(codec, &unit.payload) {
                 Some(counter) => {
                     let footage = found.cameras.entry(counter.camera).or_default();
+                    found.streams.entry(counter.camera).or_insert_with(|| header.stream.to_string());
                     let (number, sent_us) = (counter.frame, counter.sent_at.micros);
                     footage.frames.push(Frame { number, sent_us, is_key: unit.is_key });
                 }

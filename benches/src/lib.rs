@@ -4,3 +4,4 @@ pub mod films;
 pub mod frames;
 pub mod log;
 pub mod process;
+pub mod recorder_link;

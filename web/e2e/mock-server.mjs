@@ -257,10 +257,16 @@ const server = createServer(async (request, response) => {
   }
   if (route === "POST /playback-tickets") {
     if (!body.purpose.justification) return problem(403, "justification_required");
+    // It has a film, but no single pictures.
+    if (body.rendition === "preview") return problem(404, "no_footage");
     const starts = Date.parse(body.from);
     return json(200, {
       playback_id: `pb_${++count}`,
       url: `/api/v1/playback/pb_${count}.mp4`,
+      playlist_url: `/api/v1/playback/pb_${count}/index.m3u8`,
+      rendition: "original",
+      start_offset_us: 0,
+      clock: [{ media_us: 0, at: iso(starts) }],
       mime: "video/mp4",
       size: statSync(clip).size,
       starts_at: iso(starts),

@@ -40,12 +40,17 @@ pub(crate) enum Command {
     },
     /// Cameras: list, add, import, probe, remove.
     Camera(crate::camera::CameraArgs),
+    /// Evidence exports: order, approve, follow, fetch.
+    Export(crate::export::ExportArgs),
     /// Partners behind gateways: list, connect, switch on and off, import their cameras.
     Partner(crate::partner::PartnerArgs),
     /// Do rows, files, keys and deletion records of this machine's recorder agree? Reads only, beside a running recorder.
     Check(crate::keystore::CheckArgs),
-    /// The keys that footage is sealed with: status, check, change of the root, backup, restore.
+    /// The keys that footage, or plate reads, are sealed with: status, check, change of the root, backup, restore.
     Keys {
+        /// Which key store.
+        #[arg(long, value_enum, default_value_t)]
+        of: crate::keystore::WhichStore,
         #[command(subcommand)]
         what: crate::keystore::KeysCommand,
     },

@@ -198,6 +198,14 @@ impl Session {
         answer(response.map_err(|source| Failure::NotReached { server: self.server.clone(), source })?).await
     }
 
+    /// Bytes of a file from `start` on; the answer is 2xx.
+    pub(crate) async fn bytes(&self, path: &str, start: u64) -> anyhow::Result<Response> {
+        let request = self.http.get(format!("{}{path}", self.server)).header(header::COOKIE, &self.cookie);
+        let response = request.header(header::RANGE, format!("bytes={start}-")).send().await;
+        let response = response.map_err(|source| Failure::NotReached { server: self.server.clone(), source })?;
+        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+    }
+
     /// All cameras that the account sees.
     pub(crate) async fn cameras(&self) -> anyhow::Result<Vec<Value>> {
         let (mut all, mut cursor) = (Vec::new(), String::new());
@@ -230,6 +238,11 @@ impl Session {
         let id = found.and_then(|org| org.get("id")).and_then(Value::as_str);
         Ok(id.map(str::to_owned).ok_or_else(|| Failure::Input(format!("there is no organisation `{code}`")))?)
     }
+}
+
+async fn refusal(response: Response) -> anyhow::Error {
+    let status = response.status();
+    answer(response).await.err().unwrap_or_else(|| Failure::Refused(json!({ "status": status.as_u16() })).into())
 }
 
 async fn answer(response: Response) -> anyhow::Result<Value> {

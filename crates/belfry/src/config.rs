@@ -29,8 +29,27 @@ pub(crate) struct Config {
     pub gateway: Gateway,
     /// The vehicle registry.
     pub registry: Registry,
+    /// Plate reads and findings.
+    pub reads: Reads,
+    /// Evidence exports.
+    pub exports: Exports,
     /// The log of uses.
     pub log: Log,
+}
+
+#[path = "config/exports.rs"]
+mod exports;
+
+pub(crate) use exports::Exports;
+
+#[path = "config/key_store.rs"]
+mod key_store;
+
+pub(crate) use key_store::Keys;
+
+/// A value of the environment, for what a library does not read by itself.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name)?.into_string().ok()
 }
 
 /// Folders and programs. Relative paths count from the folder of the configuration file.
@@ -111,119 +130,50 @@ pub(crate) struct Recorder {
     pub disk_cap_mib: u64,
     /// Ballast for the databases and the log on the same volume, in MiB: recording stops before it is used up.
     pub keep_free_mib: u64,
+    /// Classes whose footage goes last when the disk is full, the most important first; every other goes before them.
+    pub keep_longest: Vec<String>,
+    /// Who vouches for the clock of this machine: nothing is destroyed by a clock that nobody vouches for.
+    pub time: TimeSource,
+    /// With `time = "ntp"`: the file that the time service touches while it is synchronised, at least every three hours. The default is
+    /// systemd-timesyncd's; docs/operations.md has a line for chrony.
+    pub time_mark: PathBuf,
     /// The keys that footage is sealed with.
     pub keys: Keys,
+    /// Second places for closed segments: other disks, S3-compatible stores (docs/TIERS.md). Absent: this disk alone.
+    pub tier: Option<tiers::Config>,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { dir: PathBuf::new(), disk_cap_mib: 15 * 1024, keep_free_mib: 64, keys: Keys::default() }
-    }
-}
-
-/// The keys that footage is sealed with (docs/KEYS.md).
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Keys {
-    /// First copy of the key store; empty: `footage-keys/store` in the state folder. Never inside `recorder.dir`.
-    pub store: PathBuf,
-    /// Its root, best on another medium; empty: `footage-keys/root` in the state folder.
-    pub root: PathBuf,
-    /// Second copy, on another disk or host.
-    pub second_store: PathBuf,
-    /// Its root.
-    pub second_root: PathBuf,
-    /// There is no second copy, and that is meant: when the disk dies, every key dies, and all footage with it, wherever it is.
-    pub one_disk: bool,
-    /// Secret that guards the roots: a name in `$CREDENTIALS_DIRECTORY` (systemd's `LoadCredentialEncrypted=`), or a path. Empty:
-    /// whoever has the disk of a root has the footage that is in its term.
-    pub credential: String,
-    /// The secret before it, while it is changed.
-    pub credential_before: String,
-    /// The root is changed so often, hours: 1 to 24.
-    pub root_change_hours: u32,
-    /// Folder of backups; empty: none are made.
-    pub backup: PathBuf,
-    /// Folder of the keys of backups: never copied, never beside the backups.
-    pub backup_keys: PathBuf,
-    /// A backup is made so often, hours: 1 to 24. Each can be read for 72 h at most.
-    pub backup_every_hours: u32,
-}
-
-impl Default for Keys {
-    fn default() -> Self {
         Self {
-            store: PathBuf::new(),
-            root: PathBuf::new(),
-            second_store: PathBuf::new(),
-            second_root: PathBuf::new(),
-            one_disk: true,
-            credential: String::new(),
-            credential_before: String::new(),
-            root_change_hours: 1,
-            backup: PathBuf::new(),
-            backup_keys: PathBuf::new(),
-            backup_every_hours: 6,
+            dir: PathBuf::new(),
+            disk_cap_mib: 15 * 1024,
+            keep_free_mib: 64,
+            keep_longest: vec!["RC-VID-POL".into(), "RC-VID-RISK".into()],
+            time: TimeSource::Ntp,
+            time_mark: "/run/systemd/timesync/synchronized".into(),
+            keys: Keys::default(),
+            tier: None,
         }
     }
 }
 
-impl Keys {
-    fn resolve(&mut self, state: &Path, folder: &Path) {
-        for (path, default) in [(&mut self.store, "footage-keys/store"), (&mut self.root, "footage-keys/root")] {
-            *path = if path.as_os_str().is_empty() { state.join(default) } else { folder.join(&*path) };
-        }
-        for path in [&mut self.second_store, &mut self.second_root, &mut self.backup, &mut self.backup_keys] {
-            if !path.as_os_str().is_empty() {
-                *path = folder.join(&*path);
-            }
-        }
-    }
+/// Who vouches for the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TimeSource {
+    /// A time service on this machine, by `time_mark`.
+    Ntp,
+    /// Whoever runs the host keeps its clock right (a container, a virtual machine). Steps are seen all the same.
+    Host,
+}
 
-    /// What cannot work: key and what to do.
-    fn problem(&self, footage: &Path) -> Option<(&'static str, &'static str)> {
-        let is_set = |path: &Path| !path.as_os_str().is_empty();
-        if is_set(&self.second_store) != is_set(&self.second_root) {
-            return Some(("recorder.keys.second_root", "goes with `second_store`: name a folder for both, or none"));
-        }
-        if !is_set(&self.second_store) && !self.one_disk {
-            let what = "must name a folder on another disk or host; or say `one_disk = true`: then, when the disk of \
-                        the keys dies, all footage is lost, wherever it lies";
-            return Some(("recorder.keys.second_store", what));
-        }
-        if is_set(&self.second_store) && self.one_disk {
-            return Some(("recorder.keys.one_disk", "must be false: a second copy is named"));
-        }
-        if is_set(&self.backup) != is_set(&self.backup_keys) {
-            let what = "goes with `backup`: a backup needs a folder, and another one for its keys";
-            return Some(("recorder.keys.backup_keys", what));
-        }
-        if self.credential.is_empty() && !self.credential_before.is_empty() {
-            return Some(("recorder.keys.credential", "must be the new secret while `credential_before` is named"));
-        }
-        if !(1..=24).contains(&self.root_change_hours) || !(1..=24).contains(&self.backup_every_hours) {
-            return Some(("recorder.keys", "root_change_hours and backup_every_hours must be 1 to 24"));
-        }
-        let all = [&self.store, &self.root, &self.second_store, &self.second_root, &self.backup, &self.backup_keys];
-        let named: Vec<&PathBuf> = all.into_iter().filter(|path| is_set(path)).collect();
-        if named.iter().any(|path| path.starts_with(footage)) {
-            return Some(("recorder.keys", "no folder of keys may lie inside `recorder.dir`, beside what they open"));
-        }
-        let apart = |at: usize, one: &Path| named.iter().skip(at + 1).all(|other| one != other.as_path());
-        if !named.iter().enumerate().all(|(at, one)| apart(at, one)) {
-            return Some(("recorder.keys", "each folder must be another one"));
-        }
-        None
-    }
-
-    /// Where a credential lies.
-    pub(crate) fn credential_path(name: &str) -> Option<PathBuf> {
-        let path = Path::new(name);
-        if path.is_absolute() {
-            return Some(path.to_owned());
-        }
-        std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(path))
-    }
+/// Plate reads and findings.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Reads {
+    /// The keys that they are sealed with.
+    pub keys: Keys,
 }
 
 /// Camera sessions.
@@ -377,7 +327,7 @@ pub(crate) enum ConfigError {
         /// Which file.
         path: PathBuf,
         /// Which key.
-        key: &'static str,
+        key: String,
         /// What to do about it.
         problem: String,
     },
@@ -420,7 +370,12 @@ impl Config {
         } else {
             self.recorder.dir = folder.join(&self.recorder.dir);
         }
-        self.recorder.keys.resolve(&self.paths.state, folder);
+        self.recorder.keys.resolve(&self.paths.state, "footage-keys", folder);
+        self.reads.keys.resolve(&self.paths.state, "read-keys", folder);
+        for path in self.recorder.tier.iter_mut().flat_map(tiers::Config::paths_mut) {
+            *path = folder.join(&*path);
+        }
+        self.exports.resolve(&self.paths.state, folder);
         if self.paths.media_program.as_os_str().is_empty() {
             let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(|dir| dir.join("belfry-media")));
             self.paths.media_program = beside.unwrap_or_else(|| "belfry-media".into());
@@ -434,7 +389,10 @@ impl Config {
     }
 
     fn checked(self, path: &Path) -> Result<Self, ConfigError> {
-        let wrong = |key, problem: &str| ConfigError::Value { path: path.to_owned(), key, problem: problem.to_owned() };
+        let wrong = |key: &str, problem: &str| {
+            let (path, key, problem) = (path.to_owned(), key.to_owned(), problem.to_owned());
+            ConfigError::Value { path, key, problem }
+        };
         if !self.http.metrics_bind.ip().is_loopback() {
             return Err(wrong("http.metrics_bind", "must be a loopback address: the figures are not for the network"));
         }
@@ -473,10 +431,25 @@ impl Config {
         if !(2..=86_400).contains(&self.gateway.catalogue_every_s) {
             return Err(wrong("gateway.catalogue_every_s", "must be 2 to 86400"));
         }
+        if self.recorder.time_mark.is_relative() {
+            return Err(wrong("recorder.time_mark", "must be a whole path"));
+        }
         if self.recorder.disk_cap_mib < 64 {
             return Err(wrong("recorder.disk_cap_mib", "must be at least 64"));
         }
-        if let Some((key, problem)) = self.recorder.keys.problem(&self.recorder.dir) {
+        for (section, keys) in [("recorder.keys", &self.recorder.keys), ("reads.keys", &self.reads.keys)] {
+            if let Some((key, problem)) = keys.problem(&self.recorder.dir) {
+                let dot = if key.is_empty() { "" } else { "." };
+                return Err(wrong(&format!("{section}{dot}{key}"), problem));
+            }
+        }
+        if let Some(error) = self.recorder.tier.as_ref().and_then(|tier| tier.check().err()) {
+            return Err(wrong("recorder.tier", &error.to_string()));
+        }
+        if !self.recorder.keys.is_apart_from(&self.reads.keys) {
+            return Err(wrong("reads.keys", "no folder may be one of `recorder.keys`: they are two key stores"));
+        }
+        if let Some((key, problem)) = self.exports.problem(&self.recorder.dir) {
             return Err(wrong(key, problem));
         }
         Ok(self)
@@ -542,6 +515,8 @@ mod tests {
             ("[cameras]\nallowed_networks = ['10.0.0.1']", "cameras.allowed_networks"),
             ("[cameras]\nallowed_ports = [[9, 3]]", "cameras.allowed_ports"),
             ("[recorder]\ndisk_cap_mib = 1", "recorder.disk_cap_mib"),
+            ("[recorder]\ntime = 'sundial'", "sundial"),
+            ("[recorder]\ntime_mark = 'synchronized'", "recorder.time_mark"),
             ("[recorder.keys]\none_disk = false", "recorder.keys.second_store"),
             ("[recorder.keys]\nsecond_store = '/b/s'", "recorder.keys.second_root"),
             ("[recorder.keys]\nsecond_store = '/b/s'\nsecond_root = '/b/r'", "recorder.keys.one_disk"),
@@ -550,7 +525,16 @@ mod tests {
             ("[recorder]\ndir = '/f'\n[recorder.keys]\nstore = '/f/keys'", "recorder.dir"),
             ("[recorder.keys]\nstore = '/k'\nroot = '/k'", "another one"),
             ("[recorder.keys]\ncredential_before = 'x'", "recorder.keys.credential"),
+            ("[recorder.tier]\nrecorder = 'Mijn recorder'", "recorder.tier"),
+            ("[recorder.tier]\nrecorder = 'a'\n[[recorder.tier.rule]]\nstore = 'b'", "no [[store]] named `b`"),
+            ("[recorder.tier]\nrecorder = 'a'\n[[recorder.tier.store]]\nname = 'b'", "[store.directory] or [store.s3]"),
+            ("[recorder.tier]\nrecorder = 'a'\nspeed = 3", "speed"),
             ("[gateway]\ncatalogue_every_s = 0", "gateway.catalogue_every_s"),
+            ("[exports]\njobs_max = 0", "exports.jobs_max"),
+            ("[exports]\nspan_max_minutes = 721", "exports.span_max_minutes"),
+            ("[exports]\ndir = '/f/x'\n[recorder]\ndir = '/f'", "exports.dir"),
+            ("[exports]\ndir = '/e'\nkey = '/e/export.key'", "exports.key"),
+            ("[exports]\norganisation = ' '", "exports.installation"),
             ("nonsense", "expected"),
         ] {
             let error = load(text).unwrap_err();

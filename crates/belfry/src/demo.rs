@@ -36,9 +36,10 @@ const PARTNER_RTSP_PORT: u16 = 8555;
 const PARTNER_HTTP_PORT: u16 = 8491;
 
 /// Accounts of the demo: name, what they are, organisation, profile, language.
-const PEOPLE: [(&str, &str, &str, Profile, Language); 7] = [
+const PEOPLE: [(&str, &str, &str, Profile, Language); 8] = [
     ("admin", "Platform administrator", "PARADIGM", Profile::P18, Language::En),
     ("operator", "Control-room operator, zone 5340", "5340", Profile::P01, Language::Nl),
+    ("supervisor", "Supervisor of operators, zone 5340", "5340", Profile::P02, Language::En),
     ("chef", "Zone chief, zone 5340", "5340", Profile::P03, Language::Fr),
     ("lez", "LEZ agent, tax administration", "FISC", Profile::P07, Language::Fr),
     ("techniek", "Technician, operator company", "IRISNET", Profile::P17, Language::Nl),
@@ -98,6 +99,7 @@ fn write_config(args: &DemoArgs, dir: &Path, path: &Path) -> anyhow::Result<()> 
     config.registry.url = format!("http://127.0.0.1:{REGISTRY_PORT}");
     config.ingest.children = 1 + args.extra / 25;
     config.recorder.disk_cap_mib = 4 * 1024;
+    config.recorder.time = crate::config::TimeSource::Host;
     config.log.origin = "demo.belfry.localhost/log".into();
     write_durably(path, toml::to_string_pretty(&config)?.as_bytes(), 0o644)
 }

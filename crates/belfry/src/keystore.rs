@@ -1,6 +1,9 @@
-//! `belfry keys`: what an operator does with the key store of the recorder on this machine (docs/KEYS.md).
+//! `belfry keys`: what an operator does with the key stores of this machine (docs/KEYS.md): the recorder's, for footage, and that of
+//! `serve`, for plate reads and findings.
 //!
-//! `status` and `check` only read, beside a running recorder. Everything that writes needs the lock that a running recorder has.
+//! `status` and `check` only read, beside a running program. Everything that writes needs the lock that the running program has.
+
+use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Subcommand, ValueEnum};
@@ -12,7 +15,8 @@ use vms_core::WallTime;
 
 use crate::config::Config;
 use crate::print;
-use crate::roles::key_store;
+use crate::roles::{footage_keys, read_keys};
+use crate::wiring::read_keys::reads_dir;
 use crate::wiring::system::SystemClock;
 
 /// `belfry keys …`.
@@ -34,9 +38,9 @@ pub(crate) enum KeysCommand {
     Restore,
     /// Make a new key store.
     Create {
-        /// The store that sealed what is recorded is gone for good: that footage will never open again.
-        #[arg(long)]
-        lose_all_footage: bool,
+        /// The store that sealed what is there is gone for good: that footage, or those reads and findings, will never open again.
+        #[arg(long, alias = "lose-all-footage")]
+        lose_all: bool,
     },
     /// Let the sweeper destroy keys of more than 36 hours at once: after the recorder stood for days, when the clock is right.
     Approve {
@@ -50,11 +54,31 @@ pub(crate) enum KeysCommand {
         #[arg(long)]
         second: String,
     },
+    /// Say that the clock of this machine is right, after it moved by more than five minutes: the sweeper then goes on by it. Look at
+    /// another clock first.
+    ApproveClock {
+        /// Who approves.
+        #[arg(long)]
+        first: String,
+        /// And who else.
+        #[arg(long)]
+        second: String,
+    },
     /// Take in a new, empty disk as one of the two copies.
     Adopt {
         /// Which copy.
         copy: WhichCopy,
     },
+}
+
+/// Which key store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhichStore {
+    /// `recorder.keys`: footage.
+    #[default]
+    Footage,
+    /// `reads.keys`: plate reads and findings.
+    Reads,
 }
 
 /// One of the two copies.
@@ -70,10 +94,13 @@ pub(crate) enum WhichCopy {
 ///
 /// # Errors
 /// In words that say what to do.
-pub(crate) fn run(config: &Config, what: KeysCommand) -> anyhow::Result<()> {
-    let store = key_store(&config.recorder.keys)?;
+pub(crate) fn run(config: &Config, of: WhichStore, what: KeysCommand) -> anyhow::Result<()> {
+    let (store, dir) = match of {
+        WhichStore::Footage => (footage_keys(config)?, config.recorder.dir.clone()),
+        WhichStore::Reads => (read_keys(config)?, reads_dir(config)),
+    };
     let now = SystemClock::wall_now();
-    let open = |options| open_store(&store, &config.recorder.dir, options, now).map_err(explained);
+    let open = |options| open_store(&store, &dir, options, now).map_err(explained);
     let read_only = OpenOptions { is_read_only: true, ..OpenOptions::default() };
     match what {
         KeysCommand::Status => {
@@ -94,25 +121,33 @@ pub(crate) fn run(config: &Config, what: KeysCommand) -> anyhow::Result<()> {
             Ok(())
         }
         KeysCommand::Backup => {
-            let (plan, _) = store.backup.as_ref().context("`recorder.keys.backup` names no folder for backups")?;
+            let (plan, _) =
+                store.backup.as_ref().context("`backup` names no folder for backups in this key store's section")?;
             let done = open(OpenOptions::default())?.backup(plan, now).map_err(explained)?;
             let until = time_text(done.dies_at);
             print(&format!("backup {} with {} hour keys; it can be read until {until}\n", done.number, done.hours));
             Ok(())
         }
-        KeysCommand::Restore => restore(config, &store, now),
-        KeysCommand::Create { lose_all_footage } => {
-            if lose_all_footage {
-                forget_store(&config.recorder.dir)?;
-            }
+        KeysCommand::Restore => match of {
+            WhichStore::Footage => restore(config, &store, now),
+            WhichStore::Reads => restore_reads(&store, now),
+        },
+        KeysCommand::Create { lose_all } => {
+            may_create(&dir, lose_all)?;
             let ring = open(OpenOptions { may_create: true, ..OpenOptions::default() })?;
             print(&format!("key store {}\n", ring.store()));
             Ok(())
         }
         KeysCommand::Approve { until_hour, first, second } => {
             let approval = recorder::deletions::Approval { until_hour, first, second };
-            approval.give(&config.recorder.dir.join("deletions")).context("the approval")?;
+            approval.give(&dir.join("deletions")).context("the approval")?;
             print("approved: the sweeper goes on within a minute\n");
+            Ok(())
+        }
+        KeysCommand::ApproveClock { first, second } => {
+            let approval = recorder::trust::ClockApproval { at_us: now.micros, first, second };
+            approval.give(&config.recorder.dir).context("the approval")?;
+            print(&format!("approved: it is {}; the sweeper goes on within a minute\n", time_text(now)));
             Ok(())
         }
         KeysCommand::Adopt { copy } => {
@@ -124,6 +159,19 @@ pub(crate) fn run(config: &Config, what: KeysCommand) -> anyhow::Result<()> {
             check(&ring)
         }
     }
+}
+
+/// Whether the cameras that this machine's recorder knows and its disk fit; `None` where it knows none.
+///
+/// # Errors
+/// The recorder's folder cannot be read.
+pub(crate) fn room(config: &Config) -> anyhow::Result<Option<recorder::ladder::Admission>> {
+    let recorder = &config.recorder;
+    let bytes = |mib: u64| mib.saturating_mul(1 << 20);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let bounds = (bytes(recorder.disk_cap_mib), bytes(recorder.keep_free_mib));
+    let asked = recorder::server::admission(&recorder.dir, bounds, recorder.tier.is_some(), SystemClock::wall_now());
+    runtime.block_on(asked).context("the disk of the recorder")
 }
 
 /// `belfry check …`.
@@ -147,7 +195,7 @@ const LINES_MAX: usize = 200;
 /// It cannot be told, or they do not.
 pub(crate) async fn check_recorder(config: &Config, args: CheckArgs) -> anyhow::Result<()> {
     use recorder::check::{CheckOptions, check};
-    let store = key_store(&config.recorder.keys)?;
+    let store = footage_keys(config)?;
     let (dir, now) = (&config.recorder.dir, SystemClock::wall_now());
     let options = OpenOptions { is_read_only: !args.repair, ..OpenOptions::default() };
     let ring = open_store(&store, dir, options, now).map_err(explained)?;
@@ -159,8 +207,8 @@ pub(crate) async fn check_recorder(config: &Config, args: CheckArgs) -> anyhow::
         print(&format!("{}: {about}\n", finding.words()));
     }
     print(&format!(
-        "{} rows, {} files, {} segments opened, {} mended\n",
-        report.rows, report.files, report.opened, report.repaired
+        "{} rows, {} files, {} segments in a tier, {} segments opened, {} mended\n",
+        report.rows, report.files, report.away, report.opened, report.repaired
     ));
     for (finding, count) in report.counts() {
         print(&format!("{count:>8}  {}\n", finding.words()));
@@ -226,6 +274,26 @@ fn check(ring: &KeyRing) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A new store is no answer to one that is missing: it is refused before anything is made.
+fn may_create(dir: &Path, lose_all: bool) -> anyhow::Result<()> {
+    let marker = dir.join("keys.id");
+    if lose_all {
+        forget_store(dir)?;
+    }
+    ensure!(
+        !marker.exists(),
+        "{} names the key store that sealed what is there: bring that one back, restore it from a backup, or say --lose-all",
+        marker.display()
+    );
+    Ok(())
+}
+
+/// Reads and findings: the database says what is still wanted, and `serve` destroys within an hour what no row names.
+fn restore_reads(store: &VaultConfig, now: WallTime) -> anyhow::Result<()> {
+    let (plan, _) = store.backup.as_ref().context("`reads.keys.backup` names no folder of backups")?;
+    restored(plan, store, &|_: &keys::KeyName| true, now)
+}
+
 fn restore(config: &Config, store: &VaultConfig, now: WallTime) -> anyhow::Result<()> {
     let (plan, _) = store.backup.as_ref().context("`recorder.keys.backup` names no folder of backups")?;
     let kept = Kept::load(&config.recorder.dir.join("assignment.json")).context("the recorder's list of cameras")?;
@@ -236,10 +304,18 @@ fn restore(config: &Config, store: &VaultConfig, now: WallTime) -> anyhow::Resul
         );
     }
     // A class that no camera has today has no term here: what it sealed stays dead.
-    let is_in_term = |name: &keys::KeyName| terms.is_in_term(name, now).unwrap_or(false);
+    restored(plan, store, &|name| terms.is_in_term(name, now).unwrap_or(false), now)
+}
+
+fn restored(
+    plan: &keys::BackupPlan,
+    store: &VaultConfig,
+    is_in_term: &dyn Fn(&keys::KeyName) -> bool,
+    now: WallTime,
+) -> anyhow::Result<()> {
     let (disk, random): (std::sync::Arc<dyn keys::Disk>, std::sync::Arc<dyn keys::Random>) =
         (std::sync::Arc::new(RealDisk), std::sync::Arc::new(SystemRandom::new()));
-    let done = keys::restore(&disk, &random, plan, &store.store, &is_in_term, now).map_err(explained)?;
+    let done = keys::restore(&disk, &random, plan, &store.store, is_in_term, now).map_err(explained)?;
     print(&format!(
         "backup {} of {}: {} hour keys live again, {} were past their term, {} are damaged; what was begun later has no key\n",
         done.number,

@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod config;
 mod demo;
+mod export;
 mod figures;
 mod keys;
 mod keystore;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let as_json = match &args.command {
         Command::Camera(what) => what.server.json,
+        Command::Export(what) => what.server.json,
         Command::Partner(what) => what.server.json,
         Command::Verify(what) => what.json,
         Command::Run
@@ -62,9 +64,10 @@ fn main() -> ExitCode {
         Command::Anpr { args } => run::hand_over("anpr", args),
         Command::Sim { args } => run::hand_over("sim", args),
         Command::Camera(what) => in_runtime(camera::run(what)),
+        Command::Export(what) => in_runtime(export::run(what)),
         Command::Partner(what) => in_runtime(partner::run(what)),
         Command::Check(what) => with_config(&args.config, |config| in_runtime(keystore::check_recorder(&config, what))),
-        Command::Keys { what } => with_config(&args.config, |config| keystore::run(&config, what)),
+        Command::Keys { of, what } => with_config(&args.config, |config| keystore::run(&config, of, what)),
         Command::RegistryStub(what) => in_runtime(registry_stub(what)),
         Command::PartnerStub(what) => in_runtime(partner_stub(what)),
         Command::Demo(what) => in_runtime(demo::run(what)),
@@ -126,7 +129,16 @@ fn config_default() -> anyhow::Result<()> {
 }
 
 fn config_check(path: &std::path::Path) -> anyhow::Result<()> {
-    Config::load(path)?;
+    let config = Config::load(path)?;
+    if let Some(found) = keystore::room(&config)? {
+        let word = if found.fits() { "enough" } else { "NOT ENOUGH" };
+        print(&format!("disk of the recorder: {word}: {}\n", found.words()));
+        anyhow::ensure!(
+            !found.is_cap_too_large,
+            "{}: `recorder.disk_cap_mib` is more than the volume has: the disk would run full before the cap is reached",
+            path.display()
+        );
+    }
     print(&format!("{}: ok\n", path.display()));
     Ok(())
 }

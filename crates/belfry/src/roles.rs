@@ -11,12 +11,12 @@ use link::{Role, TransportKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::RoleArgs;
-use crate::config::Config;
+use crate::config::{Config, TimeSource};
 use crate::keys::write_durably;
 use crate::shard::mark::{Mark, MarkedFactory};
 use crate::shard::relay::RelayConfig;
 use crate::shard::{ShardSpec, keep_shard};
-use crate::wiring::system::{SystemClock, ingest_ports};
+use crate::wiring::system::{HostClock, SystemClock, ingest_ports, random_32};
 use crate::{figures, shard};
 
 /// Cancelled by SIGTERM or SIGINT; a second signal ends the process at once.
@@ -67,20 +67,32 @@ async fn gate_key(config: &Config, own: &Path, stop: &CancellationToken) -> anyh
 /// How long a destroyed key is remembered: until its footage surely is erased everywhere.
 const REMEMBER: Duration = Duration::from_hours(40 * 24);
 
-/// The key store of the configuration; reads the credential.
-pub(crate) fn key_store(config: &crate::config::Keys) -> anyhow::Result<recorder::vault::VaultConfig> {
+/// The key store of footage.
+pub(crate) fn footage_keys(config: &Config) -> anyhow::Result<recorder::vault::VaultConfig> {
+    key_store(&config.recorder.keys, "recorder.keys", "cameras stop when their segment ends")
+}
+
+/// The key store of plate reads and findings.
+pub(crate) fn read_keys(config: &Config) -> anyhow::Result<recorder::vault::VaultConfig> {
+    key_store(&config.reads.keys, "reads.keys", "new reads wait in the reader's spool")
+}
+
+/// The key store of a section of the configuration; reads the credential.
+fn key_store(
+    config: &crate::config::Keys,
+    section: &str,
+    stops: &'static str,
+) -> anyhow::Result<recorder::vault::VaultConfig> {
     use ::keys::{BackupPlan, CopyPaths, KeyStoreConfig, Protection, SecondCopy};
     let credential = |name: &str| -> anyhow::Result<Option<::keys::Credential>> {
         if name.is_empty() {
             return Ok(None);
         }
         let path = crate::config::Keys::credential_path(name).with_context(|| {
-            format!(
-                "`recorder.keys.credential`: `{name}` needs systemd's LoadCredentialEncrypted=, or give a whole path"
-            )
+            format!("`{section}.credential`: `{name}` needs systemd's LoadCredentialEncrypted=, or give a whole path")
         })?;
         let read = ::keys::Credential::read(&::keys::RealDisk, &path);
-        read.map(Some).with_context(|| format!("`recorder.keys.credential`: {}", path.display()))
+        read.map(Some).with_context(|| format!("`{section}.credential`: {}", path.display()))
     };
     let protection = match (credential(&config.credential)?, credential(&config.credential_before)?) {
         (Some(to), Some(from)) => Protection::Change { from, to },
@@ -107,7 +119,14 @@ pub(crate) fn key_store(config: &crate::config::Keys) -> anyhow::Result<recorder
         store: KeyStoreConfig { first, second, protection, remember: REMEMBER },
         root_every: hours(config.root_change_hours),
         backup,
+        stops,
     })
+}
+
+/// The tiers of the configuration, with what a library does not read by itself.
+fn tiering(config: tiers::Config) -> recorder::tiering::TierConfig {
+    let seed = random_32().first_chunk::<8>().copied().map_or(0, u64::from_be_bytes);
+    recorder::tiering::TierConfig { config, environment: crate::config::environment, seed }
 }
 
 /// Records until told to stop.
@@ -120,15 +139,19 @@ pub(crate) async fn recorder(config: &Config, stop: CancellationToken) -> anyhow
         tracing::warn!(%error, "keys may reach the swap: give the unit LimitMEMLOCK=infinity, or run without swap");
     }
     let settings = recorder::RecorderConfig {
-        keys: Some(key_store(&config.recorder.keys)?),
+        keys: Some(footage_keys(config)?),
         disk_cap_bytes: Some(config.recorder.disk_cap_mib.saturating_mul(1 << 20)),
         ballast_bytes: config.recorder.keep_free_mib.saturating_mul(1 << 20),
+        keep_longest: config.recorder.keep_longest.clone(),
+        tier: config.recorder.tier.clone().map(tiering),
         ..recorder::RecorderConfig::new(dir, config.socket("recorder"), gate)
     };
+    let mark = (config.recorder.time == TimeSource::Ntp).then(|| config.recorder.time_mark.clone());
+    let clock = HostClock { mark };
     let list = config.recorder.dir.join("assignment.json");
     let figures = figures::serve_recorder(&config.paths.run, config.socket("recorder"), list, stop.clone())?;
     harden::filter_calls()?;
-    let outcome = recorder::run(settings, Arc::new(SystemClock), stop).await.context("recorder");
+    let outcome = recorder::run(settings, Arc::new(clock), stop).await.context("recorder");
     drop(figures.await);
     outcome
 }

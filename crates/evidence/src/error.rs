@@ -23,6 +23,9 @@ pub enum ExportError {
         /// Which segment.
         segment: String,
     },
+    /// Footage of the span was erased, or was found, while the export was interrupted.
+    #[error("the footage of the span is not what it was when the export began; cancel this export and order it again")]
+    FootageChanged,
     /// The recorder does not answer.
     #[error("the recorder does not answer: {0}")]
     Recorder(String),
@@ -69,6 +72,7 @@ impl ExportError {
             Self::NothingRecorded { .. } => "nothing_recorded",
             Self::KeyDestroyed { .. } => "key_destroyed",
             Self::Damaged { .. } => "damaged",
+            Self::FootageChanged => "footage_changed",
             Self::Recorder(_) => "recorder_unavailable",
             Self::DiskFull => "disk_full",
             Self::Disk { .. } => "disk",
@@ -89,6 +93,7 @@ impl ExportError {
             Self::NothingRecorded { .. }
             | Self::KeyDestroyed { .. }
             | Self::Damaged { .. }
+            | Self::FootageChanged
             | Self::Exists(_)
             | Self::Order(_)
             | Self::Journal
@@ -105,6 +110,7 @@ impl From<SourceError> for ExportError {
         match error {
             SourceError::Erased { segment } => Self::KeyDestroyed { segment },
             SourceError::Damaged { segment } => Self::Damaged { segment },
+            SourceError::Changed => Self::FootageChanged,
             SourceError::Unavailable(words) => Self::Recorder(words),
         }
     }

@@ -57,6 +57,9 @@ pub enum SourceError {
         /// Which.
         segment: String,
     },
+    /// The footage of the span is not what it was when the export began: what was taken in can't be gone on with.
+    #[error("the footage of the span changed")]
+    Changed,
     /// It does not answer now.
     #[error("the source does not answer: {0}")]
     Unavailable(String),

@@ -1,9 +1,12 @@
 //! Proof that the decision stands in the log: leaf, inclusion proof, signed checkpoint (C2SP tlog-proof).
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use tlog_tiles::tlog::{Hash, check_record, record_hash};
+use tlog_tiles::tlog::{Error, Hash, check_record, prove_record, record_hash};
+use tlog_tiles::{Tile, TileHashReader, TileReader};
 
 /// First line of the file.
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
@@ -43,7 +46,57 @@ pub(crate) enum ProofFailure {
     Inclusion,
 }
 
+/// Hashes in one tile of full width (C2SP tlog-tiles).
+const TILE_WIDTH: u64 = 256;
+
+/// The tiles of a log on disk, as they are served to anybody.
+struct Tiles<'a>(&'a Path);
+
+impl TileReader for Tiles<'_> {
+    fn height(&self) -> u8 {
+        8
+    }
+
+    fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, Error> {
+        let read = |tile: &Tile| std::fs::read(self.0.join(c2sp_path(tile))).map_err(|_| Error::InvalidTile);
+        tiles.iter().map(read).collect()
+    }
+
+    fn save_tiles(&self, _tiles: &[Tile], _data: &[Vec<u8>]) {}
+}
+
+/// The older form of the paths names the height of a tile and calls entries data.
+fn c2sp_path(tile: &Tile) -> String {
+    tile.path().replacen("tile/8/data/", "tile/entries/", 1).replacen("tile/8/", "tile/", 1)
+}
+
 impl LogProof {
+    /// Makes the proof for a leaf from the public folder of a log; `None` while the signed checkpoint does not hold the leaf, or when
+    /// checkpoint and tiles do not agree.
+    pub fn read(public: &Path, verifier_key: &str, index: u64) -> Option<Self> {
+        let origin = verifier_key.split('+').next()?;
+        let checkpoint = std::fs::read_to_string(public.join("checkpoint")).ok()?;
+        let (size, root) = audit::note::open(checkpoint.as_bytes(), origin, verifier_key).ok()?;
+        if index >= size {
+            return None;
+        }
+        let hashes = prove_record(size, index, &TileHashReader::new(size, root, &Tiles(public))).ok()?;
+        let number = index / TILE_WIDTH;
+        let width = size.saturating_sub(number.saturating_mul(TILE_WIDTH)).min(TILE_WIDTH);
+        let bundle = Tile::new(8, 0, number, u32::try_from(width).ok()?, true);
+        let entries = audit::tree::unbundle(&std::fs::read(public.join(c2sp_path(&bundle))).ok()?)?;
+        let leaf = entries.get(usize::try_from(index % TILE_WIDTH).ok()?)?.clone();
+        check_record(&hashes, size, root, index, record_hash(&leaf)).ok()?;
+        Some(Self {
+            leaf: String::from_utf8(leaf).ok()?,
+            index,
+            origin: origin.to_owned(),
+            verifier_key: verifier_key.to_owned(),
+            hashes: hashes.iter().map(|hash| hex::encode(hash.0)).collect(),
+            checkpoint,
+        })
+    }
+
     /// The text of the `.tlog-proof` file; `None` when a hash is none.
     pub(crate) fn to_text(&self) -> Option<String> {
         let mut out = format!("{HEADER}\nindex {}\n", self.index);
@@ -105,7 +158,7 @@ impl ProofFile {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use tlog_tiles::tlog::{Error, HashReader, prove_record, stored_hashes, tree_hash};
+    use tlog_tiles::tlog::{HashReader, stored_hashes, tree_hash};
     use vms_core::{DecisionId, WallTime};
 
     use super::*;
@@ -166,5 +219,44 @@ pub(crate) mod tests {
         // The text that the specification shows: an extra line is skipped.
         let extra = text.replace("index ", "extra YWdl\nindex ");
         assert_eq!(ProofFile::parse(&extra).map(|file| file.index), Some(123));
+    }
+
+    /// The log as the installation writes it: what is read back from its public folder holds, leaf by leaf.
+    #[test]
+    fn a_proof_is_made_from_the_public_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = audit::LogKey::from_seed("belfry.test/log", &[3; 32]).unwrap();
+        let mut tree = audit::Tree::default();
+        let leaf = |at: u64| audit::Leaf {
+            kind: audit::LeafKind::Open,
+            at: WallTime::from_secs(1_790_000_000 + i64::try_from(at).unwrap()),
+            decision: Some(DecisionId::from_bytes([5; 16])),
+            refers: None,
+            commitment: audit::Commitment::to(&[1; 32], &at.to_be_bytes()),
+        };
+        let mut size = 0;
+        for grown in [1, 255, 256, 257, 700] {
+            while size < grown {
+                tree.push(leaf(size).to_line().as_bytes());
+                size += 1;
+            }
+            for tile in tree.take_tiles() {
+                let path = dir.path().join(&tile.path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, &tile.bytes).unwrap();
+            }
+            std::fs::write(dir.path().join("checkpoint"), key.sign(size, tree.root()).unwrap()).unwrap();
+            for index in [0, size / 2, size - 1] {
+                let proof = LogProof::read(dir.path(), key.verifier_key(), index).unwrap();
+                assert_eq!(proof.leaf, leaf(index).to_line(), "leaf {index} of {size}");
+                let file = ProofFile::parse(&proof.to_text().unwrap()).unwrap();
+                assert_eq!(file.check(&proof.leaf, &proof.origin, &proof.verifier_key), Ok(size));
+            }
+            assert!(LogProof::read(dir.path(), key.verifier_key(), size).is_none(), "not signed yet");
+        }
+        let other = audit::LogKey::from_seed("belfry.test/log", &[4; 32]).unwrap();
+        assert!(LogProof::read(dir.path(), other.verifier_key(), 3).is_none(), "another log's key");
+        std::fs::write(dir.path().join("tile/0/000"), [0; 8_192]).unwrap();
+        assert!(LogProof::read(dir.path(), key.verifier_key(), 3).is_none(), "tiles that do not give the root");
     }
 }

@@ -129,3 +129,63 @@ fn real_films_keep_every_byte() {
         println!("{}: {count} frames, {} bytes", film.display(), bytes.len());
     }
 }
+
+/// Digest of every NAL unit of a run of payloads, in their order.
+fn nal_digests(payload: &[u8]) -> Vec<[u8; 32]> {
+    let (mut out, mut rest) = (Vec::new(), payload);
+    while let Some((head, behind)) = rest.split_first_chunk::<4>() {
+        let (nal, after) = behind.split_at(usize::try_from(u32::from_be_bytes(*head)).unwrap());
+        out.push(*blake3::hash(nal).as_bytes());
+        rest = after;
+    }
+    assert!(rest.is_empty());
+    out
+}
+
+/// E1: clips of every film, from every key frame in turn and of one to three groups of pictures; every NAL before and after.
+/// `BELFRY_CLIPS=500` is the measure.
+#[test]
+fn clips_keep_every_nal_in_its_order() {
+    let wanted: usize = std::env::var_os("BELFRY_CLIPS").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(24);
+    let films: Vec<_> = films().iter().filter_map(|film| units(film)).collect();
+    if films.is_empty() {
+        println!("not run: no film of the shared data is there");
+        return;
+    }
+    let trust = Trust { certificate_sha256: Some(signer(1).fingerprint()), log_key: None };
+    let (mut nals, mut bytes) = (0, 0);
+    for clip in 0..wanted {
+        let (sets, units) = &films[clip % films.len()];
+        let keys: Vec<usize> = (0..units.len()).filter(|at| units[*at].is_key).collect();
+        let turn = clip / films.len();
+        let first = turn % keys.len();
+        let end = keys.get(first + 1 + turn % 3).copied().unwrap_or(units.len());
+        // At most four seconds, so that a film with one key frame makes clips as well.
+        let cut: Vec<AccessUnit> = units[keys[first]..end.min(keys[first] + 100)].to_vec();
+        let (from, to) = (cut[0].clocks.wall.micros, cut[cut.len() - 1].clocks.wall.micros + 40_000);
+        let pieces = run_pieces("seg_real", sets, cut);
+        let before = payload(&pieces);
+        let out = crate::testfilm::scratch();
+        let order = crate::Order { from: Utc::from_micros(from), to: Utc::from_micros(to), ..order(1) };
+        let mut job = Job::create(out.path(), order, Arc::new(signer(1))).unwrap();
+        let mut source = Memory::new(vec![pieces]);
+        while !matches!(job.step(&mut source).unwrap(), Step::Done(_)) {}
+        let path = out.path().join("exp_0001");
+        let film = manifest_of(&path).films.remove(0);
+        let written = std::fs::read(path.join(&film.file)).unwrap();
+        let index = std::fs::read_to_string(path.join(&film.index)).unwrap();
+        let mut after = Vec::new();
+        for row in index.lines().skip(1).map(|line| crate::film::Row::parse(line).unwrap()) {
+            let at = usize::try_from(row.offset).unwrap();
+            after.extend_from_slice(&written[at..at + usize::try_from(row.bytes).unwrap()]);
+        }
+        let digests = nal_digests(&before);
+        assert_eq!(nal_digests(&after), digests, "clip {clip}");
+        assert_eq!(folder(&path, &trust).verdict, Verdict::Authentic, "clip {clip}");
+        (nals, bytes) = (nals + digests.len(), bytes + after.len());
+    }
+    println!(
+        "E1: {wanted} clips of {} films: {nals} NAL units, {bytes} bytes, each as it was and in its order",
+        films.len()
+    );
+}

@@ -100,6 +100,15 @@ impl Signer {
         Self::from_parts(parsed?, from_pem(CERTIFICATE_LABEL, certificate).ok_or(SignError::Certificate)?)
     }
 
+    /// From a key of 32 bytes and its certificate in PEM form.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn from_secret(secret: &[u8; 32], certificate: &str) -> Result<Self, SignError> {
+        let key = SigningKey::from_slice(secret).map_err(|_| SignError::Key)?;
+        Self::from_parts(key, from_pem(CERTIFICATE_LABEL, certificate).ok_or(SignError::Certificate)?)
+    }
+
     fn from_parts(key: SigningKey, certificate: Vec<u8>) -> Result<Self, SignError> {
         let seen = SeenCertificate::parse(&certificate)?;
         if seen.key != *key.verifying_key() {

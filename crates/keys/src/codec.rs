@@ -1,7 +1,7 @@
 //! Reading and writing of integers and names in key-store bytes. Big endian. Every read is checked.
 
 use ring::digest::{Context, SHA256};
-use vms_core::{CameraId, Purpose, RetentionClass, WallTime};
+use vms_core::{CameraId, FindingId, Purpose, RetentionClass, WallTime};
 
 use crate::ids::{Hour, KeyName, Scope};
 use crate::secret::Domain;
@@ -85,6 +85,10 @@ impl Writer {
                 self.u8(2);
                 self.text(purpose.as_str());
             }
+            Scope::Finding(finding) => {
+                self.u8(3);
+                self.bytes(finding.as_bytes());
+            }
         }
         self.text(name.class.as_str());
         self.u32(name.hour.count());
@@ -150,6 +154,7 @@ impl<'a> Reader<'a> {
         let scope = match self.u8()? {
             1 => Scope::Camera(CameraId::from_bytes(self.array()?)),
             2 => Scope::Reads(purpose(self.text()?)?),
+            3 => Scope::Finding(FindingId::from_bytes(self.array()?)),
             _ => return None,
         };
         let class = RetentionClass::parse(self.text()?)?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use vms_core::{CameraId, Purpose, RetentionClass, WallTime};
+use vms_core::{CameraId, FindingId, Purpose, RetentionClass, WallTime};
 
 /// Microseconds in one hour.
 const HOUR_MICROS: i64 = 3_600_000_000;
@@ -41,6 +41,8 @@ pub enum Scope {
     Camera(CameraId),
     /// Plate reads and their pictures, of one purpose.
     Reads(Purpose),
+    /// One finding and its pictures: it dies at its own time, whatever else of its hour lives.
+    Finding(FindingId),
 }
 
 /// What an hour key is called: scope × class × hour. One live key for each name.

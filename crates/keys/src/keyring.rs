@@ -58,6 +58,16 @@ pub struct KeyStoreConfig {
 }
 
 impl KeyStoreConfig {
+    /// One copy in `folder`, guarded by the mode of its files; deaths are remembered for 40 days.
+    pub fn on_one_disk(folder: &Path) -> Self {
+        Self {
+            first: CopyPaths { store: folder.join("store"), root: folder.join("root") },
+            second: SecondCopy::OneDisk,
+            protection: Protection::FileMode,
+            remember: Duration::from_secs(40 * 86_400),
+        }
+    }
+
     /// In the order of writing: the second copy comes first.
     pub(crate) fn copies(&self) -> Vec<(Copy, CopyPaths)> {
         let second = match &self.second {
@@ -349,7 +359,7 @@ impl Inner {
         Ok(())
     }
 
-    fn ensure_hours(&mut self, names: &[KeyName], now: WallTime) -> Result<(), KeyError> {
+    pub(crate) fn ensure_hours(&mut self, names: &[KeyName], now: WallTime) -> Result<(), KeyError> {
         let (mut entries, mut made) = (Vec::new(), Vec::new());
         for name in names {
             if made.iter().any(|(_, known, _)| *known == name) {

@@ -22,6 +22,7 @@ mod keyring;
 mod memory;
 mod open;
 mod rotate;
+mod rows;
 mod seal;
 mod secret;
 pub mod state;

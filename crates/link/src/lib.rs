@@ -20,8 +20,8 @@ pub mod unit;
 
 pub use codec::{Connection, LinkError, LiveFragment, Message};
 pub use message::{
-    Assignment, Cause, Control, GapRow, LiveForm, ProbeReport, ReadRow, ReaderCamera, Role, SegmentRow, StreamHealth,
-    StreamPhase, StreamSpec, TransportKind, WireParameterSets,
+    Assignment, Cause, Control, GapRow, LiveForm, PartRow, ProbeReport, RangeAsk, ReadRow, ReaderCamera, Role,
+    SegmentRow, StreamHealth, StreamPhase, StreamSpec, TransportKind, WireParameterSets,
 };
 pub use socket::{LinkListener, connect};
 

@@ -2,12 +2,15 @@
 //! Instants are microseconds since the Unix epoch (`_us`), ids their text form.
 
 mod hold;
+mod range;
 mod rows;
+pub mod stored;
 
 use serde::{Deserialize, Serialize};
 
 pub use hold::{HOLDS_MAX, HoldRow, HoldSpec};
-pub use rows::{GapRow, SegmentRow};
+pub use range::{PartRow, RANGE_PARTS_MAX, RangeAsk};
+pub use rows::{GapRow, ReadRow, SegmentRow};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +186,21 @@ pub struct StreamHealth {
     pub height: Option<u16>,
 }
 
+/// How a recorder stands besides its streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageHealth {
+    /// What wants a person, as stable words such as `clock_stepped` (docs/operations.md lists them).
+    pub alarms: Vec<String>,
+    /// Rung of the disk ladder: `ample`, `alarm`, `shed`, `spare`, `lose` or `exhausted`.
+    pub rung: String,
+    /// Seconds for which there is room; absent when no end is in sight.
+    pub headroom_s: Option<u64>,
+    /// Previews, exports and sub-streams are not to be made: the volume has less than two hours left.
+    pub spares: bool,
+    /// What cameras need and the disk gives, where they do not fit: one sentence with figures.
+    pub detail: Option<String>,
+}
+
 /// One camera that the reader decodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReaderCamera {
@@ -198,47 +216,6 @@ pub struct ReaderCamera {
     pub region: Option<[u16; 4]>,
     /// Decoded frames per second at most.
     pub rate_max: u8,
-}
-
-/// One fused read, as it leaves the reader's spool. Pictures follow as [`super::Message::Bytes`], in this order.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReadRow {
-    /// Position in the spool; acknowledged by it.
-    pub spool: u64,
-    /// `rea_…`; made by the reader, so that delivery is idempotent.
-    pub read: String,
-    /// `cam_…`.
-    pub camera: String,
-    /// `str_…`.
-    pub stream: String,
-    /// Wall time of the best look.
-    pub at_us: i64,
-    /// Plate text, canonical. Personal data.
-    pub plate: String,
-    /// Country sign and its probability in millionths, best first.
-    pub countries: Vec<(String, u32)>,
-    /// Calibrated probability that the whole text is right, millionths.
-    pub confidence: u32,
-    /// Whether a grammar repaired a character (`domain.md` F1: never a fine without a person).
-    pub corrected: bool,
-    /// `approaching`, `leaving` or `unknown`.
-    pub direction: String,
-    /// Number of looks fused.
-    pub looks: u32,
-    /// Corners of the plate in the best look, pixels: x,y of top-left, top-right, bottom-right, bottom-left.
-    pub corners: [f32; 8],
-    /// Name and version of the models.
-    pub model: String,
-    /// Bytes of the crop (JPEG) that follows first.
-    pub crop_len: u32,
-    /// Bytes of the masked overview (JPEG) that follows second.
-    pub overview_len: u32,
-}
-
-impl std::fmt::Debug for ReadRow {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadRow").field("read", &self.read).field("camera", &self.camera).finish_non_exhaustive()
-    }
 }
 
 /// How a live stream is handed out.
@@ -346,6 +323,9 @@ pub enum Control {
         disk_used: u64,
         /// Bytes that segments may take.
         disk_cap: u64,
+        /// Clock, terms and room.
+        #[serde(default)]
+        storage: StorageHealth,
     },
     /// Closes every open stream of one decision at once.
     Revoke {
@@ -501,7 +481,51 @@ pub enum Control {
         ends_us: i64,
         /// Holes inside.
         gaps: Vec<GapRow>,
+        /// Where the first frame at or after `from` is in the file, microseconds of its own time line.
+        start_offset_us: u64,
+        /// From each of these instants of the file's time line (microseconds) on, its wall time, until the next.
+        clock: Vec<(u64, i64)>,
     },
+    /// Parts and previews of a range.
+    Range(RangeAsk),
+    /// Opens a span as it is stored, for an evidence export ([`stored`]); answered by `StoredInfo` or `Refused`.
+    OpenStored {
+        /// Capability text.
+        capability: String,
+        /// `str_…`.
+        stream: String,
+        /// From.
+        from_us: i64,
+        /// To.
+        to_us: i64,
+        /// Pieces that the asker has already.
+        skip: u64,
+        /// Segment and record number of the last fragment among them; refused with `range_changed` when it is another one now.
+        after: Option<(String, u32)>,
+    },
+    /// The open span.
+    StoredInfo {
+        /// Pieces in all, those skipped as well.
+        pieces: u64,
+    },
+    /// Asks for the next pieces, at most so many and until so many bytes are reached; answered by pieces, then `StoredMore`,
+    /// `StoredEnd` or `Refused`.
+    ReadStored {
+        /// Pieces, at most [`stored::STORED_PIECES_MAX`].
+        pieces: u32,
+        /// Bytes, at most [`stored::STORED_BYTES_MAX`].
+        bytes: u64,
+    },
+    /// A piece: the fragments that follow lie in this segment.
+    StoredSegment(stored::StoredSegment),
+    /// A piece: a fragment; its units follow. Its parameter sets were sent before.
+    StoredFrames(stored::StoredFrames),
+    /// A piece: a gap.
+    StoredGap(GapRow),
+    /// There is more: ask again.
+    StoredMore,
+    /// The span is over.
+    StoredEnd,
     /// Asks for bytes `[start, end)` of the open range: `Bytes` messages, then `Done`.
     ReadRange {
         /// First byte.

@@ -25,6 +25,8 @@ pub struct Request<'a> {
     pub justification: Option<&'a str>,
     /// Case, report or ticket number, as given.
     pub case_ref: Option<&'a str>,
+    /// Another person has agreed, or is asked with this very request.
+    pub has_second_person: bool,
     /// Age of the oldest material asked for, microseconds; 0 for live.
     pub age_us: i64,
     /// An activated event covers the camera now.
@@ -106,7 +108,11 @@ pub fn decide(table: &RoleTable, request: &Request<'_>) -> Decision {
                     missing.push(Requirement::Case);
                 }
             }
-            Condition::SecondPerson => missing.push(Requirement::SecondPerson),
+            Condition::SecondPerson => {
+                if !request.has_second_person {
+                    missing.push(Requirement::SecondPerson);
+                }
+            }
             Condition::Event if !request.event_active => return Decision::Deny(DenyReason::NoEvent),
             Condition::PoliceStation if !request.police_station => return Decision::Deny(DenyReason::NoPoliceStation),
             Condition::Masked if request.rendition != Rendition::Coarse => {
@@ -143,6 +149,7 @@ mod tests {
             has_purpose: false,
             justification: None,
             case_ref: None,
+            has_second_person: false,
             age_us: 0,
             event_active: false,
             police_station: false,
@@ -160,6 +167,8 @@ mod tests {
         let poor = |r: Request<'static>| Request { has_purpose: true, justification: Some("aaaaaaaaaaaa"), ..r };
         let case = |r: Request<'static>| Request { case_ref: Some("BR.11.L3.4711/2026"), ..r };
         let missing = |list: &[Requirement]| Decision::Missing(list.to_vec());
+        let export = |p, r| request(p, Right::Export, r);
+        let two = |r: Request<'static>| Request { has_second_person: true, ..r };
         let coarse = |r: Request<'static>| Request { rendition: Rendition::Coarse, ..r };
         for (asked, wanted) in [
             (live(P::P01, R::Own), Decision::Allow),
@@ -178,6 +187,15 @@ mod tests {
             (why(past(P::P04, R::Own, 3)), missing(&[Q::Case])),
             (case(why(past(P::P04, R::Own, 30))), Decision::Allow),
             (case(why(past(P::P04, R::Own, 31))), Decision::Deny(D::TooOld)),
+            (case(why(export(P::P02, R::Own))), missing(&[Q::SecondPerson])),
+            (two(why(export(P::P02, R::Own))), missing(&[Q::Case])),
+            (two(case(why(export(P::P02, R::Shared)))), Decision::Allow),
+            (two(case(why(Request { age_us: 31 * DAY_US, ..export(P::P04, R::Own) }))), Decision::Deny(D::TooOld)),
+            (two(case(why(export(P::P04, R::Shared)))), Decision::Deny(D::NotInTable)),
+            (two(case(why(export(P::P01, R::Own)))), Decision::Deny(D::NotInTable)),
+            (two(case(why(export(P::P03, R::Own)))), Decision::Deny(D::NotInTable)),
+            (request(P::P03, Right::ExportApprove, R::Own), Decision::Allow),
+            (request(P::P03, Right::ExportApprove, R::Shared), Decision::Deny(D::NotInTable)),
         ] {
             assert_eq!(decide(&table, &asked), wanted, "{asked:?}");
         }

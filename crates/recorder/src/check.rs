@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use keys::{KeyEpoch, KeyRing, OpenSegmentError};
+use keys::{KeyEpoch, KeyRing, OpenSegmentError, SegmentOpener};
 use vms_core::{SegmentId, WallTime};
 
 use crate::catalogue::Batch;
@@ -88,6 +88,8 @@ pub struct CheckReport {
     pub rows: u64,
     /// Files looked at.
     pub files: u64,
+    /// Rows whose file left for a tier, by the ledger of the tiers; the store is not asked.
+    pub away: u64,
     /// Segments of the rows that a key opens.
     pub opened: u64,
     /// Findings, each with what it is about.
@@ -131,6 +133,9 @@ pub enum CheckError {
     /// A repair.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// The ledger of the tiers.
+    #[error(transparent)]
+    Ledger(#[from] tiers::LedgerError),
 }
 
 /// Checks the recorder whose folder is `dir`. Blocks on the disk: run it on a runtime of its own.
@@ -151,7 +156,11 @@ pub async fn check(
     let mut report = CheckReport::default();
     let rows = index.all().await?;
     let mut known: BTreeSet<PathBuf> = BTreeSet::new();
-    let (mut gone, mut erased) = (Vec::new(), Vec::new());
+    let (mut gone, mut erased, mut away) = (Vec::new(), Vec::new(), Vec::new());
+    let ledger = match dir.join(crate::tiering::LEDGER) {
+        path if path.exists() => Some(tiers::Ledger::open(&path).await?),
+        _ => None,
+    };
     for (row, is_erased) in &rows {
         known.insert(PathBuf::from(&row.path));
         if row.to >= settled {
@@ -166,14 +175,30 @@ pub async fn check(
             }
             continue;
         }
+        let is_in_tier = match (path.exists(), &ledger) {
+            (false, Some(ledger)) => ledger.row(row.segment).await?.is_some_and(|found| is_stored(&found, row)),
+            (true, _) | (false, None) => false,
+        };
+        if is_in_tier {
+            report.away += 1;
+            drop(open_key(row, ring, &mut report));
+            if !row.is_away {
+                away.push(row.clone());
+            }
+            continue;
+        }
         check_row(&media, row, ring, options, &mut report);
-        if !path.exists() {
+        // What left for a tier is not made a hole because the ledger of the tiers was lost: that is rebuilt from the stores.
+        if !path.exists() && !row.is_away {
             gone.push(row.clone());
         }
     }
     let unknown = check_files(&media, &known, settled, &mut report)?;
     check_keys(dir, ring, terms, now, &mut report)?;
     if options.repairs {
+        for row in &away {
+            report.repaired += u64::from(index.mark_away(row.segment).await?);
+        }
         repair(&media, &index, ring, (&gone, &erased, &unknown), now, &mut report).await?;
     }
     report.findings.sort();
@@ -181,25 +206,36 @@ pub async fn check(
     Ok(report)
 }
 
-fn check_row(media: &Path, row: &Located, ring: &KeyRing, options: &CheckOptions, report: &mut CheckReport) {
-    let key = match KeyEpoch::new(row.key_epoch).map(|epoch| ring.open_segment(row.segment, epoch)) {
+/// Whether a tier has a segment as its row describes it.
+fn is_stored(found: &tiers::Row, row: &Located) -> bool {
+    let is_it = (found.facts.stream, found.facts.len, found.facts.epoch) == (row.stream, row.file_len, row.key_epoch);
+    is_it && found.remote == tiers::Remote::Stored
+}
+
+/// The key of a row, `Some(None)` for one in clear; `None` where there is none, which is told.
+fn open_key(row: &Located, ring: &KeyRing, report: &mut CheckReport) -> Option<Option<SegmentOpener>> {
+    match KeyEpoch::new(row.key_epoch).map(|epoch| ring.open_segment(row.segment, epoch)) {
         None => {
             report.add(Finding::Clear, row.segment);
-            None
+            Some(None)
         }
         Some(Ok(key)) => {
             report.opened += 1;
-            Some(key)
+            Some(Some(key))
         }
         Some(Err(OpenSegmentError::Destroyed(_))) => {
             report.add(Finding::Keyless, row.segment);
-            return;
+            None
         }
         Some(Err(error)) => {
             report.add(Finding::KeyLost, format!("{}: {error}", row.segment));
-            return;
+            None
         }
-    };
+    }
+}
+
+fn check_row(media: &Path, row: &Located, ring: &KeyRing, options: &CheckOptions, report: &mut CheckReport) {
+    let Some(key) = open_key(row, ring, report) else { return };
     let Some(closing_at) = row.closing_at else { return };
     let file = match File::open(media.join(&row.path)) {
         Ok(file) => file,
@@ -289,7 +325,11 @@ fn check_keys(
                     }
                 }
             }
-            Step::FilesErased { .. } | Step::Approved(_) => {}
+            Step::FilesErased { .. }
+            | Step::Approved(_)
+            | Step::ClockApproved(_)
+            | Step::Lost(_)
+            | Step::Reconciled(_) => {}
         }
     }
     for (batch, _) in planned.iter().filter(|(_, keys)| !keys.is_empty()) {

@@ -49,6 +49,12 @@ pub enum Step {
     },
     /// Two people let a batch through that is larger than any day's.
     Approved(Approval),
+    /// Two people said that the clock of the host is right, after it had moved.
+    ClockApproved(crate::trust::ClockApproval),
+    /// Footage went before its term, for room.
+    Lost(Loss),
+    /// Keys, files and rows were compared.
+    Reconciled(crate::reconcile::Reconciled),
     /// The files are gone.
     FilesErased {
         /// How many.
@@ -56,6 +62,50 @@ pub enum Step {
         /// SHA-256 over id and digest of each segment, in order of id, hexadecimal.
         digest: String,
     },
+}
+
+/// Footage that went before its term: one batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// How many segments.
+    pub count: u64,
+    /// Their files, bytes.
+    pub bytes: u64,
+    /// `str_…` of each stream that lost something.
+    pub streams: Vec<String>,
+    /// Start of the oldest, microseconds.
+    pub from_us: i64,
+    /// End of the newest.
+    pub to_us: i64,
+    /// SHA-256 over id and digest of each segment, in order of id, hexadecimal.
+    pub digest: String,
+}
+
+impl Loss {
+    /// Of these files.
+    pub fn of(gone: &[crate::index::Located]) -> Self {
+        let mut files: Vec<(String, String)> =
+            gone.iter().map(|one| (one.segment.to_string(), one.digest.clone().unwrap_or_default())).collect();
+        let streams: std::collections::BTreeSet<String> = gone.iter().map(|one| one.stream.to_string()).collect();
+        Self {
+            count: u64::try_from(gone.len()).unwrap_or(u64::MAX),
+            bytes: gone.iter().map(|one| one.file_len).sum(),
+            streams: streams.into_iter().collect(),
+            from_us: gone.iter().map(|one| one.from.micros).min().unwrap_or(0),
+            to_us: gone.iter().map(|one| one.to.micros).max().unwrap_or(0),
+            digest: digest_of(&mut files),
+        }
+    }
+}
+
+/// SHA-256 over id and digest of each, in order of id.
+fn digest_of(files: &mut [(String, String)]) -> String {
+    files.sort_unstable();
+    let mut digest = Sha256::new();
+    for (segment, of) in files.iter() {
+        digest.update(format!("{segment} {of}\n"));
+    }
+    hex::encode(digest.finalize())
 }
 
 /// What two people let through.
@@ -188,7 +238,11 @@ impl DeletionLog {
                         open.insert(batch, OpenBatch { batch, reason, keys });
                     }
                     Step::KeysDestroyed { .. } => drop(open.remove(&batch)),
-                    Step::FilesErased { .. } | Step::Approved(_) => {}
+                    Step::FilesErased { .. }
+                    | Step::Approved(_)
+                    | Step::ClockApproved(_)
+                    | Step::Lost(_)
+                    | Step::Reconciled(_) => {}
                 }
             })?;
         }
@@ -206,6 +260,17 @@ impl DeletionLog {
             at_us: now.micros,
             step: Step::Planned { reason: reason.as_str().to_owned(), keys },
         })?;
+        self.next += 1;
+        Ok(batch)
+    }
+
+    /// Notes something with a number of its own; the number.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn note(&mut self, step: Step, now: WallTime) -> std::io::Result<u64> {
+        let batch = self.next;
+        self.append(&Line { batch, at_us: now.micros, step })?;
         self.next += 1;
         Ok(batch)
     }
@@ -248,13 +313,8 @@ impl DeletionLog {
     /// # Errors
     /// Of the disk.
     pub fn erased(&self, batch: u64, files: &mut [(String, String)], now: WallTime) -> std::io::Result<()> {
-        files.sort_unstable();
-        let mut digest = Sha256::new();
-        for (segment, of) in files.iter() {
-            digest.update(format!("{segment} {of}\n"));
-        }
         let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
-        let step = Step::FilesErased { count, digest: hex::encode(digest.finalize()) };
+        let step = Step::FilesErased { count, digest: digest_of(files) };
         self.append(&Line { batch, at_us: now.micros, step })
     }
 

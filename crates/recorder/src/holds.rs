@@ -88,6 +88,15 @@ impl HoldBook {
         self.carried_out < self.number
     }
 
+    /// Whether a hold that is not released covers a moment of this span of a camera; where the holds are not known, every one does.
+    pub fn covers(&self, camera: CameraId, from: WallTime, to: WallTime) -> bool {
+        let fits = |spec: &HoldSpec| {
+            !spec.released
+                && parsed(spec).is_some_and(|(_, of, range)| of == camera && range.from < to && from < range.to)
+        };
+        self.is_lost || self.specs.iter().any(fits)
+    }
+
     /// The state `number` was carried out.
     pub fn carried_out(&mut self, number: u64, rows: Vec<HoldRow>) {
         self.carried_out = number;

@@ -34,7 +34,11 @@ impl IndexError {
     }
 }
 
+mod away;
 mod sealed;
+mod volume;
+
+pub use away::AwayRow;
 
 /// Where a segment lies, for playback and sweeping.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +61,8 @@ pub struct Located {
     pub key_epoch: u64,
     /// Digest in hexadecimal, once closed.
     pub digest: Option<String>,
+    /// The file left for a tier (docs/TIERS.md).
+    pub is_away: bool,
 }
 
 /// Newest known place of a stream, for de-duplication after a restart.
@@ -111,7 +117,8 @@ const SCHEMA: [&str; 5] = [
         boot text not null,
         erasing integer not null default 0,
         erased_us integer,
-        key_epoch integer not null default 0
+        key_epoch integer not null default 0,
+        away integer not null default 0
     )",
     "create table if not exists gap (
         stream text not null,
@@ -150,15 +157,28 @@ impl Index {
         for statement in SCHEMA {
             sqlx::query(statement).execute(&pool).await?;
         }
-        // Indexes of before format 4 do not have it; nothing was sealed then.
-        let known = sqlx::query("select 1 from pragma_table_info('segment') where name = 'key_epoch'");
-        if known.fetch_optional(&pool).await?.is_none() {
-            sqlx::query("alter table segment add column key_epoch integer not null default 0").execute(&pool).await?;
+        // Indexes of before format 4 do not have `key_epoch` (nothing was sealed then), those of before the tiers not `away`.
+        for column in ["key_epoch", "away"] {
+            let known = sqlx::query("select 1 from pragma_table_info('segment') where name = $1").bind(column);
+            if known.fetch_optional(&pool).await?.is_none() {
+                let add = format!("alter table segment add column {column} integer not null default 0");
+                sqlx::query(sqlx::AssertSqlSafe(add)).execute(&pool).await?;
+            }
         }
         sqlx::query("create index if not exists segment_by_key on segment (key_epoch, to_us) where erased_us is null")
             .execute(&pool)
             .await?;
         sqlx::query("create index if not exists gap_by_change on gap (change)").execute(&pool).await?;
+        // What the sweeper asks every minute, answered from the index alone.
+        for wanted in [
+            "create index if not exists segment_by_term on segment (stream, class, keep_s, to_us) where erased_us is null",
+            "create index if not exists segment_by_size on segment (file_len)
+             where erased_us is null and closing_at is not null and away = 0",
+            // The tiers ask each hour what lies here: some days of the thirty.
+            "create index if not exists segment_on_disk on segment (segment) where erased_us is null and away = 0",
+        ] {
+            sqlx::query(wanted).execute(&pool).await?;
+        }
         Ok(Self { pool, writer: std::sync::Arc::default() })
     }
 
@@ -240,7 +260,7 @@ impl Index {
     /// [`IndexError`].
     pub async fn overlapping(&self, stream: StreamId, range: TimeRange) -> Result<Vec<Located>, IndexError> {
         let rows = sqlx::query(
-            "select * from segment where stream = $1 and to_us > $2 and from_us < $3
+            "select * from segment where stream = $1 and to_us > $2 and to_us < $3 + 3600000000 and from_us < $3
              and erased_us is null and erasing = 0 order by from_us",
         )
         .bind(stream.to_string())
@@ -305,13 +325,13 @@ impl Index {
         rows.iter().map(newest_row).collect()
     }
 
-    /// Bytes of closed files that are there; the catalogue counts the open ones.
+    /// Bytes of closed files that are on the local disk; the catalogue counts the open ones.
     ///
     /// # Errors
     /// [`IndexError`].
     pub async fn bytes(&self) -> Result<u64, IndexError> {
         let row = sqlx::query(
-            "select coalesce(sum(file_len), 0) from segment where erased_us is null and closing_at is not null",
+            "select coalesce(sum(file_len), 0) from segment where erased_us is null and closing_at is not null and away = 0",
         )
         .fetch_one(&self.pool)
         .await?;
@@ -357,13 +377,13 @@ impl Index {
         rows.iter().map(located).collect()
     }
 
-    /// The oldest closed segments of all streams.
+    /// The oldest closed segments of all streams that are on the local disk.
     ///
     /// # Errors
     /// [`IndexError`].
     pub async fn oldest(&self, limit: u32) -> Result<Vec<Located>, IndexError> {
         let rows = sqlx::query(
-            "select * from segment where closing_at is not null and erased_us is null order by to_us limit $1",
+            "select * from segment where closing_at is not null and erased_us is null and away = 0 order by to_us limit $1",
         )
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
@@ -538,6 +558,7 @@ fn located(row: &sqlx::sqlite::SqliteRow) -> Result<Located, IndexError> {
         file_len: uint(row.try_get("file_len")?),
         key_epoch: uint(row.try_get("key_epoch")?),
         digest: row.try_get("digest")?,
+        is_away: row.try_get::<i64, _>("away")? != 0,
     })
 }
 

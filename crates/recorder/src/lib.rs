@@ -16,15 +16,19 @@ pub mod holds;
 pub mod hub;
 pub mod index;
 mod kept;
+pub mod ladder;
 pub mod live;
 pub mod plan;
 pub mod playback;
 pub mod ports;
+pub mod reconcile;
 pub mod recover;
 pub mod reseal;
 pub mod sealbox;
 pub mod server;
 pub mod sweep;
+pub mod tiering;
+pub mod trust;
 pub mod vault;
 
 pub use server::{Origin, RecorderConfig, RecorderError, run};
@@ -35,5 +39,7 @@ mod check_tests;
 mod reseal_tests;
 #[cfg(test)]
 mod sweep_tests;
+#[cfg(test)]
+mod term_tests;
 #[cfg(test)]
 mod testfilm;

@@ -2,15 +2,14 @@
 //! media are read only for the bytes asked for, and every record is checked before a byte of it leaves.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use keys::SegmentOpener;
-use link::{Cause, GapRow};
-use media::fmp4::{self, FragmentHead, MDAT_HEADER_LEN, Reference};
-use media::{ParamSetId, ParameterSets};
+use link::{Cause, GapRow, PartRow};
+use media::fmp4::{self, FragmentHead, Reference};
+use media::{ParamSetId, ParameterSets, Sample};
 use sha2::{Digest as _, Sha256};
 use vms_core::{SegmentId, StreamId, TimeRange, WallTime};
 
@@ -18,10 +17,17 @@ use crate::catalogue::{Catalogue, SegmentState};
 use crate::format::read::{self, Head, ReadError, StoredFragment};
 use crate::format::{FragmentEntry, Kind, TAG};
 use crate::index::{Index, IndexError, Located};
+use crate::tiering::Tiers;
 use crate::vault::{NoKey, Vault};
+use media_file::MediaFile;
 
+pub(crate) mod media_file;
+mod parts;
+mod preview;
 mod stored;
 
+use parts::{Laid, Part, lay_out, part_len};
+pub use preview::{PREVIEW_MAX_US, open_preview};
 pub use stored::{StoredFrames, StoredPiece, StoredRange, open_stored};
 
 /// Longest span of one virtual file: its index (`sidx`) counts fragments in 16 bits, one a second or a little more.
@@ -47,7 +53,10 @@ pub enum RangeError {
     Gone,
     /// The file is damaged: nothing of it leaves.
     #[error("a segment is damaged")]
-    Damaged(#[from] ReadError),
+    Damaged(#[source] ReadError),
+    /// It lies in a store that does not answer now: nothing is lost.
+    #[error("the footage lies in a store that does not answer now")]
+    Away,
     /// The index.
     #[error("the index did not answer")]
     Index(#[from] IndexError),
@@ -67,7 +76,7 @@ impl RangeError {
             Self::TooLong => "range_too_long",
             Self::Gone => "erased",
             Self::Damaged(_) => "damaged",
-            Self::Index(_) | Self::Keys | Self::Container(_) => "unavailable",
+            Self::Away | Self::Index(_) | Self::Keys | Self::Container(_) => "unavailable",
         }
     }
 }
@@ -98,17 +107,6 @@ struct RecordPlace {
     entry: FragmentEntry,
 }
 
-/// One fragment of the virtual file.
-#[derive(Clone, Debug)]
-struct Part {
-    /// First byte in the virtual file.
-    at: u64,
-    record: RecordPlace,
-    decode: u64,
-    sample_entry: u32,
-    sequence: u32,
-}
-
 /// An open virtual file. Frozen: what is recorded after the opening is not in it.
 #[derive(Debug)]
 pub struct RangeFile {
@@ -125,7 +123,14 @@ pub struct RangeFile {
     pub ends: WallTime,
     /// Holes inside.
     pub gaps: Vec<GapRow>,
+    /// Where the first frame at or after the asked start is, microseconds of the file's time line.
+    pub start_offset_us: u64,
+    /// From each of these instants of the file's time line on, its wall time; both in microseconds.
+    pub clock: Vec<(u64, i64)>,
+    /// Single pictures instead of bytes.
+    is_preview: bool,
     head: Bytes,
+    inits: Vec<Bytes>,
     parts: Vec<Part>,
     cached: Option<(u64, Bytes, Bytes)>,
 }
@@ -137,6 +142,8 @@ pub struct Source {
     pub root: PathBuf,
     /// Keys.
     pub vault: Arc<Vault>,
+    /// Where the file of a segment is when the media folder does not have it.
+    pub tiers: Tiers,
 }
 
 /// Opens `range` of `stream`.
@@ -163,7 +170,17 @@ async fn found(
     stream: StreamId,
     range: TimeRange,
 ) -> Result<(Vec<Material>, Vec<GapRow>), RangeError> {
-    if range.micros() > RANGE_MAX_US {
+    found_within(source, index, catalogue, (stream, range), RANGE_MAX_US).await
+}
+
+async fn found_within(
+    source: &Source,
+    index: &Index,
+    catalogue: &Catalogue,
+    (stream, range): (StreamId, TimeRange),
+    longest_us: i64,
+) -> Result<(Vec<Material>, Vec<GapRow>), RangeError> {
+    if range.micros() > longest_us {
         return Err(RangeError::TooLong);
     }
     let back = WallTime::from_micros(range.from.micros.saturating_sub(KEY_BACK_US));
@@ -187,18 +204,18 @@ async fn found(
     }
     let source = source.clone();
     let gathered = tokio::task::spawn_blocking(move || {
-        let materials = gather(&source, fresh, stored, &mut gaps)?;
+        let materials = gather(&source, fresh, (stored, range.from), &mut gaps)?;
         gaps.sort_by_key(|gap| gap.from_us);
         Ok((materials, gaps))
     });
     gathered.await.map_err(|_| RangeError::Gone)?
 }
 
-/// What there is to play. A segment that no key opens any more is a gap with its cause.
+/// What there is to play from `from` on. A segment that no key opens any more is a gap with its cause.
 fn gather(
     source: &Source,
     fresh: Vec<SegmentState>,
-    stored: Vec<Located>,
+    (stored, from): (Vec<Located>, WallTime),
     gaps: &mut Vec<GapRow>,
 ) -> Result<Vec<Material>, RangeError> {
     let mut materials: BTreeMap<(i64, SegmentId), Material> = BTreeMap::new();
@@ -215,6 +232,8 @@ fn gather(
             Err(Unloaded::NoKey(NoKey::Destroyed)) => Cause::KeyDestroyed,
             Err(Unloaded::NoKey(NoKey::Lost)) => Cause::KeyLost,
             Err(Unloaded::NoKey(NoKey::Away)) => return Err(RangeError::Keys),
+            // Only looked at for a key frame before the span: what is inside it does not wait for a store that is away.
+            Err(Unloaded::Range(RangeError::Away)) if row.to <= from => continue,
             Err(Unloaded::Range(error)) => return Err(error),
         };
         let stream = row.stream.to_string();
@@ -235,12 +254,6 @@ fn gather(
         materials.insert((material.from.micros, material.segment), material);
     }
     Ok(materials.into_values().collect())
-}
-
-fn open_file(root: &Path, path: &Path) -> Result<File, RangeError> {
-    File::open(root.join(path)).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound { RangeError::Gone } else { RangeError::Damaged(error.into()) }
-    })
 }
 
 /// Why a closed segment cannot be read.
@@ -264,13 +277,13 @@ impl From<ReadError> for Unloaded {
 /// Reads header, closing record and parameter sets of a closed segment.
 fn load(source: &Source, row: &Located, closing_at: u64) -> Result<Material, Unloaded> {
     let path = PathBuf::from(&row.path);
-    let file = open_file(&source.root, &path)?;
+    let file = MediaFile::open(source, &path, row.segment)?;
     let head = read::head(&file)?;
     let damaged = |at| RangeError::Damaged(ReadError::Record { at });
     if head.header.segment != row.segment || head.header.stream != row.stream {
         return Err(damaged(0).into());
     }
-    let key = source.vault.opener(&head.header).map_err(Unloaded::NoKey)?;
+    let key = source.vault.view(&head.header).map_err(Unloaded::NoKey)?;
     let mut closing_at = closing_at;
     if head.header.key_epoch != row.key_epoch {
         // Sealed since, and the index does not know it yet.
@@ -352,64 +365,57 @@ fn timeline(chosen: &[(&Material, FragmentEntry)]) -> Vec<u64> {
 }
 
 fn build(source: Source, materials: &[Material], range: TimeRange, gaps: Vec<GapRow>) -> Result<RangeFile, RangeError> {
-    let chosen = select(materials, range);
-    let (Some((_, first)), Some((_, last))) = (chosen.first(), chosen.last()) else {
-        return Err(RangeError::NoFootage);
-    };
-    let (starts, ends, composition) = (first.wall, last.wall_end(), first.composition);
-    let mut sets: Vec<Arc<ParameterSets>> = Vec::new();
-    let mut entry_numbers = Vec::with_capacity(chosen.len());
-    for (material, entry) in &chosen {
-        if !sets.iter().any(|known| known.id == entry.param_set) {
-            let found = material.sets.iter().find(|known| known.id == entry.param_set);
-            sets.push(Arc::clone(found.ok_or(RangeError::Damaged(ReadError::Record { at: entry.at }))?));
-        }
-        let at = sets.iter().position(|known| known.id == entry.param_set).unwrap_or(0);
-        entry_numbers.push(u32::try_from(at + 1).unwrap_or(1));
-    }
-    let borrowed: Vec<&ParameterSets> = sets.iter().map(Arc::as_ref).collect();
-    let init = fmp4::init_segment(&borrowed)?;
-    let decodes = timeline(&chosen);
-    let nexts = decodes.iter().skip(1).copied().map(Some).chain(std::iter::once(None));
-    let references: Vec<Reference> = chosen
+    let Laid { mut parts, inits, mime, starts, ends } = lay_out(&select(materials, range))?;
+    let nexts = parts.iter().skip(1).map(|next| Some(next.decode)).chain(std::iter::once(None));
+    let references: Vec<Reference> = parts
         .iter()
-        .zip(&decodes)
         .zip(nexts)
-        .map(|(((_, entry), decode), next)| Reference {
-            size: part_len(entry),
-            ticks: next.map_or(u64::from(entry.ticks), |next| next.saturating_sub(*decode)),
-            is_key: entry.is_key,
+        .map(|(part, next)| Reference {
+            size: part_len(&part.record.entry),
+            ticks: next.map_or(part.ticks, |next| next.saturating_sub(part.decode)),
+            is_key: part.record.entry.is_key,
         })
         .collect();
-    let earliest = decodes.first().map_or(0, |decode| decode.saturating_add_signed(i64::from(composition)));
-    let sidx = fmp4::sidx(earliest, &references)?;
-    let head = Bytes::from([init.as_ref(), sidx.as_ref()].concat());
+    let sidx = fmp4::sidx(parts.first().map_or(0, Part::shows), &references)?;
+    let init = inits.first().map_or(&[][..], |init| init);
+    let head = Bytes::from([init, sidx.as_ref()].concat());
     let mut size = u64::try_from(head.len()).unwrap_or(u64::MAX);
     let mut tag = Sha256::new();
     tag.update(b"belfry range 1\n");
     tag.update(&head);
-    let mut parts = Vec::with_capacity(chosen.len());
-    for ((((material, entry), decode), sample_entry), sequence) in
-        chosen.iter().zip(decodes).zip(entry_numbers).zip(1_u32..)
-    {
-        tag.update(material.segment.as_bytes());
-        tag.update(entry.number.to_be_bytes());
-        tag.update(decode.to_be_bytes());
-        let path = Arc::clone(&material.path);
-        let record = RecordPlace { path, segment: material.segment, key_epoch: material.key_epoch, entry: *entry };
-        parts.push(Part { at: size, record, decode, sample_entry, sequence });
-        size = size.saturating_add(part_len(entry));
+    for part in &mut parts {
+        tag.update(part.record.segment.as_bytes());
+        tag.update(part.record.entry.number.to_be_bytes());
+        tag.update(part.decode.to_be_bytes());
+        part.at = size;
+        part.size = part_len(&part.record.entry);
+        size = size.saturating_add(part.size);
     }
-    let digest: [u8; 32] = tag.finalize().into();
-    let etag = hex::encode(digest.first_chunk::<16>().copied().unwrap_or_default());
-    let mime = fmp4::mime(&borrowed);
-    let reader = Reader::new(source);
-    Ok(RangeFile { reader, size, etag, mime, starts, ends, gaps, head, parts, cached: None })
+    let mut reader = Reader::new(source);
+    let start_offset_us = parts::start_offset(&mut reader, &parts, range.from);
+    let (etag, clock, is_preview) = (etag_of(tag), parts::clock(&parts), false);
+    let cached = None;
+    Ok(RangeFile {
+        reader,
+        size,
+        etag,
+        mime,
+        starts,
+        ends,
+        gaps,
+        start_offset_us,
+        clock,
+        is_preview,
+        head,
+        inits,
+        parts,
+        cached,
+    })
 }
 
-/// Bytes of one fragment in the virtual file.
-fn part_len(entry: &FragmentEntry) -> u64 {
-    fmp4::moof_len(u64::from(entry.units)) + MDAT_HEADER_LEN + u64::from(entry.payload)
+fn etag_of(tag: Sha256) -> String {
+    let digest: [u8; 32] = tag.finalize().into();
+    hex::encode(digest.first_chunk::<16>().copied().unwrap_or_default())
 }
 
 impl RangeFile {
@@ -439,6 +445,42 @@ impl RangeFile {
         }
     }
 
+    /// The init segment of all parameter sets, then one for each alone.
+    pub fn inits(&self) -> &[Bytes] {
+        &self.inits
+    }
+
+    /// How many parts there are.
+    pub const fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Whether there are none: never, a span without footage does not open.
+    pub const fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Parts behind the first `after`, at most `limit`.
+    pub fn rows(&self, after: usize, limit: usize) -> Vec<PartRow> {
+        self.parts.iter().skip(after).take(limit).map(Part::row).collect()
+    }
+
+    /// One picture of a preview as `moof` and `mdat`; `None` when there is none of this number.
+    ///
+    /// # Errors
+    /// [`RangeError`].
+    pub fn picture(&mut self, number: usize) -> Result<Option<Bytes>, RangeError> {
+        let Some(part) = self.parts.get(number).filter(|_| self.is_preview).cloned() else { return Ok(None) };
+        let stored = self.reader.fragment(&part.record)?;
+        let first = stored.samples.first().filter(|sample| sample.is_key);
+        let damaged = || RangeError::Damaged(ReadError::Record { at: part.record.entry.at });
+        let size = first.map(|sample| sample.size).ok_or_else(damaged)?;
+        let duration = u32::try_from(part.ticks).unwrap_or(u32::MAX);
+        let samples = &[Sample { size, duration, composition: 0, is_key: true }];
+        let head = FragmentHead { sequence: part.sequence, decode: part.decode, entry: part.sample_entry, samples };
+        Ok(Some(head.wrap(&cut(&stored.payload, 0, size.into()))?))
+    }
+
     fn load_part(&mut self, part: &Part) -> Result<(Bytes, Bytes), RangeError> {
         if let Some((at, boxes, payload)) = &self.cached
             && *at == part.at
@@ -462,17 +504,19 @@ struct Reader {
     source: Source,
     /// The key of the segment that was read last. Asked for anew with every segment, so that a key which dies is not used for long.
     key: Option<(SegmentId, u64, Option<SegmentOpener>)>,
+    /// The segment in a tier that was read last: opened once, not for each fragment.
+    away: Option<(SegmentId, MediaFile)>,
 }
 
 impl Reader {
     const fn new(source: Source) -> Self {
-        Self { source, key: None }
+        Self { source, key: None, away: None }
     }
 
     fn take_key(&mut self, head: &Head) -> Result<(), RangeError> {
         let place = (head.header.segment, head.header.key_epoch);
         if self.key.as_ref().is_none_or(|(segment, epoch, _)| (*segment, *epoch) != place) {
-            let key = self.source.vault.opener(&head.header).map_err(|why| match why {
+            let key = self.source.vault.view(&head.header).map_err(|why| match why {
                 NoKey::Destroyed | NoKey::Lost => RangeError::Gone,
                 NoKey::Away => RangeError::Keys,
             })?;
@@ -483,8 +527,18 @@ impl Reader {
 
     /// One fragment, checked and opened.
     fn fragment(&mut self, place: &RecordPlace) -> Result<StoredFragment, RangeError> {
-        let file = open_file(&self.source.root, &place.path)?;
-        let head = read::head(&file)?;
+        let known = self.away.take().filter(|(segment, _)| *segment == place.segment);
+        let file = match known {
+            Some((_, file)) => file,
+            None => MediaFile::open(&self.source, &place.path, place.segment)?,
+        };
+        let stored = self.read_fragment(&file, place);
+        self.away = file.is_away().then_some((place.segment, file));
+        stored
+    }
+
+    fn read_fragment(&mut self, file: &MediaFile, place: &RecordPlace) -> Result<StoredFragment, RangeError> {
+        let head = read::head(file)?;
         let damaged = || RangeError::Damaged(ReadError::Record { at: place.entry.at });
         if head.header.segment != place.segment {
             return Err(damaged());
@@ -495,7 +549,7 @@ impl Reader {
         let is_sealed_since = place.key_epoch == 0 && head.header.key_epoch != 0;
         let tags = if is_sealed_since { TAG } else { 0 };
         let shift = u64::from(place.entry.number).saturating_mul(u64::try_from(tags).unwrap_or(0));
-        let record = read::record(&file, &head, key, place.entry.at.saturating_add(shift))?;
+        let record = read::record(file, &head, key, place.entry.at.saturating_add(shift))?;
         let stored =
             StoredFragment::parse(&record.body).filter(|_| record.kind == Kind::Fragment).ok_or_else(damaged)?;
         let fits = u32::try_from(stored.samples.len()) == Ok(place.entry.units)

@@ -10,6 +10,7 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Monotonic clock since boot.
     fn mono(&self) -> MonoTime;
 
-    /// Whether the wall clock may be used to destroy something: synchronised, and not stepped since.
+    /// The host's own word on its wall clock: kept in step by NTP, or by whatever the site says keeps it. `trust` adds what it sees
+    /// of steps.
     fn is_trusted(&self) -> bool;
 }

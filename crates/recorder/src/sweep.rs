@@ -4,24 +4,29 @@
 //! its files go. Order: deletion record "planned", keys, record with the proof, mark the rows, unlink, fsync the folder, clear the
 //! mark and write `erased_us`, record of the files. A crash in between is finished at the next start. Rows stay: the central catalogue
 //! and the audit log copy from them. A file that is still growing is never erased, nor one under a hold. Nothing is destroyed by an untrusted
-//! clock, nor after a step of the clock.
+//! clock, nor after a step of the clock (`trust`), and more than one and a half days of footage at once, or within a day, waits for two people.
 //!
-//! Over the cap, files go before their term; the key of an hour goes with the last file that it sealed.
+//! When the disk is full or over its cap, files go before their term (`ladder`); the key of an hour goes with the last file that it sealed.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use keys::{Hour, KeyEpoch, KeyError, KeyName, Reason, Scope};
-use vms_core::{CameraId, MonoTime, StreamId, WallTime};
+use serde::{Deserialize, Serialize};
+use vms_core::{CameraId, StreamId, WallTime};
 
 use crate::catalogue::Catalogue;
-use crate::deletions::{DeletionLog, OpenBatch, PlannedKey};
+use crate::deletions::{DeletionLog, Loss, OpenBatch, PlannedKey, Step};
 use crate::index::{Index, IndexError, Located};
-use crate::ports::Clock;
+use crate::kept;
+use crate::tiering::Tiers;
 use crate::vault::Vault;
+
+mod unlink;
+
+use unlink::unlink;
 
 /// Hour keys destroyed in one batch.
 const KEYS_BATCH: usize = 2_000;
@@ -32,8 +37,12 @@ const SHORT_S: u64 = 6 * 3_600;
 /// Every so many sweeps, files are looked for whose key is gone.
 const FINISH_EVERY: u32 = 60;
 
-/// Hours of keys that may die in one sweep without a second person: one and a half days.
-const HOURS_AT_ONCE: usize = 36;
+/// Hours of keys that may die at once, or within a day, without a second person: one and a half days. An hour has one key for each
+/// camera, so that this is 1.5 times the usual daily volume (reliability 4.3.6), whatever the number of cameras.
+const HOURS_AT_ONCE: u64 = 36;
+
+/// Name of the file beside the records that keeps what was destroyed lately.
+const SPENT_FILE: &str = "spent.json";
 
 /// A segment that began in an hour has ended so long after the hour, and nothing of the hour begins any more.
 const SETTLED: Duration = Duration::from_mins(10);
@@ -42,48 +51,10 @@ const SETTLED: Duration = Duration::from_mins(10);
 const BATCH: u32 = 500;
 /// The same as a count of rows.
 const BATCH_ROWS: usize = 500;
+/// Rows of one stream looked at to tell how many hours are due: two days of them.
+const WIDE_ROWS: u32 = 3_000;
 /// Rows looked at for one that is not held, at most.
 const LOOK_MAX: u32 = 256_000;
-
-/// A step of the wall clock against the monotonic clock by more than this holds the sweeper (reliability 4.3.6).
-const STEP_US_MAX: i64 = 300_000_000;
-
-/// Why the sweeper stands still.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
-    /// The clock port says so.
-    Untrusted,
-    /// The wall clock moved against the monotonic clock since the recorder started.
-    Stepped,
-}
-
-/// Watches the wall clock. A step holds the sweeper until the clock is back or a person restarts the recorder.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ClockGuard {
-    start: Option<(WallTime, MonoTime)>,
-}
-
-impl ClockGuard {
-    /// `Ok` when the clocks may be used to destroy something.
-    ///
-    /// # Errors
-    /// [`Held`].
-    pub fn check(&mut self, clock: &dyn Clock) -> Result<WallTime, Held> {
-        if !clock.is_trusted() {
-            return Err(Held::Untrusted);
-        }
-        let (wall, mono) = (clock.wall(), clock.mono());
-        let (start_wall, start_mono) = *self.start.get_or_insert((wall, mono));
-        let passed_us = i64::try_from(mono.micros.saturating_sub(start_mono.micros)).unwrap_or(i64::MAX);
-        let step_us = wall.micros_since(start_wall).saturating_sub(passed_us);
-        if step_us.unsigned_abs() > STEP_US_MAX.unsigned_abs() {
-            return Err(Held::Stepped);
-        }
-        // A slow drift (NTP slews by up to 500 ppm) must not add up to a step over weeks.
-        self.start = Some((wall, mono));
-        Ok(wall)
-    }
-}
 
 /// Why a sweep broke off. It goes on with the next.
 #[derive(Debug, thiserror::Error)]
@@ -94,12 +65,14 @@ pub enum SweepError {
     /// The key store.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// More hours of keys are due at once than one and a half days hold: either the recorder stood for so long, or the clock is wrong.
+    /// More hours of footage are due than go within one and a half days: either the recorder stood for so long, or the clock is wrong.
     /// Nothing is destroyed before two people let it through (`belfry keys approve`).
-    #[error("keys of {hours} hours are due at once, up to hour {until_hour}: two people have to approve")]
+    #[error(
+        "footage of {hours} hours is due at once or within a day, up to hour {until_hour}: two people have to approve"
+    )]
     Unusual {
         /// How many hours.
-        hours: usize,
+        hours: u64,
         /// The last of them, since 1970.
         until_hour: u32,
     },
@@ -136,6 +109,12 @@ impl Terms {
         terms
     }
 
+    /// The term of a segment, seconds, where the assignment names it.
+    pub fn of_segment(&self, stream: StreamId, camera: CameraId, class: &str) -> Option<u64> {
+        let own = self.streams.get(&(stream, class.to_owned())).copied().filter(|keep| *keep > 0);
+        own.or_else(|| self.of_keys(camera, class))
+    }
+
     /// The term of an hour key, seconds, where it is known.
     pub fn term_of(&self, name: &KeyName) -> Option<u64> {
         let Scope::Camera(camera) = name.scope else { return None };
@@ -157,7 +136,7 @@ impl Terms {
 
 /// Term in force of a stream and class, seconds: the assignment's; where it does not name the class for the stream, the one at the
 /// time of recording; 0 stands for unknown, which erases nothing.
-fn term_s(terms: &HashMap<(StreamId, String), u64>, of: &(StreamId, String, u64)) -> Option<u64> {
+pub(crate) fn term_s(terms: &HashMap<(StreamId, String), u64>, of: &(StreamId, String, u64)) -> Option<u64> {
     let known = terms.get(&(of.0, of.1.clone())).copied().filter(|keep| *keep > 0);
     known.or(Some(of.2).filter(|keep| *keep > 0))
 }
@@ -171,17 +150,63 @@ pub fn key_dies_at(hour: Hour, keep_s: u64) -> WallTime {
     if keep_s > SHORT_S { kept.minus(HOUR) } else { kept.plus(HOUR).plus(SETTLED) }
 }
 
+/// What was destroyed lately: a vessel that runs dry at 1.5 hours of footage an hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Spent {
+    at_us: i64,
+    /// Minutes of footage.
+    level_min: u64,
+}
+
+impl Spent {
+    fn at(self, now: WallTime) -> Self {
+        let passed_min = u64::try_from(now.micros.saturating_sub(self.at_us) / 60_000_000).unwrap_or(0);
+        Self { at_us: now.micros, level_min: self.level_min.saturating_sub(passed_min.saturating_mul(3) / 2) }
+    }
+
+    /// Hours in all, with so many more.
+    const fn hours_with(self, hours: u64) -> u64 {
+        self.level_min / 60 + hours
+    }
+}
+
+/// What has to go before its term.
+#[derive(Clone, Copy, Debug)]
+pub struct Losing<'a> {
+    /// Bytes of files.
+    pub bytes: u64,
+    /// Classes that go last, the most important first.
+    pub keep_longest: &'a [String],
+    /// Open segments: their hour keys stay.
+    pub catalogue: &'a Catalogue,
+}
+
+/// What went before its term.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Segments.
+    pub segments: u64,
+    /// Bytes that were wanted and that nothing could give: all that is left is held, or still growing.
+    pub missing: u64,
+}
+
 /// The sweeper of one recorder.
 #[derive(Debug)]
 pub struct Sweep {
     root: PathBuf,
     index: Index,
     vault: Arc<Vault>,
+    tiers: Tiers,
     log: DeletionLog,
     /// Batches whose keys a crash may have left.
     open: Vec<OpenBatch>,
     /// Sweeps since the start.
     swept: u32,
+    /// Where `spent` is kept.
+    spent_at: PathBuf,
+    spent: Spent,
+    /// Up to this hour two people let everything through.
+    approved: Option<u32>,
 }
 
 impl Sweep {
@@ -191,7 +216,19 @@ impl Sweep {
     /// The records cannot be read.
     pub fn new(root: &Path, records: &Path, index: Index, vault: Arc<Vault>) -> std::io::Result<Self> {
         let (log, open) = DeletionLog::open(records)?;
-        Ok(Self { root: root.to_owned(), index, vault, log, open, swept: 0 })
+        let spent_at = records.join(SPENT_FILE);
+        let spent = match kept::load(&spent_at) {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => None,
+            spent => spent?,
+        };
+        let (root, spent) = (root.to_owned(), spent.unwrap_or_default());
+        Ok(Self { root, index, vault, tiers: Tiers::default(), log, open, swept: 0, spent_at, spent, approved: None })
+    }
+
+    /// The same, with tiers: what is erased goes from them too.
+    #[must_use]
+    pub fn with_tiers(self, tiers: Tiers) -> Self {
+        Self { tiers, ..self }
     }
 
     /// Finishes what a crash interrupted: batches of keys, deletions of files, files whose key is gone.
@@ -248,10 +285,14 @@ impl Sweep {
         let due = self.due(terms, now).await?;
         let hours: BTreeSet<Hour> = due.iter().map(|(_, name)| name.hour).collect();
         let until_hour = hours.last().map_or(0, |hour| hour.count());
-        let waits = hours.len() > HOURS_AT_ONCE && !self.log.take_approval(until_hour, now)?;
-        metrics::gauge!("recorder_sweep_batch_waits").set(f64::from(u8::from(waits)));
-        if waits {
-            return Err(SweepError::Unusual { hours: hours.len(), until_hour });
+        let hours = u64::try_from(hours.len()).unwrap_or(u64::MAX);
+        let in_all = self.spent.at(now).hours_with(hours);
+        self.admit(hours, in_all, until_hour, now)?;
+        if hours > 0 && in_all <= HOURS_AT_ONCE {
+            let spent = self.spent.at(now);
+            self.spent = Spent { level_min: spent.level_min + hours * 60, ..spent };
+            // Before the keys: a crash in between must not forget them.
+            kept::save(&self.spent_at, &self.spent)?;
         }
         let mut destroyed = 0;
         for chunk in due.chunks(KEYS_BATCH) {
@@ -264,6 +305,18 @@ impl Sweep {
             self.erase_of_keys(batch, &epochs, now).await?;
         }
         Ok(destroyed)
+    }
+
+    /// Whether `hours` may go, `in_all` with what went lately, or two people let them through.
+    fn admit(&mut self, hours: u64, in_all: u64, until_hour: u32, now: WallTime) -> Result<(), SweepError> {
+        let is_approved = |this: &Self| this.approved.is_some_and(|until| until >= until_hour);
+        let is_unusual = hours > 0 && in_all > HOURS_AT_ONCE;
+        if is_unusual && !is_approved(self) && self.log.take_approval(until_hour, now)? {
+            self.approved = Some(until_hour);
+        }
+        let waits = is_unusual && !is_approved(self);
+        metrics::gauge!("recorder_sweep_batch_waits").set(f64::from(u8::from(waits)));
+        if waits { Err(SweepError::Unusual { hours: in_all, until_hour }) } else { Ok(()) }
     }
 
     async fn due(&self, terms: &Terms, now: WallTime) -> Result<Vec<(KeyEpoch, KeyName)>, SweepError> {
@@ -322,13 +375,18 @@ impl Sweep {
 
     /// Erases the files that these keys sealed, but for what a hold keeps.
     async fn erase_of_keys(&self, batch: u64, epochs: &[u64], now: WallTime) -> Result<u64, SweepError> {
-        let mut files = Vec::new();
-        for epoch in epochs {
-            let found = self.unheld(self.index.of_key(*epoch).await?).await?;
-            for part in found.chunks(BATCH_ROWS) {
+        let (mut files, mut doomed) = (Vec::new(), Vec::new());
+        for (number, epoch) in epochs.iter().enumerate() {
+            // Of many keys at once: the index syncs its file for each transaction.
+            doomed.extend(self.unheld(self.index.of_key(*epoch).await?).await?);
+            if doomed.len() < BATCH_ROWS && number + 1 < epochs.len() {
+                continue;
+            }
+            for part in doomed.chunks(BATCH_ROWS) {
                 let gone = self.erase(part, now, false).await?;
                 files.extend(gone.into_iter().map(|one| (one.segment.to_string(), one.digest.unwrap_or_default())));
             }
+            doomed.clear();
         }
         let count = u64::try_from(files.len()).unwrap_or(u64::MAX);
         metrics::counter!("recorder_erased_expired_total").increment(count);
@@ -347,8 +405,8 @@ impl Sweep {
     ///
     /// # Errors
     /// [`SweepError`].
-    pub async fn expire(&self, terms: &Terms, now: WallTime) -> Result<u64, SweepError> {
-        let mut erased = 0;
+    pub async fn expire(&mut self, terms: &Terms, now: WallTime) -> Result<u64, SweepError> {
+        let (mut erased, mut is_usual) = (0, false);
         for of in self.index.classes().await? {
             let Some(keep_s) = term_s(&terms.streams, &of) else { continue };
             let until = now.minus(Duration::from_secs(keep_s));
@@ -357,6 +415,14 @@ impl Sweep {
                 let found = self.index.ended_before(&of, until, limit).await?;
                 let is_all = found.len() < usize::try_from(limit).unwrap_or(usize::MAX);
                 let batch = self.unheld(found).await?;
+                // So many of one stream are eight hours and more: how many, in truth?
+                if !is_all && !is_usual {
+                    let wide = self.unheld(self.index.ended_before(&of, until, WIDE_ROWS).await?).await?;
+                    let hours: BTreeSet<Hour> = wide.iter().map(|one| Hour::of(one.from)).collect();
+                    let hours = u64::try_from(hours.len()).unwrap_or(u64::MAX);
+                    self.admit(hours, hours, Hour::of(until).count(), now)?;
+                    is_usual = true;
+                }
                 let done = self.erase(&batch, now, false).await?.len();
                 erased += u64::try_from(done).unwrap_or(0);
                 if done == 0 && (is_all || limit >= LOOK_MAX) {
@@ -369,52 +435,111 @@ impl Sweep {
         Ok(erased)
     }
 
-    /// Erases the oldest closed segments until the tier is at or below `cap_bytes`, `growing_bytes` of open files counted in.
-    /// Each leaves a hole with the cause "disk cap", and a warning. What is held stays.
+    /// Erases closed segments before their term until so many bytes are free: the least important class first, in it the oldest. Each
+    /// leaves a hole with the cause "disk cap", each batch a warning and a record of the loss. What is held stays, and what a tier has
+    /// leaves without a loss.
     ///
     /// # Errors
     /// [`SweepError`].
-    pub async fn make_room(
-        &mut self,
-        cap_bytes: u64,
-        growing_bytes: u64,
-        catalogue: &Catalogue,
-        now: WallTime,
-    ) -> Result<u64, SweepError> {
-        let (mut erased, mut limit) = (0, BATCH);
-        loop {
-            let over = self.index.bytes().await?.saturating_add(growing_bytes).saturating_sub(cap_bytes);
-            if over == 0 {
-                return Ok(erased);
-            }
-            let oldest = self.index.oldest(limit).await?;
+    pub async fn lose(&mut self, losing: Losing<'_>, now: WallTime) -> Result<Lost, SweepError> {
+        let (mut erased, mut left, mut limit) = (0, losing.bytes, BATCH);
+        // Everything but the classes that are to be kept longest, then those, the most important last.
+        let classes: Vec<Option<&String>> =
+            std::iter::once(None).chain(losing.keep_longest.iter().rev().map(Some)).collect();
+        let mut next = classes.into_iter();
+        let mut class = next.next();
+        while let (Some(of), true) = (class, left > 0) {
+            let oldest = self.index.oldest_of(of.map(String::as_str), losing.keep_longest, limit).await?;
             let is_all = oldest.len() < usize::try_from(limit).unwrap_or(usize::MAX);
             let mut freed = 0_u64;
             let mut batch = self.unheld(oldest).await?;
             batch.retain(|one| {
-                let needed = freed < over;
+                let needed = freed < left;
                 freed = freed.saturating_add(if needed { one.file_len } else { 0 });
                 needed
             });
+            // What a tier holds as well leaves the disk without a loss.
+            let moved = self.tiers.make_room(&batch).await;
+            if !moved.is_empty() {
+                batch.retain(|one| moved.contains(&one.segment));
+                left = left.saturating_sub(batch.iter().map(|one| one.file_len).sum());
+                continue;
+            }
             let gone = self.erase(&batch, now, true).await?;
             if gone.is_empty() {
                 if is_all || limit >= LOOK_MAX {
-                    return Ok(erased);
+                    (class, limit) = (next.next(), BATCH);
+                } else {
+                    // The oldest are all under a hold: look further.
+                    limit = limit.saturating_mul(8);
                 }
-                // The oldest are all under a hold: look further.
-                limit = limit.saturating_mul(8);
                 continue;
             }
-            let done = u64::try_from(gone.len()).unwrap_or(u64::MAX);
-            erased += done;
-            metrics::counter!("recorder_erased_early_total").increment(done);
-            tracing::warn!(
-                segments = done,
-                over,
-                "the disk tier is over its cap: the oldest footage was erased before its term"
-            );
-            self.drop_unused(&gone, catalogue, now).await?;
+            left = left.saturating_sub(gone.iter().map(|one| one.file_len).sum());
+            erased += u64::try_from(gone.len()).unwrap_or(u64::MAX);
+            self.note_loss(&gone, now).await?;
+            self.drop_unused(&gone, losing.catalogue, now).await?;
         }
+        Ok(Lost { segments: erased, missing: left })
+    }
+
+    /// Local copies that a tier has leave the disk, the oldest first, until so many bytes are free. Bytes that are.
+    ///
+    /// # Errors
+    /// [`SweepError`].
+    pub async fn shed(&mut self, bytes: u64) -> Result<u64, SweepError> {
+        let (mut freed, mut limit) = (0_u64, BATCH);
+        while freed < bytes {
+            let oldest = self.index.oldest(limit).await?;
+            let is_all = oldest.len() < usize::try_from(limit).unwrap_or(usize::MAX);
+            let mut wanted = 0_u64;
+            let batch: Vec<Located> = oldest
+                .into_iter()
+                .take_while(|one| {
+                    let needed = wanted < bytes - freed;
+                    wanted = wanted.saturating_add(one.file_len);
+                    needed
+                })
+                .collect();
+            let moved = self.tiers.make_room(&batch).await;
+            let gone = batch.iter().filter(|one| moved.contains(&one.segment));
+            let more: u64 = gone.map(|one| one.file_len).sum();
+            freed = freed.saturating_add(more);
+            if more == 0 {
+                // The oldest are not elsewhere yet.
+                if is_all || limit >= LOOK_MAX || batch.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+                    break;
+                }
+                limit = limit.saturating_mul(8);
+            }
+        }
+        Ok(freed)
+    }
+
+    /// A record of what was lost for room, and a warning.
+    async fn note_loss(&mut self, gone: &[Located], now: WallTime) -> Result<(), SweepError> {
+        let loss = Loss::of(gone);
+        metrics::counter!("recorder_erased_early_total").increment(loss.count);
+        tracing::warn!(
+            segments = loss.count,
+            bytes = loss.bytes,
+            "the disk is full or over its cap: footage was erased before its term"
+        );
+        let mut log = self.log.clone();
+        self.log = blocking(move || {
+            log.note(Step::Lost(loss), now)?;
+            Ok(log)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Writes something that is no deletion into the records: an approval of the clock, a reconciliation.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub fn note(&mut self, step: Step, now: WallTime) -> std::io::Result<()> {
+        self.log.note(step, now).map(drop)
     }
 
     /// Destroys the keys whose last file went, when their hour is over. One that still has a file lives on.
@@ -453,6 +578,8 @@ impl Sweep {
         self.index.mark_erasing(batch).await?;
         let (root, items) = (self.root.clone(), batch.to_vec());
         let gone = tokio::task::spawn_blocking(move || unlink(&root, items)).await.unwrap_or_default();
+        // Before the mark: a crash in between does it again.
+        self.tiers.erased(&gone).await;
         self.index.mark_erased(&gone, now, early).await?;
         Ok(gone)
     }
@@ -463,36 +590,4 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, SweepError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err(SweepError::Log(std::io::Error::other("the sweep was broken off"))))
-}
-
-/// Unlinks and makes it durable; gives back those that are surely gone.
-fn unlink(root: &Path, batch: Vec<Located>) -> Vec<Located> {
-    let mut folders: HashMap<std::path::PathBuf, Vec<Located>> = HashMap::new();
-    for one in batch {
-        let path = root.join(&one.path);
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                tracing::error!(segment = %one.segment, %error, "a segment could not be erased");
-                metrics::counter!("recorder_erase_errors_total").increment(1);
-                continue;
-            }
-        }
-        if let Some(folder) = path.parent() {
-            folders.entry(folder.to_owned()).or_default().push(one);
-        }
-    }
-    let mut gone = Vec::new();
-    for (folder, segments) in folders {
-        match File::open(&folder).and_then(|open| open.sync_all()) {
-            Ok(()) => gone.extend(segments),
-            // The folder itself is not there: nothing in it can be.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => gone.extend(segments),
-            Err(error) => tracing::error!(%error, "a folder could not be synced after erasing"),
-        }
-        // Succeeds only when empty; a new segment of that hour makes it again.
-        std::fs::remove_dir(&folder).ok();
-    }
-    gone
 }

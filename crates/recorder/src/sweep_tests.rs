@@ -10,12 +10,12 @@ use crate::deletions::{Approval, DeletionLog, Line, PlannedKey, Step};
 use crate::disk::file::{NoFault, SegmentFile};
 use crate::format::{SegmentHeader, read};
 use crate::index::Index;
-use crate::ports::Clock as _;
+use crate::reconcile::Reconciled;
 use crate::recover::recover_file;
 use crate::reseal::key_name;
-use crate::sweep::{ClockGuard, Held, Sweep, SweepError, Terms, key_dies_at};
-use crate::testfilm::{FixedClock, START, TestClock, facts, film, fragments, sets, stream, vault};
-use crate::vault::{NoKey, Vault};
+use crate::sweep::{Losing, Lost, Sweep, SweepError, Terms, key_dies_at};
+use crate::testfilm::{FixedClock, START, facts, film, fragments, sets, stream, vault};
+use crate::vault::{Curtain, NoKey, Vault};
 
 fn state(root: &Path, number: u8, of: u8, (from_s, to_s): (i64, i64), bytes: usize, closed: bool) -> SegmentState {
     let path = std::path::PathBuf::from(format!("{}/d/h/{number}.blf", stream(of)));
@@ -88,7 +88,7 @@ async fn only_what_is_past_its_term_goes() {
         (1_000_000, vec![], true, vec![1, 2, 3, 4]),
         (1_000_000, vec![term(2, 5)], true, vec![1, 2, 4]),
     ] {
-        let (dir, index, sweep) = rig(unknown).await;
+        let (dir, index, mut sweep) = rig(unknown).await;
         let terms = Terms { streams: terms.into_iter().collect(), cameras: HashMap::new() };
         let now = WallTime::from_secs(now_s);
         let erased = sweep.expire(&terms, now).await.unwrap();
@@ -114,7 +114,11 @@ async fn over_the_cap_the_oldest_go_first_and_leave_a_hole() {
     for (cap, growing, wanted) in table {
         let (dir, index, mut sweep) = rig(false).await;
         let now = WallTime::from_secs(50);
-        let erased = sweep.make_room(cap, growing, &Catalogue::default(), now).await.unwrap();
+        let bytes = (index.bytes().await.unwrap() + growing).saturating_sub(cap);
+        let catalogue = Catalogue::default();
+        let losing = Losing { bytes, keep_longest: &[], catalogue: &catalogue };
+        let Lost { segments: erased, missing } = sweep.lose(losing, now).await.unwrap();
+        assert_eq!(missing > 0, cap == 0, "a growing file does not go");
         assert_eq!(left(dir.path()), wanted, "cap {cap}");
         let (_, gaps, _) = index.since(0, 100).await.unwrap();
         assert_eq!(u64::try_from(gaps.len()).unwrap(), erased);
@@ -146,27 +150,6 @@ async fn the_change_cursor_skips_nothing() {
         cursor = next;
     }
     assert_eq!(seen.len(), 4);
-}
-
-#[tokio::test]
-async fn an_untrusted_or_stepped_clock_erases_nothing() {
-    const DAY_US: i64 = 86_400_000_000;
-    let clock = TestClock::new();
-    let mut guard = ClockGuard::default();
-    assert!(guard.check(clock.as_ref()).is_ok());
-    clock.trust(false);
-    assert_eq!(guard.check(clock.as_ref()), Err(Held::Untrusted));
-    clock.trust(true);
-    clock.step_wall(200_000_000);
-    assert!(guard.check(clock.as_ref()).is_ok(), "a small step is an ordinary correction");
-    for step in [31 * DAY_US, -365 * DAY_US] {
-        clock.step_wall(step);
-        assert_eq!(guard.check(clock.as_ref()), Err(Held::Stepped));
-        assert_eq!(guard.check(clock.as_ref()), Err(Held::Stepped), "it stays held");
-        clock.step_wall(-step);
-        assert!(guard.check(clock.as_ref()).is_ok());
-    }
-    assert!(clock.wall() > WallTime::from_secs(0));
 }
 
 // --- keys ---------------------------------------------------------------------------------------------------------
@@ -246,12 +229,7 @@ impl Sealed {
     }
 
     fn lines(&self) -> Vec<Line> {
-        let mut lines = Vec::new();
-        for entry in std::fs::read_dir(self.dir.path().join("deletions")).unwrap() {
-            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-            lines.extend(text.lines().map(|line| serde_json::from_str::<Line>(line).unwrap()));
-        }
-        lines
+        crate::deletions::lines(&self.dir.path().join("deletions")).unwrap()
     }
 }
 
@@ -325,7 +303,8 @@ async fn the_key_of_an_hour_dies_an_hour_before_its_term_and_its_files_go_with_i
                         assert_eq!((*count, digest.len()), (2, 64));
                         "destroyed"
                     }
-                    Step::Approved(_) => "approved",
+                    Step::Approved(_) | Step::ClockApproved(_) => "approved",
+                    Step::Lost(_) | Step::Reconciled(_) => "other",
                     Step::FilesErased { count, .. } => {
                         assert_eq!(*count, [3, 4][usize::try_from(line.batch - 1).unwrap()]);
                         "erased"
@@ -410,6 +389,169 @@ async fn a_clock_that_is_a_year_ahead_destroys_nothing_without_two_people() {
     assert_eq!(sweep.expire_keys(&thirty_days(), year).await.unwrap(), 36);
 }
 
+#[tokio::test]
+async fn what_goes_within_a_day_counts_together_also_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Index::open(&dir.path().join("index.db")).await.unwrap();
+    let vault = vault(dir.path(), Arc::new(FixedClock));
+    let name = |hour: u32| keys::KeyName {
+        scope: keys::Scope::Camera(facts(1).camera),
+        class: facts(1).class.clone(),
+        hour: keys::Hour::from_count(keys::Hour::of(START.0).count() + hour),
+    };
+    let names: Vec<_> = (0..200).map(name).collect();
+    vault.with(|ring| ring.prepare_hours(&names, START.0)).unwrap();
+    let open = || Sweep::new(dir.path(), &dir.path().join("deletions"), index.clone(), Arc::clone(&vault)).unwrap();
+    let live = || vault.with(|ring| Ok(ring.live_hours().len())).unwrap();
+    let mut at =
+        name(20).hour.start().plus(std::time::Duration::from_secs(u64::try_from(30 * DAY_S - HOUR_S).unwrap()));
+    let step = |hours: u64| std::time::Duration::from_secs(hours * 3_600);
+    assert_eq!(open().expire_keys(&thirty_days(), at).await.unwrap(), 21);
+    // A clock that is moved on by fifteen hours twice: the second time is more than a day and a half in all.
+    at = at.plus(step(15));
+    assert_eq!(open().expire_keys(&thirty_days(), at).await.unwrap(), 15, "22.5 of 21 hours ran off");
+    let jump = at.plus(step(31));
+    let held = open().expire_keys(&thirty_days(), jump).await;
+    assert_eq!(held.unwrap(), 31, "by trusted time thirty-one hours have passed");
+    let far = jump.plus(step(40));
+    assert!(matches!(open().expire_keys(&thirty_days(), far).await, Err(SweepError::Unusual { hours: 40, .. })));
+    assert_eq!(live(), 200 - 67);
+    // The usual day, every minute: never a question.
+    let mut sweep = open();
+    Approval { until_hour: u32::MAX, first: "An".into(), second: "Bo".into() }
+        .give(&dir.path().join("deletions"))
+        .unwrap();
+    assert_eq!(sweep.expire_keys(&thirty_days(), far).await.unwrap(), 40);
+    let mut sweep = open();
+    for minute in 1..=60 * 24 {
+        let now = far.plus(std::time::Duration::from_secs(60 * minute));
+        assert!(sweep.expire_keys(&thirty_days(), now).await.is_ok(), "minute {minute}");
+    }
+    assert_eq!(live(), 200 - 67 - 40 - 24);
+}
+
+#[tokio::test]
+async fn a_month_of_files_without_keys_waits_for_two_people_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Index::open(&dir.path().join("index.db")).await.unwrap();
+    let segment = |number: u16| {
+        let mut one = state(dir.path(), 1, 1, (i64::from(number) * 600, i64::from(number) * 600 + 600), 1, true);
+        let [high, low] = number.to_be_bytes();
+        one.segment = SegmentId::from_bytes([high, low, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        one.path = std::path::PathBuf::from(format!("{}/d/h/{number}.blf", stream(1)));
+        one
+    };
+    // 600 files of ten minutes: a hundred hours of one camera.
+    let segments: Vec<SegmentState> = (0..600).map(segment).collect();
+    index.flush(&Batch { segments, gaps: vec![] }, WallTime::from_secs(1)).await.unwrap();
+    let mut sweep = sweep_of(dir.path(), &index);
+    let terms = Terms { streams: [((stream(1), "RC-VID-OPEN".to_owned()), 100)].into(), cameras: HashMap::new() };
+    let late = WallTime::from_secs(10_000_000);
+    for _ in 0..2 {
+        assert!(matches!(sweep.expire(&terms, late).await, Err(SweepError::Unusual { hours: 100, .. })));
+    }
+    let until_hour = u32::try_from(10_000_000 / HOUR_S).unwrap();
+    Approval { until_hour, first: "An".into(), second: "Bo".into() }.give(&dir.path().join("deletions")).unwrap();
+    assert_eq!(sweep.expire(&terms, late).await.unwrap(), 600);
+}
+
+#[tokio::test]
+async fn room_is_made_by_class_and_each_batch_leaves_a_record_of_the_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Index::open(&dir.path().join("index.db")).await.unwrap();
+    let mut segments = Vec::new();
+    for (number, class, from_s) in
+        [(1, "RC-VID-POL", 0), (2, "RC-VID-RISK", 60), (3, "RC-VID-OPEN", 120), (4, "RC-VID-OPEN", 180)]
+    {
+        let mut one = state(dir.path(), number, 1, (from_s, from_s + 60), 100, true);
+        one.class = vms_core::RetentionClass::parse(class).unwrap();
+        segments.push(one);
+    }
+    index.flush(&Batch { segments, gaps: vec![] }, WallTime::from_secs(1)).await.unwrap();
+    let mut sweep = sweep_of(dir.path(), &index);
+    let keep_longest = ["RC-VID-POL".to_owned(), "RC-VID-RISK".to_owned()];
+    let catalogue = Catalogue::default();
+    let mut total = 0;
+    for (bytes, wanted, missing) in [(1, vec![1, 2, 4], 0), (150, vec![1], 0), (100, vec![], 0), (50, vec![], 50)] {
+        let losing = Losing { bytes, keep_longest: &keep_longest, catalogue: &catalogue };
+        let lost = sweep.lose(losing, WallTime::from_secs(500)).await.unwrap();
+        assert_eq!((left(dir.path()), lost.missing), (wanted, missing), "{bytes}");
+        total += lost.segments;
+    }
+    let records = crate::deletions::lines(&dir.path().join("deletions")).unwrap();
+    let losses: Vec<_> =
+        records.iter().filter_map(|line| if let Step::Lost(loss) = &line.step { Some(loss) } else { None }).collect();
+    assert_eq!((total, losses.iter().map(|loss| loss.count).sum::<u64>()), (4, 4));
+    assert_eq!((losses[0].from_us, losses[0].bytes, losses[0].digest.len()), (120_000_000, 100, 64));
+}
+
+#[tokio::test]
+async fn what_is_past_its_term_is_not_handed_out_while_its_key_waits() {
+    let rig = sealed().await;
+    let held = &rig.segments[1];
+    let hold = [(held.segment, KeyEpoch::new(held.key_epoch).unwrap())];
+    rig.vault.with(|ring| ring.hold(vms_core::HoldId::from_bytes([7; 16]), &hold, START.0)).unwrap();
+    let seen = |cut_s: i64| {
+        rig.vault.draw(Curtain { terms: thirty_days(), cut: WallTime::from_secs(start_s() + 30 * DAY_S + cut_s) });
+        let sees = |state: &&SegmentState| {
+            let bytes = std::fs::read(rig.dir.path().join("media").join(&state.path)).unwrap();
+            rig.vault.view(&read::head(bytes.as_slice()).unwrap().header).is_ok()
+        };
+        rig.segments.iter().filter(sees).map(|state| state.segment.as_bytes()[0]).collect::<Vec<u8>>()
+    };
+    assert_eq!(seen(-1), ALL);
+    assert_eq!(seen(0), [18, 33, 34, 49, 50, 65, 66], "the first minute of a camera is past its term, and one is held");
+    assert_eq!(seen(DAY_S), [18]);
+    assert_eq!(rig.state().1, ALL, "the keys wait");
+    // In clear it is no different.
+    let mut clear =
+        read::head(std::fs::read(rig.dir.path().join("media").join(&held.path)).unwrap().as_slice()).unwrap().header;
+    (clear.key_epoch, clear.segment) = (0, SegmentId::from_bytes([99; 16]));
+    assert_eq!(rig.vault.view(&clear).unwrap_err(), NoKey::Destroyed);
+}
+
+#[tokio::test]
+async fn the_daily_comparison_finds_what_outlives_its_term_and_what_nobody_knows() {
+    let rig = sealed().await;
+    let (media, at) = (rig.dir.path().join("media"), |seconds: i64| WallTime::from_secs(start_s() + seconds));
+    let compare = async |seconds: i64| {
+        crate::reconcile::reconcile(&media, &rig.index, &rig.vault, &thirty_days(), at(seconds)).await.unwrap()
+    };
+    let clean = Reconciled { keys: 4, files: 8, ..Reconciled::default() };
+    assert_eq!(compare(DAY_S).await, clean);
+    assert!(clean.is_clean());
+    // A file without a row, and a row without a file.
+    let stray = media.join(&rig.segments[0].path).with_file_name("seg_stray.blf");
+    std::fs::write(&stray, b"x").unwrap();
+    let away = media.join(&rig.segments[7].path);
+    let kept = std::fs::read(&away).unwrap();
+    std::fs::remove_file(&away).unwrap();
+    assert_eq!(compare(DAY_S).await, Reconciled { unknown_files: 1, missing_files: 1, ..clean });
+    // The whole folder of an hour is gone.
+    let folder = away.parent().unwrap().to_owned();
+    std::fs::rename(&folder, rig.dir.path().join("aside")).unwrap();
+    assert_eq!(compare(DAY_S).await, Reconciled { unknown_files: 1, missing_files: 2, files: 7, ..clean });
+    std::fs::rename(rig.dir.path().join("aside"), &folder).unwrap();
+    std::fs::write(&away, kept).unwrap();
+    std::fs::remove_file(stray).unwrap();
+    // A sweeper that does not come: keys from an hour after their end on, files from an hour after theirs.
+    for (after_s, overdue_keys, overdue_files) in
+        [(-1, 0, 0), (0, 2, 0), (HOUR_S, 4, 0), (HOUR_S + 120, 4, 4), (3 * HOUR_S, 4, 8)]
+    {
+        let found = compare(30 * DAY_S + after_s).await;
+        assert_eq!(found, Reconciled { overdue_keys, overdue_files, ..clean.clone() }, "{after_s}");
+        assert_eq!(found.is_overdue(), after_s >= 0);
+    }
+    // It came: nothing is left to find but what a hold keeps.
+    let hold = [(rig.segments[1].segment, KeyEpoch::new(rig.segments[1].key_epoch).unwrap())];
+    rig.vault.with(|ring| ring.hold(vms_core::HoldId::from_bytes([7; 16]), &hold, START.0)).unwrap();
+    let mut sweep = rig.sweep();
+    sweep.expire_keys(&thirty_days(), at(31 * DAY_S)).await.unwrap();
+    assert_eq!(compare(31 * DAY_S).await, Reconciled { files: 1, ..Reconciled::default() });
+    sweep.note(Step::Reconciled(compare(31 * DAY_S).await), at(31 * DAY_S)).unwrap();
+    assert!(rig.lines().iter().any(|line| matches!(&line.step, Step::Reconciled(found) if found.files == 1)));
+}
+
 const SHIFT: std::time::Duration = std::time::Duration::from_secs(3_600);
 
 #[tokio::test]
@@ -421,13 +563,15 @@ async fn over_the_cap_the_key_goes_with_the_last_file_of_its_hour() {
     let now = WallTime::from_secs(start_s() + 6 * HOUR_S);
     let live = || rig.vault.with(|ring| Ok(ring.live_hours().len())).unwrap();
     for (cap, keys) in [(size, 4), (size - 2 * one, 4), (size - 4 * one, 2), (0, 0)] {
-        sweep.make_room(cap, 0, &Catalogue::default(), now).await.unwrap();
+        let bytes = rig.index.bytes().await.unwrap().saturating_sub(cap);
+        sweep.lose(Losing { bytes, keep_longest: &[], catalogue: &Catalogue::default() }, now).await.unwrap();
         assert_eq!(live(), keys, "cap {cap} of {size}");
     }
     // While the hour lasts its key stays: more may begin in it.
     let rig = sealed().await;
     let early = WallTime::from_secs(start_s() + HOUR_S + 120);
-    rig.sweep().make_room(0, 0, &Catalogue::default(), early).await.unwrap();
+    let all = Losing { bytes: size, keep_longest: &[], catalogue: &Catalogue::default() };
+    rig.sweep().lose(all, early).await.unwrap();
     assert_eq!(rig.vault.with(|ring| Ok(ring.live_hours().len())).unwrap(), 4);
 }
 

@@ -19,6 +19,7 @@ use vms_core::{MonoTime, SegmentId, WallTime};
 
 use crate::format::SegmentHeader;
 use crate::ports::Clock;
+use crate::sweep::Terms;
 
 /// Between two tries to get a lost copy back.
 const HEAL_US: u64 = 2_000_000;
@@ -40,6 +41,8 @@ pub struct VaultConfig {
     pub root_every: Duration,
     /// Where backups go, and how often one is made.
     pub backup: Option<(BackupPlan, Duration)>,
+    /// What stands still while no key can be saved: for the alarm.
+    pub stops: &'static str,
 }
 
 /// Why a segment cannot be opened.
@@ -51,6 +54,15 @@ pub enum NoKey {
     Lost,
     /// The key store cannot be read now.
     Away,
+}
+
+/// What is past its term and not destroyed yet, because two people or a trusted clock are waited for: it is not handed out.
+#[derive(Clone, Debug)]
+pub struct Curtain {
+    /// Terms in force.
+    pub terms: Terms,
+    /// What began so long before this that its term is over.
+    pub cut: WallTime,
 }
 
 /// Instants of the monotonic clock from which on something is tried.
@@ -75,6 +87,7 @@ pub struct Vault {
     random: Arc<dyn Random>,
     ring: RwLock<Option<KeyRing>>,
     due: Mutex<Due>,
+    curtain: RwLock<Option<Curtain>>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -110,6 +123,7 @@ impl Vault {
             random: Arc::new(SystemRandom::new()),
             ring: RwLock::new(None),
             due: Mutex::default(),
+            curtain: RwLock::new(None),
         };
         if vault.config.is_some() {
             let may_create = is_new && !vault.marker.exists();
@@ -169,6 +183,30 @@ impl Vault {
         })
     }
 
+    /// Draws the curtain before what is past its term.
+    pub fn draw(&self, curtain: Curtain) {
+        *self.curtain.write().unwrap_or_else(PoisonError::into_inner) = Some(curtain);
+    }
+
+    /// As [`Vault::opener`], for whoever wants to see: what is past its term and under no hold is as destroyed, also while
+    /// its key still waits, and also in clear.
+    ///
+    /// # Errors
+    /// [`NoKey`].
+    pub fn view(&self, header: &SegmentHeader) -> Result<Option<SegmentOpener>, NoKey> {
+        let is_past = {
+            let curtain = self.curtain.read().unwrap_or_else(PoisonError::into_inner);
+            curtain.as_ref().is_some_and(|Curtain { terms, cut }| {
+                let keep = terms.of_segment(header.stream, header.camera, header.class.as_str());
+                keep.is_some_and(|keep| header.wall.plus(Duration::from_secs(keep)) <= *cut)
+            })
+        };
+        if is_past && !self.is_held(header.segment) {
+            return Err(NoKey::Destroyed);
+        }
+        self.opener(header)
+    }
+
     /// Whether a hold keeps a segment. While the store cannot be asked everything counts as held: nothing is erased by mistake.
     pub fn is_held(&self, segment: SegmentId) -> bool {
         if !self.is_configured() {
@@ -223,7 +261,7 @@ impl Vault {
             let now = self.clock.mono();
             due.heal = later(now, HEAL_US);
             let system = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            tracing::error!(%error, system, advice = error.advice(), "no key can be saved: cameras stop when their segment ends");
+            tracing::error!(%error, system, advice = error.advice(), "no key can be saved: {}", self.stops());
         }
     }
 
@@ -259,6 +297,10 @@ impl Vault {
         if let Err(error) = opened {
             self.note(error);
         }
+    }
+
+    fn stops(&self) -> &'static str {
+        self.config.as_ref().map_or("", |config| config.stops)
     }
 
     fn has_second(&self) -> bool {
@@ -322,7 +364,7 @@ impl Vault {
                 if is_whole {
                     self.due().troubled = false;
                     metrics::gauge!("recorder_keys_unsaved").set(0.0);
-                    tracing::warn!("the key store is whole again: recording goes on");
+                    tracing::warn!("the key store is whole again: new keys are saved");
                 }
             }
             // Reading, sweeping and holds go on with the other copy.

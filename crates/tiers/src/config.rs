@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use vms_core::{CameraId, RetentionClass};
 use zeroize::Zeroizing;
 
@@ -35,7 +35,7 @@ fn wrong<T>(field: impl Into<String>, say: impl Into<String>) -> Result<T, Confi
 }
 
 /// Section `[recorder.tier]` of the configuration, or a file of its own.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Name of this recorder in the stores; unique in a bucket. Never change it: its objects are found under it.
@@ -55,7 +55,7 @@ pub struct Config {
 }
 
 /// One store. Exactly one of `directory` and `s3` is given.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
     /// Name in rules, alarms and figures: 1 to 32 of `a`–`z`, `0`–`9`, `-`.
@@ -86,7 +86,7 @@ pub struct StoreConfig {
 }
 
 /// A folder as a tier.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DirectoryConfig {
     /// The folder; it must be there (a share that is not mounted must not look like an empty store).
@@ -94,7 +94,7 @@ pub struct DirectoryConfig {
 }
 
 /// A bucket as a tier.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct S3Config {
     /// Such as `https://s3.example.org`.
@@ -122,7 +122,7 @@ pub struct S3Config {
 }
 
 /// One rule.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
     /// Only this camera.
@@ -192,6 +192,15 @@ impl Config {
             }
         }
         self.policy().map(|_| ())
+    }
+
+    /// Every path in it, for a program that counts relative ones from the folder of its own configuration.
+    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        self.stores.iter_mut().flat_map(|store| {
+            let folder = store.directory.as_mut().map(|directory| &mut directory.folder);
+            let files = store.s3.iter_mut().flat_map(|s3| [s3.credentials_file.as_mut(), s3.ca_file.as_mut()]);
+            folder.into_iter().chain(files.flatten())
+        })
     }
 
     /// The recorder's name.

@@ -33,24 +33,46 @@ impl Mover {
     pub async fn delete(&self, segments: &[SegmentId]) -> Result<Deleted, PassError> {
         let mut deleted = Deleted::default();
         for batch in segments.chunks(DELETE_MAX) {
-            let free = self.without_held(batch, &mut deleted).await?;
-            if let Some(cache) = &self.cache {
-                cache.forget(&free);
-            }
-            let mut rows = Vec::new();
-            for (segment, found) in free.iter().zip(self.ledger.erasing(&free).await?) {
-                match found {
-                    None => deleted.unknown.push(*segment),
-                    Some(None) => deleted.gone.push(*segment),
-                    Some(Some(row)) => rows.push(row),
-                }
-            }
+            let rows = self.write_down(batch, &mut deleted).await?;
             let gone = self.delete_rows(&rows).await?;
             let owed = rows.iter().map(|row| row.facts.segment).filter(|segment| !gone.contains(segment));
             deleted.owed.extend(owed);
             deleted.gone.extend(gone);
         }
         Ok(deleted)
+    }
+
+    /// As [`Mover::delete`], but asks no store: the debt is written down, and the next pass, which begins at once, pays it.
+    ///
+    /// # Errors
+    /// [`PassError`]; what was written down by then is owed.
+    pub async fn owe(&self, segments: &[SegmentId]) -> Result<Deleted, PassError> {
+        let mut deleted = Deleted::default();
+        for batch in segments.chunks(DELETE_MAX) {
+            let rows = self.write_down(batch, &mut deleted).await?;
+            deleted.owed.extend(rows.iter().map(|row| row.facts.segment));
+        }
+        if !deleted.owed.is_empty() {
+            self.poke();
+        }
+        Ok(deleted)
+    }
+
+    /// Marks a batch as to be deleted; gives the rows that have an object.
+    async fn write_down(&self, batch: &[SegmentId], deleted: &mut Deleted) -> Result<Vec<Row>, PassError> {
+        let free = self.without_held(batch, deleted).await?;
+        if let Some(cache) = &self.cache {
+            cache.forget(&free);
+        }
+        let mut rows = Vec::new();
+        for (segment, found) in free.iter().zip(self.ledger.erasing(&free).await?) {
+            match found {
+                None => deleted.unknown.push(*segment),
+                Some(None) => deleted.gone.push(*segment),
+                Some(Some(row)) => rows.push(row),
+            }
+        }
+        Ok(rows)
     }
 
     /// The last guard of a hold; the sweeper has asked already.

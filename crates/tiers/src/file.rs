@@ -12,10 +12,12 @@ use crate::lane::locked;
 use crate::mover::Mover;
 use crate::read::{ReadError, local};
 
-/// Small reads fetch this much at once and keep it: head and parameter sets cost one request, the closing record another.
+/// Reads fetch this much at once and keep it: head and parameter sets cost one request, the closing record another.
 const BLOCK: u64 = 256 * 1024;
+/// One that goes on where the last one ended fetches this much: a player goes through a segment from front to end.
+const AHEAD: u64 = 4 * 1024 * 1024;
 
-/// An open segment, wherever it lies. Memory: one block.
+/// An open segment, wherever it lies. Memory: what was fetched last, at most [`AHEAD`] or one record.
 #[derive(Debug)]
 pub struct SegmentFile {
     mover: Arc<Mover>,
@@ -60,15 +62,24 @@ impl SegmentFile {
             buffer.copy_from_slice(&bytes);
             return Ok(());
         }
-        let start = if wanted < BLOCK { at - at % BLOCK } else { at };
-        let fetched = self.range(start..end.max(start.saturating_add(BLOCK)).min(self.len)).map_err(as_io)?;
-        let fetched = (start, fetched);
+        let fetched = self.fetch(&block, at, end).map_err(as_io)?;
         let bytes = inside(&fetched, at, end).ok_or_else(|| as_io(ReadError::Altered(self.segment)))?;
         buffer.copy_from_slice(&bytes);
-        if wanted < BLOCK {
-            *block = fetched;
-        }
+        *block = fetched;
         Ok(())
+    }
+
+    fn fetch(&self, block: &(u64, Bytes), at: u64, end: u64) -> Result<(u64, Bytes), ReadError> {
+        let known_end = block.0.saturating_add(u64::try_from(block.1.len()).unwrap_or(0));
+        let goes_on = !block.1.is_empty() && (block.0..=known_end).contains(&at) && end > known_end;
+        if goes_on {
+            // What is known of it already stays.
+            let kept = inside(block, at, known_end).unwrap_or_default();
+            let more = self.range(known_end..end.max(known_end.saturating_add(AHEAD)).min(self.len))?;
+            return Ok((at, [kept, more].concat().into()));
+        }
+        let start = if end - at < BLOCK { at - at % BLOCK } else { at };
+        Ok((start, self.range(start..end.max(start.saturating_add(BLOCK)).min(self.len))?))
     }
 
     fn range(&self, range: std::ops::Range<u64>) -> Result<Bytes, ReadError> {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use vms_core::WallTime;
 
@@ -14,6 +15,9 @@ use crate::tier::Tier;
 
 /// Segments begun at most in one pass and tier.
 pub(crate) const BEGUN_MAX: usize = 512;
+
+/// Readers that wait for a store that is down; each may cost its whole time limit.
+const READERS_WHILE_DOWN: usize = 2;
 
 /// Bounds of one tier.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +57,8 @@ pub(crate) struct Lane {
     measured: AtomicU64,
     /// The one request that an open breaker lets through in this pass is still to be had.
     has_trial: AtomicBool,
+    /// Readers that may ask while the breaker is open: the others hear at once that the store is away.
+    pub(crate) readers: Semaphore,
 }
 
 impl Lane {
@@ -65,6 +71,7 @@ impl Lane {
             said: Mutex::default(),
             measured: AtomicU64::new(0),
             has_trial: AtomicBool::new(false),
+            readers: Semaphore::new(READERS_WHILE_DOWN),
             tier,
             limits,
         }
@@ -111,6 +118,11 @@ impl Lane {
     pub(crate) fn renew(&self) {
         let leave = locked(&self.breaker).leave(Instant::now());
         self.has_trial.store(leave == Leave::One, Ordering::Relaxed);
+    }
+
+    /// Whether the store failed so often that only a trial goes out now and then.
+    pub(crate) fn is_shut(&self) -> bool {
+        !locked(&self.breaker).is_closed()
     }
 
     /// How many requests may begin: all, the one trial, or none.

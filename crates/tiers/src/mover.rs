@@ -17,7 +17,7 @@ use crate::alarm::{Alarm, Health, NAMED_MAX, TierHealth, TierState};
 use crate::cache::Cache;
 use crate::config::{Config, ConfigError};
 use crate::lane::{BEGUN_MAX, Lane, MoverLimits, chain, locked};
-use crate::ledger::{Cursor, Ledger, LedgerError, Row, cursor_at};
+use crate::ledger::{Cursor, Ledger, LedgerError, Row, Waiting, cursor_at};
 use crate::name::{Facts, RecorderName};
 use crate::pace::{Dice, back_off};
 use crate::plan::{Action, Capacity, Plan, Policy, Remote, Room, Standing, TierName, View, plan};
@@ -202,16 +202,23 @@ impl Mover {
         &self.ledger
     }
 
-    /// A segment was closed, synced and indexed. Not needed for correctness (the scan finds it), only for haste.
+    /// Segments were closed, synced and indexed. Not needed for correctness (the scan finds them), only for haste.
     ///
     /// # Errors
     /// [`PassError::Ledger`].
-    pub async fn closed(&self, facts: &Facts) -> Result<(), PassError> {
-        if self.policy.rule(facts).is_some_and(|rule| rule.tier.is_some()) {
-            self.ledger.note(std::slice::from_ref(facts)).await?;
+    pub async fn closed(&self, segments: &[Facts]) -> Result<(), PassError> {
+        let fits = |facts: &&Facts| self.policy.rule(facts).is_some_and(|rule| rule.tier.is_some());
+        let wanted: Vec<Facts> = segments.iter().filter(fits).cloned().collect();
+        if !wanted.is_empty() {
+            self.ledger.note(&wanted).await?;
             self.poke.notify_one();
         }
         Ok(())
+    }
+
+    /// The next pass begins at once.
+    pub(crate) fn poke(&self) {
+        self.poke.notify_one();
     }
 
     /// Notes everything closed on the local disk that belongs in a tier: at the start, after a change of policy, and now and then.
@@ -489,6 +496,29 @@ impl Mover {
         }
     }
 
+    /// The local disk is over its cap: drops the local copies of those of `segments` that were verified in a tier, whatever their hot hours. A store
+    /// that does not answer at this moment counts by its earlier verification: the other way out is to erase footage. Gives
+    /// those whose local copy went.
+    ///
+    /// # Errors
+    /// [`PassError`].
+    pub async fn make_room(&self, segments: &[SegmentId]) -> Result<Vec<SegmentId>, PassError> {
+        let now = self.clock.wall();
+        let mut gone = Vec::new();
+        for segment in segments {
+            let Some(row) = self.ledger.row(*segment).await?.filter(|row| row.is_local) else { continue };
+            let lane = row.tier.as_ref().and_then(|name| self.lanes.get(name));
+            let Some(lane) = lane.filter(|_| row.remote == Remote::Stored) else { continue };
+            if self.drop_one(&row, now).await? {
+                gone.push(*segment);
+            } else if lane.is_shut() && self.local.drop_copy(*segment).await? {
+                self.ledger.set_local(*segment, false).await?;
+                gone.push(*segment);
+            }
+        }
+        Ok(gone)
+    }
+
     /// An alarm that stays until the next reconciling.
     fn lost_one(&self, segment: SegmentId) {
         let mut alarms = locked(&self.standing_alarms);
@@ -524,6 +554,7 @@ impl Mover {
             alarms.push(Alarm::TooLate { segments: pass.too_late });
         }
         alarms.extend(locked(&self.standing_alarms).iter().cloned());
+        figures(&tiers, &alarms, &waiting, now);
         self.health.send_replace(Health {
             tiers,
             waiting_segments: waiting.segments,
@@ -532,4 +563,33 @@ impl Mover {
         });
         Ok(())
     }
+}
+
+/// The same for who watches figures (docs/operations.md).
+fn figures(tiers: &[TierHealth], alarms: &[Alarm], waiting: &Waiting, now: WallTime) {
+    let real = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let flag = |is: bool| f64::from(u8::from(is));
+    metrics::gauge!("tiers_waiting_segments").set(real(waiting.segments));
+    metrics::gauge!("tiers_waiting_mib").set(real(waiting.bytes >> 20));
+    let oldest_s = waiting.oldest.map_or(0, |oldest| now.micros_since(oldest) / 1_000_000);
+    metrics::gauge!("tiers_waiting_oldest_s").set(real(u64::try_from(oldest_s).unwrap_or(0)));
+    for one in tiers {
+        let store = one.name.to_string();
+        let (is_down, is_lying) =
+            (matches!(one.state, TierState::Down { .. }), matches!(one.state, TierState::Lying { .. }));
+        metrics::gauge!("tiers_store_down", "store" => store.clone()).set(flag(is_down));
+        metrics::gauge!("tiers_store_lying", "store" => store).set(flag(is_lying));
+    }
+    let (mut lost, mut outlived, mut late) = (0, 0, 0);
+    for alarm in alarms {
+        match alarm {
+            Alarm::Down { .. } | Alarm::Lying { .. } | Alarm::Backlog { .. } => {}
+            Alarm::TooLate { segments } => late = *segments,
+            Alarm::LostInStore { count, .. } => lost = *count,
+            Alarm::Outlived { count } => outlived = *count,
+        }
+    }
+    metrics::gauge!("tiers_lost_segments").set(real(lost));
+    metrics::gauge!("tiers_outlived_objects").set(real(outlived));
+    metrics::gauge!("tiers_too_late_segments").set(real(late));
 }

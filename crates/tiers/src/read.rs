@@ -111,6 +111,11 @@ impl Mover {
         let name = row.name(&self.recorder).ok_or(ReadError::Missing(segment))?;
         let key = lane.tier.key(&name).map_err(|error| typed(segment, &error))?;
         let tier = lane.tier.clone();
+        if !tier.is_there().await {
+            return Err(ReadError::Away(segment));
+        }
+        let leave = if lane.is_shut() { lane.readers.try_acquire().map(Some) } else { Ok(None) };
+        let leave = leave.map_err(|_| ReadError::Away(segment))?;
         let (start, end) = (range.start, range.end);
         let pieces = (start..end).step_by(usize::try_from(CHUNK).unwrap_or(usize::MAX));
         let mut chunks = futures_util::stream::iter(pieces)
@@ -126,6 +131,7 @@ impl Mover {
             .boxed();
         // The first answer decides what the caller says to its own caller.
         let first = chunks.try_next().await?;
+        drop(leave);
         let all = futures_util::stream::iter(first.map(Ok)).chain(chunks).boxed();
         Ok(checked(segment, all, digest_if_whole(Some(row), &range, row.facts.len)))
     }
@@ -144,7 +150,8 @@ fn typed(segment: SegmentId, error: &TierError) -> ReadError {
         TierError::NotThere => ReadError::Missing(segment),
         TierError::WrongLength => ReadError::Altered(segment),
         TierError::Slow | TierError::Store(_) | TierError::Bucket(_) => {
-            tracing::warn!(%segment, %error, "a store did not answer a reader");
+            // An upload that fails says it once for everybody, with an alarm.
+            tracing::debug!(%segment, %error, "a store did not answer a reader");
             ReadError::Away(segment)
         }
     }

@@ -241,6 +241,14 @@ impl Tier {
         }
     }
 
+    /// A directory that is gone is a share that is not mounted, not one without objects.
+    pub(crate) async fn is_there(&self) -> bool {
+        match &self.folder {
+            None => true,
+            Some(folder) => tokio::fs::metadata(folder).await.is_ok_and(|found| found.is_dir()),
+        }
+    }
+
     pub(crate) async fn head(&self, key: &ObjectPath) -> Result<ObjectMeta, TierError> {
         self.in_time(self.store.head(key)).await
     }
@@ -435,11 +443,17 @@ impl Tier {
             .map_err(failed("list", "the store did not answer about versions; try again"))?;
         let list = failed("list", "give the right to list the bucket");
         let folder = self.path(&format!("{LAYOUT}/probe")).map_err(failed("list", "check the prefix"))?;
-        let listed =
-            self.in_time(self.store.list(Some(&folder)).try_any(|one| std::future::ready(one.location == key)));
-        if !listed.await.map_err(list)? {
+        let listing = self.store.list(Some(&folder)).take(DELETE_MAX).try_collect::<Vec<ObjectMeta>>();
+        let listed = self.in_time(listing).await.map_err(list)?;
+        let Some(own) = listed.iter().find(|one| one.location == key) else {
             let advice = "the store does not list what it was just given: rebuilding and reconciling need that";
             return Err(ProbeError { step: "list", advice, source: None });
+        };
+        // What an earlier probe was not allowed to delete; younger ones may be under way.
+        let is_left = |one: &&ObjectMeta| (own.last_modified - one.last_modified).num_hours() >= 1;
+        let left: Vec<ObjectPath> = listed.iter().filter(is_left).map(|one| one.location.clone()).collect();
+        if !left.is_empty() {
+            self.delete(&left).await.ok();
         }
         let delete = "give the right to delete objects (and versions, where the bucket keeps them)";
         let gone = self.delete(std::slice::from_ref(&key)).await.map_err(failed("delete", delete))?;
@@ -454,6 +468,7 @@ impl Tier {
     pub(crate) async fn has(&self, key: &ObjectPath, len: u64) -> Result<bool, TierError> {
         match self.head(key).await {
             Ok(meta) => Ok(meta.size == len),
+            Err(TierError::NotThere) if !self.is_there().await => Err(TierError::Slow),
             Err(TierError::NotThere) => Ok(false),
             Err(error) => Err(error),
         }

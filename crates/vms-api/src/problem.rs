@@ -146,6 +146,8 @@ const fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::PartnersPicture => "partners_picture",
         Conflict::ProposeInstead => "propose_instead",
         Conflict::SamePerson => "same_person",
+        Conflict::NoRoom { .. } => "no_room",
+        Conflict::QueueFull => "queue_full",
     }
 }
 
@@ -162,6 +164,8 @@ fn conflict_field(conflict: &Conflict) -> Option<FieldError> {
         | Conflict::PartnersCamera
         | Conflict::PartnersPicture
         | Conflict::ProposeInstead
+        | Conflict::NoRoom { .. }
+        | Conflict::QueueFull
         | Conflict::SamePerson => return None,
     };
     Some(FieldError { field: field.to_owned(), problem: problem.to_owned() })

@@ -74,7 +74,8 @@ async fn openapi_json() -> Response {
 }
 
 /// Routes that wait for a camera, a partner, a long file or a password's hash; and footage, whose head waits for the recorder.
-const SLOW: [&str; 6] = [
+const SLOW: [&str; 7] = [
+    "/api/v1/exports/{id}/files/{name}",
     "/api/v1/login",
     "/api/v1/cameras/import",
     "/api/v1/cameras/{id}/probe",

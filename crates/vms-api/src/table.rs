@@ -60,6 +60,18 @@ pub const ROUTES: &[Line] = &[
     // One's own wish, or whoever may release it.
     line("POST", "/api/v1/holds/{id}/keep-on", Access::Session),
     line("POST", "/api/v1/holds/{id}/review", Access::Right(Right::HoldRelease)),
+    line("GET", "/api/v1/exports", Access::Right(Right::Export)),
+    line("POST", "/api/v1/exports", Access::Right(Right::Export)),
+    line("GET", "/api/v1/exports/{id}", Access::Right(Right::Export)),
+    // One's own, or whoever may approve.
+    line("DELETE", "/api/v1/exports/{id}", Access::Session),
+    line("POST", "/api/v1/exports/{id}/approval", Access::Right(Right::ExportApprove)),
+    line("POST", "/api/v1/exports/{id}/refusal", Access::Right(Right::ExportApprove)),
+    line("POST", "/api/v1/exports/{id}/pause", Access::Session),
+    line("POST", "/api/v1/exports/{id}/resume", Access::Session),
+    line("POST", "/api/v1/exports/{id}/cancel", Access::Session),
+    line("GET", "/api/v1/exports/{id}/files", Access::Right(Right::Export)),
+    line("GET", "/api/v1/exports/{id}/files/{name}", Access::Right(Right::Export)),
     line("POST", "/api/v1/stream-tickets", Access::Right(Right::Live)),
     line("GET", "/api/v1/live", Access::Session),
     line("POST", "/api/v1/playback-tickets", Access::Right(Right::Playback)),

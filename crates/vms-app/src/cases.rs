@@ -62,6 +62,8 @@ pub struct Extensions {
     pub timeline_marks: Option<Arc<dyn TimelineMarks>>,
     /// Purpose-bound copies of reads, and findings.
     pub lez: Option<Arc<dyn crate::lez_ports::LezStore>>,
+    /// Where evidence exports are made.
+    pub exports: Option<Arc<dyn crate::exports_model::ExportDesk>>,
 }
 
 /// What [`UseCases`] is made of.
@@ -107,6 +109,7 @@ pub struct UseCases {
     pub(crate) catalogues: CatalogueDesk,
     pub(crate) tickets: Mutex<HashMap<String, PendingTicket>>,
     pub(crate) playbacks: Mutex<HashMap<DecisionId, Arc<OpenPlayback>>>,
+    pub(crate) exports: crate::exports_run::ExportBoard,
     cameras: Mutex<Option<(u64, Arc<Vec<Camera>>)>>,
     orgs: Mutex<Option<(WallTime, Arc<Vec<Org>>)>>,
     extensions: Extensions,
@@ -131,6 +134,7 @@ impl UseCases {
             catalogues: CatalogueDesk::new(random_bytes(ids.as_ref())),
             tickets: Mutex::default(),
             playbacks: Mutex::default(),
+            exports: crate::exports_run::ExportBoard::new(ids.uuid().to_string()),
             cameras: Mutex::default(),
             orgs: Mutex::default(),
             stores,
@@ -256,6 +260,7 @@ impl UseCases {
     pub async fn housekeeping(&self) -> Result<(), UseCaseError> {
         self.tickets_expire().await?;
         self.playbacks_expire().await?;
+        self.export_fetches_expire().await?;
         let now = self.now();
         self.events.prune(now).await?;
         Ok(())

@@ -46,6 +46,10 @@ pub enum Entity {
     LegalChange,
     /// A hold on footage.
     Hold,
+    /// An evidence export.
+    Export,
+    /// A file of an evidence export.
+    ExportFile,
 }
 
 impl Entity {
@@ -67,6 +71,8 @@ impl Entity {
             Self::Decision => "open decision",
             Self::LegalChange => "change of legal fields",
             Self::Hold => "hold",
+            Self::Export => "export",
+            Self::ExportFile => "file of an export",
         }
     }
 }
@@ -98,6 +104,15 @@ pub enum Conflict {
     ProposeInstead,
     /// Whoever proposed something can't settle it.
     SamePerson,
+    /// The disk of the exports has no room for it.
+    NoRoom {
+        /// MiB that it is thought to need.
+        needed_mib: u64,
+        /// MiB that exports may still take.
+        free_mib: u64,
+    },
+    /// As many exports wait as may.
+    QueueFull,
 }
 
 /// One thing wrong with one field of a request.
@@ -231,6 +246,11 @@ fn stands_in_the_way(conflict: &Conflict) -> String {
         Conflict::ProposeInstead => {
             "the legal fields of an approved camera change only by a proposal that somebody else approves".to_owned()
         }
+        Conflict::NoRoom { needed_mib, free_mib } => format!(
+            "the disk of the exports has no room: about {needed_mib} MiB are needed, {free_mib} MiB are free; remove finished \
+             exports or make room"
+        ),
+        Conflict::QueueFull => "as many exports wait as may: let some end, or cancel some".to_owned(),
         Conflict::SamePerson => "whoever proposed a change can't approve or refuse it: somebody else must".to_owned(),
     }
 }

@@ -128,6 +128,8 @@ impl UseCases {
             | Right::GrantView
             | Right::HoldSet
             | Right::HoldRelease
+            | Right::Export
+            | Right::ExportApprove
             | Right::CameraTestPicture
             | Right::ReadsSearch
             | Right::AuditView

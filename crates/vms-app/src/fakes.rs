@@ -13,8 +13,8 @@ use vms_core::{DecisionId, Rendition, StreamId, TimeRange, WallTime};
 use crate::gate::{AuditLog, LogEntry};
 use crate::model::StreamSpec;
 use crate::ports::{
-    Clock, Ids, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, ProbeReport, RangeHandle,
-    RangeInfo,
+    Clock, Ids, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, ProbeReport, RangeForm,
+    RangeHandle, RangeInfo, RangePart, RangeParts,
 };
 use crate::words::Cause;
 
@@ -104,7 +104,7 @@ pub enum MediaCall {
     /// A decision's streams were closed.
     Revoke(DecisionId),
     /// A span was opened.
-    OpenRange(StreamId, TimeRange),
+    OpenRange(StreamId, TimeRange, RangeForm),
     /// A test picture was taken.
     TestPicture(StreamId),
 }
@@ -166,6 +166,28 @@ impl RangeHandle for FakeRange {
         let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(self.film.len());
         Ok(self.film.slice(at(start)..at(end)))
     }
+
+    /// Two fragments with a jump between them, of a film whose init segment is `init`.
+    async fn parts(&self, _capability: String) -> Result<RangeParts, MediaError> {
+        let half = self.info.size / 2;
+        let part = |at, size, shows_us, wall_s: i64, is_jump| RangePart {
+            at,
+            size,
+            shows_us,
+            length_us: 1_000_000,
+            at_wall: WallTime::from_micros(self.info.starts_at.micros + wall_s * 1_000_000),
+            init: 1,
+            is_key: true,
+            is_jump,
+        };
+        let parts = vec![part(0, half, 0, 0, false), part(half, self.info.size - half, 6_000_000, 6, true)];
+        let init = Bytes::from_static(b"init");
+        Ok(RangeParts { parts, inits: vec![init.clone(), init] })
+    }
+
+    async fn picture(&self, _capability: String, number: u32) -> Result<Bytes, MediaError> {
+        Ok(Bytes::from(format!("picture {number}")))
+    }
 }
 
 #[async_trait]
@@ -188,8 +210,9 @@ impl MediaPort for FakeMedia {
         _capability: String,
         stream: StreamId,
         range: TimeRange,
+        form: RangeForm,
     ) -> Result<Box<dyn RangeHandle>, MediaError> {
-        self.note(MediaCall::OpenRange(stream, range));
+        self.note(MediaCall::OpenRange(stream, range, form));
         if self.film.is_empty() {
             return Err(MediaError::NoFootage);
         }
@@ -200,6 +223,8 @@ impl MediaPort for FakeMedia {
             starts_at: range.from,
             ends_at: range.to,
             gaps: Vec::new(),
+            start_offset_us: 0,
+            clock: vec![(0, range.from)],
         };
         Ok(Box::new(FakeRange { info, film: self.film.clone() }))
     }

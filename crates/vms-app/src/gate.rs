@@ -98,6 +98,8 @@ pub struct Why {
     pub justification: Option<String>,
     /// Case, report or ticket number.
     pub case_ref: Option<String>,
+    /// The other person who agreed. Set by use cases that have that on record, never from a request.
+    pub second_person: Option<UserId>,
 }
 
 /// Proof that policy said yes to action `A` and that the yes is in the log. Only [`Gate`] makes one.
@@ -278,6 +280,7 @@ impl Gate {
             has_purpose: why.purpose.is_some(),
             justification: why.justification.as_deref(),
             case_ref: why.case_ref.as_deref(),
+            has_second_person: A::AWAITS_SECOND || why.second_person.is_some_and(|second| second != actor.user),
             age_us: target.range.map_or(0, |range| now.micros_since(range.from)),
             // Events and stations join with issue D; until then both conditions deny.
             event_active: false,
@@ -505,6 +508,7 @@ impl Gate {
             "purpose": why.purpose.map(Purpose::as_str),
             "justification": why.justification,
             "case_ref": why.case_ref,
+            "second_person": why.second_person.map(|id| id.to_string()),
         })
     }
 }

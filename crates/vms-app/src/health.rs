@@ -41,10 +41,22 @@ pub struct StreamHealth {
     pub height: Option<u16>,
 }
 
+/// How the recorder stands besides its streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageHealth {
+    /// What wants a person: stable words such as `clock_stepped` (docs/operations.md).
+    pub alarms: Vec<String>,
+    /// What cameras need and the disk gives, with figures, where they do not fit.
+    pub detail: Option<String>,
+    /// Previews, exports and sub-streams are not to be made: the volume has less than two hours left.
+    pub spares: bool,
+}
+
 /// The last word on each stream. Owned by [`UseCases`]; written by one poller.
 #[derive(Debug, Default)]
 pub struct HealthBoard {
     streams: Mutex<HashMap<StreamId, StreamHealth>>,
+    storage: Mutex<StorageHealth>,
 }
 
 impl HealthBoard {
@@ -124,6 +136,16 @@ impl UseCases {
             }
         }
         Ok(())
+    }
+
+    /// Takes what the recorder says of clock, terms and room.
+    pub fn storage_report(&self, report: StorageHealth) {
+        *self.health.storage.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    }
+
+    /// Its last word on that.
+    pub fn storage_health(&self) -> StorageHealth {
+        self.health.storage.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether footage of every camera in service reached the disk lately: those that did not, with what is known of why.

@@ -489,6 +489,8 @@ pub struct Swept {
     pub asks: u64,
     /// Keys destroyed.
     pub keys: u64,
+    /// Digest over the keys that died: which, when and why.
+    pub destruction: Option<[u8; 32]>,
 }
 
 /// Purpose-bound copies of reads, and findings.

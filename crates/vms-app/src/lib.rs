@@ -20,6 +20,12 @@ pub mod catalogue;
 pub mod catalogue_fault;
 pub mod error;
 pub mod events;
+pub mod exports;
+#[cfg(any(test, feature = "fakes"))]
+pub mod exports_fake;
+pub mod exports_fetch;
+pub mod exports_model;
+pub mod exports_run;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
 pub mod gate;

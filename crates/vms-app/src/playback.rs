@@ -9,7 +9,7 @@ use audit::LeafKind;
 use bytes::Bytes;
 use policy::Audience;
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use vms_core::{CameraId, DecisionId, SessionId, StreamId, TimeRange, WallTime};
 
 use crate::cases::UseCases;
@@ -18,14 +18,16 @@ use crate::gate::action::ViewPlayback;
 use crate::gate::{Actor, Delivered, Permit, Target, Why};
 use crate::live::RECHECK_EVERY;
 use crate::model::{PlaybackRow, TimelineGap};
-use crate::ports::{RangeHandle, RangeInfo};
+use crate::ports::{RangeForm, RangeHandle, RangeInfo, RangeParts};
 
 /// Longest span of one playback (blueprint 4.6: the grain of a leaf).
 pub const SPAN_MAX_US: i64 = 15 * 60 * 1_000_000;
 /// A playback that nobody reads from is closed after this.
 const IDLE_MAX: Duration = Duration::from_secs(15 * 60);
 /// Open playbacks of one session; opening one more closes the one that waited longest.
-const OF_SESSION_MAX: usize = 16;
+const OF_SESSION_MAX: usize = 32;
+/// Longest span of one preview.
+pub const PREVIEW_SPAN_MAX_US: i64 = 24 * 3_600 * 1_000_000;
 /// Longest span of a timeline: the longest month.
 const TIMELINE_SPAN_MAX_US: i64 = 32 * 86_400 * 1_000_000;
 /// Rows read for one timeline: 32 days of minutes, and a tenth more for short segments.
@@ -55,6 +57,8 @@ pub struct PlaybackTicket {
     pub playback: DecisionId,
     /// The virtual file.
     pub info: RangeInfo,
+    /// As what it was opened.
+    pub form: RangeForm,
     /// Closed when nobody reads until then.
     pub expires_at: WallTime,
 }
@@ -64,7 +68,10 @@ pub struct PlaybackTicket {
 pub(crate) struct OpenPlayback {
     session: SessionId,
     stream: StreamId,
+    form: RangeForm,
     handle: Box<dyn RangeHandle>,
+    /// Asked for once.
+    parts: OnceCell<Arc<RangeParts>>,
     permit: Mutex<Option<Permit<ViewPlayback>>>,
     used_at_us: AtomicI64,
     decided_at_us: AtomicI64,
@@ -109,7 +116,7 @@ impl UseCases {
         Ok(Timeline { stream, segments: joined(bars), gaps: holes.collect(), reads })
     }
 
-    /// Decides, writes the leaf and opens the span.
+    /// Decides, writes the leaf and opens the span. A preview shows pictures of the footage: the same right, and a leaf that names it.
     ///
     /// # Errors
     /// `NotFound` (also for a span without footage), `Denied`, `Missing`, `Invalid`, `LogUnavailable`, `Unavailable`.
@@ -118,13 +125,18 @@ impl UseCases {
         actor: &Actor,
         stream: StreamId,
         range: TimeRange,
+        form: RangeForm,
         why: &Why,
     ) -> Result<PlaybackTicket, UseCaseError> {
         let camera = self.stores.camera_by_stream(stream).await?.ok_or(UseCaseError::NotFound(Entity::Stream))?;
         let target = self.camera_target::<ViewPlayback>(actor, &camera, why.purpose).await?;
-        let target = Target { stream: Some(stream), range: Some(range), ..target };
+        let (longest_us, object) = match form {
+            RangeForm::Whole => (SPAN_MAX_US, None),
+            RangeForm::Preview => (PREVIEW_SPAN_MAX_US, Some("preview".to_owned())),
+        };
+        let target = Target { stream: Some(stream), range: Some(range), object, ..target };
         if self.is_visible(actor, &camera).await? {
-            if range.micros() > SPAN_MAX_US {
+            if range.micros() > longest_us {
                 return Err(UseCaseError::invalid("to", "span_too_long"));
             }
             if camera.legal_basis.is_none() {
@@ -133,7 +145,7 @@ impl UseCases {
         }
         let permit = self.permit_on::<ViewPlayback>(actor, &camera, target, why).await?;
         let capability = self.range_capability(&permit)?;
-        let handle = match self.media.open_range(capability, stream, range).await {
+        let handle = match self.media.open_range(capability, stream, range, form).await {
             Ok(handle) => handle,
             Err(error) => {
                 let delivered = Delivered { why: "failed".to_owned(), ..Delivered::default() };
@@ -148,7 +160,9 @@ impl UseCases {
         let open = OpenPlayback {
             session: actor.session,
             stream,
+            form,
             handle,
+            parts: OnceCell::new(),
             permit: Mutex::new(Some(permit)),
             used_at_us: AtomicI64::new(now.micros),
             decided_at_us: AtomicI64::new(now.micros),
@@ -158,7 +172,7 @@ impl UseCases {
         for old in pushed_out {
             self.playback_end(&old, "replaced").await?;
         }
-        Ok(PlaybackTicket { playback: decision, info, expires_at: now.plus(IDLE_MAX) })
+        Ok(PlaybackTicket { playback: decision, info, form, expires_at: now.plus(IDLE_MAX) })
     }
 
     fn playback_keep(&self, decision: DecisionId, open: OpenPlayback) -> Vec<Arc<OpenPlayback>> {
@@ -190,9 +204,9 @@ impl UseCases {
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn playback_info(&self, actor: &Actor, id: DecisionId) -> Result<RangeInfo, UseCaseError> {
+    pub async fn playback_info(&self, actor: &Actor, id: DecisionId) -> Result<(RangeInfo, RangeForm), UseCaseError> {
         match self.playback_own(actor, id) {
-            Ok(open) => Ok(open.handle.info().clone()),
+            Ok(open) => Ok((open.handle.info().clone(), open.form)),
             Err(error) => {
                 self.refuse_stranger("playback", "not_of_this_session").await?;
                 Err(error)
@@ -212,27 +226,55 @@ impl UseCases {
         end: u64,
     ) -> Result<Bytes, UseCaseError> {
         let open = self.playback_own(actor, id)?;
+        let capability = self.playback_go_on(&open).await?;
+        let end = end.min(start.saturating_add(CHUNK_MAX)).min(open.handle.info().size);
+        Ok(delivered(&open, open.handle.read(capability, start, end).await?))
+    }
+
+    /// Fragments and init segments of an open playback of this session: for a playlist, and for the pictures of a preview.
+    ///
+    /// # Errors
+    /// As [`UseCases::playback_chunk`].
+    pub async fn playback_parts(&self, actor: &Actor, id: DecisionId) -> Result<Arc<RangeParts>, UseCaseError> {
+        self.playback_info(actor, id).await?;
+        let open = self.playback_own(actor, id)?;
+        let capability = self.playback_go_on(&open).await?;
+        let parts = open.parts.get_or_try_init(async || open.handle.parts(capability).await.map(Arc::new)).await?;
+        Ok(Arc::clone(parts))
+    }
+
+    /// One picture of an open preview of this session.
+    ///
+    /// # Errors
+    /// `NotFound` for a number that it does not have; else as [`UseCases::playback_chunk`].
+    pub async fn playback_picture(&self, actor: &Actor, id: DecisionId, number: u32) -> Result<Bytes, UseCaseError> {
+        let parts = self.playback_parts(actor, id).await?;
+        let open = self.playback_own(actor, id)?;
+        let is_there = usize::try_from(number).is_ok_and(|number| number < parts.parts.len());
+        if open.form != RangeForm::Preview || !is_there {
+            return Err(UseCaseError::NotFound(Entity::Playback));
+        }
+        let capability = self.playback_go_on(&open).await?;
+        Ok(delivered(&open, open.handle.picture(capability, number).await?))
+    }
+
+    /// Notes the use, decides again when the last decision is 5 s old, and gives a fresh capability.
+    async fn playback_go_on(&self, open: &OpenPlayback) -> Result<String, UseCaseError> {
         let now = self.now();
-        let capability = {
-            let permit = open.permit.lock().await;
-            let permit = permit.as_ref().ok_or(UseCaseError::NotFound(Entity::Playback))?;
-            let decided_at = WallTime::from_micros(open.decided_at_us.load(Ordering::Relaxed));
-            if now >= decided_at.plus(RECHECK_EVERY) {
-                match self.may_go_on(permit, open.stream, true).await? {
-                    Ok(_) => open.decided_at_us.store(now.micros, Ordering::Relaxed),
-                    Err(why) => {
-                        tracing::info!("a playback ended: {why}");
-                        return Err(UseCaseError::NotFound(Entity::Playback));
-                    }
+        let permit = open.permit.lock().await;
+        let permit = permit.as_ref().ok_or(UseCaseError::NotFound(Entity::Playback))?;
+        let decided_at = WallTime::from_micros(open.decided_at_us.load(Ordering::Relaxed));
+        if now >= decided_at.plus(RECHECK_EVERY) {
+            match self.may_go_on(permit, open.stream, true).await? {
+                Ok(_) => open.decided_at_us.store(now.micros, Ordering::Relaxed),
+                Err(why) => {
+                    tracing::info!("a playback ended: {why}");
+                    return Err(UseCaseError::NotFound(Entity::Playback));
                 }
             }
-            self.range_capability(permit)?
-        };
+        }
         open.used_at_us.store(now.micros, Ordering::Relaxed);
-        let end = end.min(start.saturating_add(CHUNK_MAX)).min(open.handle.info().size);
-        let bytes = open.handle.read(capability, start, end).await?;
-        open.delivered.fetch_add(u64::try_from(bytes.len()).unwrap_or(0), Ordering::Relaxed);
-        Ok(bytes)
+        self.range_capability(permit)
     }
 
     /// Closes a playback and writes its closing leaf.
@@ -291,6 +333,12 @@ impl UseCases {
         }
         Ok(left.len())
     }
+}
+
+/// Counts what leaves.
+fn delivered(open: &OpenPlayback, bytes: Bytes) -> Bytes {
+    open.delivered.fetch_add(u64::try_from(bytes.len()).unwrap_or(0), Ordering::Relaxed);
+    bytes
 }
 
 /// Bars that touch or nearly touch become one. Input sorted by start.

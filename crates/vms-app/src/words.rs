@@ -81,6 +81,32 @@ words!(
 );
 
 words!(
+    /// Where an evidence export stands.
+    ExportState {
+        /// For somebody else than whoever ordered it to look at.
+        Waits = "waits",
+        /// Somebody else said no.
+        Refused = "refused",
+        /// Taken back before anybody answered.
+        Withdrawn = "withdrawn",
+        /// Approved; starts when one before it is done.
+        Queued = "queued",
+        /// Footage is read and written.
+        Running = "running",
+        /// Stopped by a person, or because the disk is full; can go on.
+        Paused = "paused",
+        /// The package is there.
+        Done = "done",
+        /// It came to nothing; what was written is gone.
+        Failed = "failed",
+        /// Given up by a person; what was written is gone.
+        Cancelled = "cancelled",
+        /// The package was removed: by a person, or at the end of its term. The digest of its manifest stays.
+        Removed = "removed",
+    }
+);
+
+words!(
     /// What a camera is for.
     CameraKind {
         /// Looks at a place.

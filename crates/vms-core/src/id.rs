@@ -130,6 +130,10 @@ typed_id!(
     HoldId, "hld"
 );
 typed_id!(
+    /// One evidence export.
+    ExportId, "exp"
+);
+typed_id!(
     /// One lease of work to one process.
     LeaseId, "lea"
 );

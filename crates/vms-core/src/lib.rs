@@ -12,8 +12,8 @@ pub mod right;
 pub mod time;
 
 pub use id::{
-    CameraId, CaptureId, DecisionId, FindingId, GrantId, HoldId, IdError, LeaseId, OrgId, PermitId, ReadId, SegmentId,
-    SessionId, StreamId, UserId,
+    CameraId, CaptureId, DecisionId, ExportId, FindingId, GrantId, HoldId, IdError, LeaseId, OrgId, PermitId, ReadId,
+    SegmentId, SessionId, StreamId, UserId,
 };
 pub use media_kind::{Codec, Rendition, StreamUse};
 pub use plate::{Confidence, Country, Plate, PlateError};

@@ -81,6 +81,10 @@ words!(
         HoldSet = "hold.set",
         /// Approve the release of a hold, and review it.
         HoldRelease = "hold.release",
+        /// Take footage out of the house as evidence, with a second person.
+        Export = "export",
+        /// Be the second person of an export.
+        ExportApprove = "export.approve",
         /// Take one masked test picture of a camera (at most 10 s, blueprint 4.7).
         CameraTestPicture = "camera.test_picture",
         /// See plate reads as they come, of one's own territory.

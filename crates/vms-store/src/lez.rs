@@ -1,23 +1,27 @@
 //! Purpose-bound copies of reads, and findings: [`LezVault`] is [`LezStore`] over the central database.
 //!
 //! Plate text and pictures are sealed (AES-256-GCM) under a key of purpose × class × hour; a finding has a key of its own.
-//! The keys stand in the table `lez_key`, wrapped under a root secret that the program keeps in a file outside the
-//! database, so that neither the database nor its backup alone opens anything. Erasing deletes the row and, when nothing
-//! of its hour is left or its term is over, the key. Tokens that join reads of one plate are HMACs under a key per purpose.
+//! The keys are the key store's (crate `keys`): the table `lez_key` only names them, so that neither the database nor any backup of it opens
+//! anything. Erasing destroys the key first and deletes the rows then. Tokens that find the reads of one plate are HMACs under the key of
+//! their hour; the token that joins the findings of one vehicle over years is under a root secret in a file outside the database.
 //!
 //! Pictures (at most 512 KiB each) stand in the rows: one fine file holds two, and a conforming read's live for seconds.
 //! A store with tiers of its own pays off once police copies of a whole region are kept for a month.
 
 mod findings;
+mod keys;
 mod reads;
 mod seal;
 mod settle;
 mod sweep;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
+use ::keys::KeyEpoch;
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::RwLock;
 use traffic_rules::Day;
 use vms_app::gate::Permit;
 use vms_app::gate::action::{DecodeAnpr, ListReads, ReviewFindings, SearchReads};
@@ -30,7 +34,10 @@ use vms_app::ports::store::Stored;
 use vms_core::{CameraId, Country, FindingId, Plate, Purpose, ReadId, TimeRange, WallTime};
 use zeroize::Zeroizing;
 
+use self::seal::Key;
 use crate::db::Store;
+
+pub use self::keys::KeyAccess;
 
 /// The store of reads and findings.
 #[derive(Clone)]
@@ -38,6 +45,22 @@ pub struct LezVault {
     store: Store,
     root: Zeroizing<[u8; 32]>,
     ids: Arc<dyn Ids>,
+    keys: Arc<dyn KeyAccess>,
+    /// Keys in use, so that a page of reads asks the key store once an hour of it.
+    opened: Arc<Mutex<HashMap<KeyEpoch, Key>>>,
+    /// Held by whoever seals, and alone by the sweep: no key dies between its finding and its use. One process has the database.
+    sealing: Arc<RwLock<Looked>>,
+}
+
+/// When keys that no row names were looked for last.
+#[derive(Debug, Default)]
+struct Looked(Option<WallTime>);
+
+impl Looked {
+    /// At the start and once an hour.
+    fn is_due(&self, now: WallTime) -> bool {
+        self.0.is_none_or(|at| now < at || now.micros_since(at) >= 3_600_000_000)
+    }
 }
 
 impl std::fmt::Debug for LezVault {
@@ -47,9 +70,9 @@ impl std::fmt::Debug for LezVault {
 }
 
 impl LezVault {
-    /// Over a migrated database. `root` must be the same at every start, and is kept outside the database.
-    pub fn new(store: Store, root: [u8; 32], ids: Arc<dyn Ids>) -> Self {
-        Self { store, root: Zeroizing::new(root), ids }
+    /// Over a migrated database and the open key store. `root` must be the same at every start, and is kept outside the database.
+    pub fn new(store: Store, root: [u8; 32], ids: Arc<dyn Ids>, keys: Arc<dyn KeyAccess>) -> Self {
+        Self { store, root: Zeroizing::new(root), ids, keys, opened: Arc::default(), sealing: Arc::default() }
     }
 }
 
@@ -104,8 +127,8 @@ impl LezStore for LezVault {
         plate: &Plate,
         query: &ReadQuery,
     ) -> Stored<Vec<StoredRead>> {
-        let token = self.token(Purpose::PublicOrder, &["plate", plate.reveal()]);
-        self.list(query, Some(token)).await
+        let tokens = self.search_tokens(Purpose::PublicOrder, query.range, plate.reveal()).await?;
+        self.list(query, Some(tokens)).await
     }
 
     async fn read_fetch(&self, _permit: ReadPermit<'_>, id: ReadId) -> Stored<Option<StoredRead>> {

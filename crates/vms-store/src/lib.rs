@@ -20,6 +20,7 @@ mod bounded;
 mod cameras;
 mod catalogue;
 mod events;
+mod exports;
 mod holds;
 mod legal_changes;
 mod lez;
@@ -28,5 +29,5 @@ mod partners;
 mod people;
 
 pub use db::{Dialect, Store, StoreSettings};
-pub use lez::LezVault;
+pub use lez::{KeyAccess, LezVault};
 pub use migrate::MigrateError;

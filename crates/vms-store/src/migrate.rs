@@ -14,6 +14,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "events", include_str!("../migrations/0004_events.sql")),
     (5, "legal changes", include_str!("../migrations/0005_legal_changes.sql")),
     (6, "holds", include_str!("../migrations/0006_holds.sql")),
+    (7, "exports", include_str!("../migrations/0007_exports.sql")),
     (100, "lez", include_str!("../migrations/0100_lez.sql")),
 ];
 

@@ -134,7 +134,7 @@ impl Rig {
             "[paths]\nstate = 'state'\nrun = 'run'\nweb = '{web}'\nmodels = '{models}'\nonnxruntime = '{ort}'\n\
              [http]\nbind = '127.0.0.1:{http}'\nmetrics_bind = '127.0.0.1:{metrics}'\n\
              [database]\nurl = '{database}'\n\
-             [recorder]\ndisk_cap_mib = {cap}\n\
+             [recorder]\ntime = 'host'\ndisk_cap_mib = {cap}\n\
              [ingest]\nchildren = {children}\n\
              [cameras]\nallowed_networks = ['127.0.0.0/8']\nallowed_ports = [[{rtsp}, {rtsp}]]\n\
              [reader]\nenabled = {reader}\n\
@@ -345,6 +345,19 @@ impl Person {
         let text = response.text().await?;
         ensure!(status.is_success(), "{method} {path}: {status} {text}");
         Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
+    }
+
+    /// A change of something whose version (its entity tag) was seen; the answer must be 2xx.
+    ///
+    /// # Errors
+    /// It is not; the problem document is in the text.
+    pub async fn change(&self, path: &str, etag: &str, body: Value) -> anyhow::Result<()> {
+        let request = self.http.patch(format!("{}{path}", self.base)).header("Cookie", &self.cookie);
+        let request = request.header("X-CSRF-Token", &self.csrf).header("If-Match", etag);
+        let response = request.header("Content-Type", "application/json").body(body.to_string()).send().await?;
+        let status = response.status();
+        ensure!(status.is_success(), "PATCH {path}: {status} {}", response.text().await?);
+        Ok(())
     }
 
     /// Bytes of a GET, whole or a range.

@@ -1,12 +1,15 @@
 // One function a route of docs/API-DESIGN.md.
 
-import { call, callBlob, query, setCsrfToken, type Result } from "./http";
+import { call, callBlob, callBytes, query, setCsrfToken, type Result } from "./http";
 import type {
   Camera,
   CameraBody,
   CameraHealth,
   CameraPatch,
   CatalogueResult,
+  Export,
+  ExportBody,
+  ExportFile,
   Finding,
   Hold,
   HoldBody,
@@ -17,6 +20,7 @@ import type {
   Page,
   Partner,
   PartnerBody,
+  Pictures,
   PlaybackTicket,
   Probe,
   Purpose,
@@ -110,6 +114,18 @@ export const holds = {
     call<Hold>("POST", `${API}/holds/${id}/review`, { body: { reason, until } }),
 };
 
+export const exports = {
+  list: () => all<Export>(`${API}/exports`, {}),
+  order: (body: ExportBody) => call<Export>("POST", `${API}/exports`, { body }),
+  approve: (id: string) => call<Export>("POST", `${API}/exports/${id}/approval`, { body: {} }),
+  refuse: (id: string, reason: string) => call<Export>("POST", `${API}/exports/${id}/refusal`, { body: { reason } }),
+  pause: (id: string) => call<Export>("POST", `${API}/exports/${id}/pause`, { body: {} }),
+  resume: (id: string) => call<Export>("POST", `${API}/exports/${id}/resume`, { body: {} }),
+  cancel: (id: string) => call<Export>("POST", `${API}/exports/${id}/cancel`, { body: {} }),
+  remove: (id: string) => call<Export>("DELETE", `${API}/exports/${id}`),
+  files: (id: string) => call<ExportFile[]>("GET", `${API}/exports/${id}/files`),
+};
+
 export const media = {
   liveTicket: (stream_id: string, purpose: Purpose) =>
     call<Ticket>("POST", `${API}/stream-tickets`, {
@@ -121,6 +137,18 @@ export const media = {
   },
   playbackTicket: (stream_id: string, from: string, to: string, purpose: Purpose) =>
     call<PlaybackTicket>("POST", `${API}/playback-tickets`, { body: { stream_id, from, to, purpose } }),
+  previewTicket: (stream_id: string, from: string, to: string, purpose: Purpose) =>
+    call<PlaybackTicket>("POST", `${API}/playback-tickets`, {
+      body: { stream_id, from, to, rendition: "preview", purpose },
+    }),
+  previewPictures: (id: string) => call<Pictures>("GET", `${API}/playback/${id}/pictures`),
+  /** Bytes [start, end) of a playback; null when they can't be had. */
+  playbackBytes: (url: string, start: number, end: number, signal: AbortSignal) => callBytes(url, start, end, signal),
+  /** An init segment or a picture of a preview; null when it can't be had. */
+  playbackPart: async (id: string, name: string): Promise<ArrayBuffer | null> => {
+    const answer = await callBlob("GET", `${API}/playback/${id}/parts/${name}`);
+    return answer.ok ? answer.value.arrayBuffer() : null;
+  },
   closePlayback: (id: string) => call<void>("DELETE", `${API}/playback/${id}`),
 };
 

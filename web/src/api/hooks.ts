@@ -1,9 +1,10 @@
 // Cached reads for the screens.
 
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { admin, cameras, findings, holds, legalChanges, reads, session, type ReadsFilter } from "./calls";
+import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
+import { admin, cameras, exports, findings, holds, legalChanges, reads, session, type ReadsFilter } from "./calls";
 import { unwrap } from "./http";
 import { keys } from "./keys";
+import type { Timeline } from "./types";
 
 export const useSessionQuery = () =>
   useQuery({
@@ -36,6 +37,21 @@ export const useLegalChanges = (camera: string | null, enabled: boolean) =>
     refetchInterval: 60_000,
   });
 
+export const useExports = () =>
+  useQuery({
+    queryKey: keys.exports,
+    queryFn: async () => unwrap(await exports.list()),
+    refetchInterval: (query) =>
+      query.state.data?.some((one) => one.state === "running" || one.state === "queued") ? 1_000 : 10_000,
+  });
+
+export const useExportFiles = (id: string, open: boolean) =>
+  useQuery({
+    queryKey: [...keys.exports, id],
+    queryFn: async () => unwrap(await exports.files(id)),
+    enabled: open,
+  });
+
 export const useHolds = (released: boolean) =>
   useQuery({
     queryKey: [...keys.holds, released],
@@ -50,6 +66,23 @@ export const useTimeline = (camera: string | null, stream: string | null, from: 
     enabled: camera !== null && stream !== null,
     refetchInterval: live ? 5_000 : false,
     placeholderData: (before) => (before?.stream_id === stream ? before : undefined),
+  });
+
+/** The recorded spans of several streams, in the order asked. */
+export const useTimelines = (
+  streams: readonly { camera: string; stream: string | null }[],
+  from: string,
+  to: string,
+  live: boolean,
+) =>
+  useQueries({
+    queries: streams.map(({ camera, stream }) => ({
+      queryKey: [...keys.timeline, camera, stream, from, to],
+      queryFn: async () => unwrap(await cameras.timeline(camera, stream ?? "", from, to)),
+      enabled: stream !== null,
+      refetchInterval: live ? 5_000 : (false as const),
+      placeholderData: (before: Timeline | undefined) => (before?.stream_id === stream ? before : undefined),
+    })),
   });
 
 export const useReads = (filter: ReadsFilter) =>

@@ -48,6 +48,23 @@ export async function callBlob(method: string, path: string, options: CallOption
   return { ok: true, value: await answer.blob(), etag: answer.headers.get("etag") };
 }
 
+/** Part of a file; null when it can't be had, or was given up. */
+export async function callBytes(
+  path: string,
+  start: number,
+  end: number,
+  signal: AbortSignal,
+): Promise<ArrayBuffer | null> {
+  try {
+    const headers = { range: `bytes=${start}-${end - 1}` };
+    const answer = await fetch(path, { headers, credentials: "same-origin", cache: "no-store", signal });
+    if (answer.status === 401) sessionLost.set(true);
+    return answer.status === 206 ? await answer.arrayBuffer() : null;
+  } catch {
+    return null;
+  }
+}
+
 async function send(
   method: string,
   path: string,

@@ -5,6 +5,7 @@ export const keys = {
   cameras: ["cameras"] as const,
   legalChanges: ["legalChanges"] as const,
   holds: ["holds"] as const,
+  exports: ["exports"] as const,
   reads: ["reads"] as const,
   findings: ["findings"] as const,
   partners: ["partners"] as const,

@@ -21,6 +21,16 @@ export type LegalChange = Narrow<
     changes: Told<Schemas["FieldChangeView"]>[];
   }
 >;
+/** An evidence export, with what the caller may do with it. */
+export type Export = Narrow<
+  Told<Schemas["ExportView"]>,
+  {
+    state:
+      "waits" | "refused" | "withdrawn" | "queued" | "running" | "paused" | "done" | "failed" | "cancelled" | "removed";
+  }
+>;
+export type ExportBody = Schemas["ExportDto"];
+export type ExportFile = Schemas["ExportFileView"];
 /** A hold on footage, with what the caller may do with it. */
 export type Hold = Narrow<Told<Schemas["HoldView"]>, { state: "held" | "release_waits" | "released" }>;
 export type HoldBody = Schemas["HoldDto"];
@@ -29,6 +39,7 @@ export type Ticket = Schemas["StreamTicketView"];
 export type WireSpan = Schemas["BarView"];
 export type Timeline = Schemas["TimelineView"];
 export type PlaybackTicket = Schemas["PlaybackView"];
+export type Pictures = Schemas["PicturesView"];
 export type Health = Told<Schemas["HealthView"]>;
 export type CameraHealth = Told<Schemas["CameraHealthView"]>;
 export type Probe = Told<Schemas["ProbeView"]>;

@@ -38,6 +38,7 @@ export function CheatSheet({ open, onClose }: { open: boolean; onClose: () => vo
         [["↑", "↓"], t("keys.speed")],
         [["End"], t("keys.newest")],
         [["+", "-"], t("keys.zoom")],
+        [["PgUp", "PgDn", "Enter"], t("keys.scrub")],
       ],
     },
     {

@@ -9,6 +9,7 @@ import {
   Handshake,
   History,
   type LucideIcon,
+  PackageCheck,
   ScrollText,
   Snowflake,
   Users,
@@ -28,6 +29,7 @@ export const PAGES: readonly PageInfo[] = [
   { path: "/reads", key: "reads", icon: Car, rights: ["reads.live", "reads.search"] },
   { path: "/findings", key: "findings", icon: ClipboardCheck, rights: ["finding.review"] },
   { path: "/holds", key: "holds", icon: Snowflake, rights: ["hold.set", "hold.release", "audit.view"] },
+  { path: "/exports", key: "exports", icon: PackageCheck, rights: ["export", "export.approve", "audit.view"] },
   {
     path: "/cameras",
     key: "cameras",

@@ -46,6 +46,8 @@ const wallRoute = createRoute({
 
 export interface PlaybackSearch {
   camera?: string;
+  /** Further cameras under the same playhead. */
+  with?: string[];
   /** Instant, milliseconds since 1970. */
   at?: number;
 }
@@ -54,6 +56,9 @@ const playbackRoute = createRoute({
   path: "/playback",
   validateSearch: (raw: Record<string, unknown>): PlaybackSearch => ({
     ...(typeof raw["camera"] === "string" ? { camera: raw["camera"] } : {}),
+    ...(Array.isArray(raw["with"])
+      ? { with: raw["with"].filter((one): one is string => typeof one === "string").slice(0, 8) }
+      : {}),
     ...(typeof raw["at"] === "number" ? { at: raw["at"] } : {}),
   }),
   beforeLoad: guard("/playback"),
@@ -96,6 +101,18 @@ const holdsRoute = createRoute({
   beforeLoad: guard("/holds"),
   component: lazyRouteComponent(() => import("../routes/holds/HoldsPage"), "HoldsPage"),
 });
+export type ExportsSearch = HoldsSearch;
+const exportsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/exports",
+  validateSearch: (raw: Record<string, unknown>): ExportsSearch => ({
+    ...(typeof raw["camera"] === "string" ? { camera: raw["camera"] } : {}),
+    ...(typeof raw["from"] === "number" ? { from: raw["from"] } : {}),
+    ...(typeof raw["to"] === "number" ? { to: raw["to"] } : {}),
+  }),
+  beforeLoad: guard("/exports"),
+  component: lazyRouteComponent(() => import("../routes/exports/ExportsPage"), "ExportsPage"),
+});
 const camerasRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/cameras",
@@ -136,6 +153,7 @@ export const router = createRouter({
     readsRoute,
     findingsRoute,
     holdsRoute,
+    exportsRoute,
     camerasRoute,
     partnersRoute,
     usersRoute,

@@ -7,6 +7,8 @@ export interface TimelineScene {
   recorded: readonly Span[];
   gaps: readonly Gap[];
   reads: readonly number[];
+  /** Other cameras, as thin bars below. */
+  others: readonly { recorded: readonly Span[]; gaps: readonly Gap[] }[];
   ticks: readonly Tick[];
   playhead: number | null;
   hover: number | null;
@@ -18,6 +20,8 @@ export interface TimelineScene {
 
 const TICKS_H = 22;
 const READS_H = 14;
+/** One thin bar with the space above it. */
+export const LANE_H = 9;
 const COLOURS = {
   back: "#0a0e13",
   line: "#27333f",
@@ -51,9 +55,13 @@ export function drawTimeline(canvas: HTMLCanvasElement, scene: TimelineScene): v
   g.fillStyle = COLOURS.back;
   g.fillRect(0, 0, width, height);
   const barTop = TICKS_H;
-  const barH = height - TICKS_H - READS_H - 4;
+  const lanesTop = height - READS_H - scene.others.length * LANE_H;
+  const barH = lanesTop - TICKS_H - 4;
   drawTicks(g, scene, x, height);
   drawBars(g, scene, x, width, barTop, barH);
+  scene.others.forEach((other, lane) => {
+    drawBars(g, { ...scene, ...other }, x, width, lanesTop + lane * LANE_H, LANE_H - 3);
+  });
   g.fillStyle = COLOURS.read;
   for (const read of scene.reads) {
     const at = x(read);

@@ -3,9 +3,12 @@
 
 mod capacity;
 mod cost;
+mod disk;
 mod faults;
 mod films;
 mod kills;
+mod outage;
+mod reconnect;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +41,10 @@ enum What {
     Kills(kills::KillsArgs),
     /// A fault of some length under the running system: what is said, what is lost, how it comes back.
     Faults(faults::FaultsArgs),
+    /// Power cuts, refused writes and stalls of a disk under recording cameras. Needs root.
+    Outage(outage::OutageArgs),
+    /// The way to the cameras goes and comes back: how soon they record, and what the timeline says.
+    Reconnect(reconnect::ReconnectArgs),
     /// Many cameras for a while under a disk cap: frames lost, time to record, CPU and memory.
     Capacity(capacity::CapacityArgs),
     /// Two real clips as ANPR cameras: reads against the truth, footage against the films.
@@ -63,6 +70,8 @@ fn main() -> ExitCode {
         match &args.what {
             What::Kills(what) => kills::run(what, options(what.cameras, what.anpr, 8 * 1024)).await,
             What::Faults(what) => faults::run(what, options(what.cameras, 0, 8 * 1024)).await,
+            What::Outage(what) => outage::run(what, options(what.cameras, 0, 8 * 1024)).await,
+            What::Reconnect(what) => reconnect::run(what, options(what.cameras, 0, 8 * 1024)).await,
             What::Films(what) => films::run(what, options(2, 2, 8 * 1024)).await,
             What::Capacity(what) => capacity::run(what, options(what.cameras, what.anpr, what.disk_cap_mib)).await,
             What::Cost(what) => cost::run(what, options(what.cameras, 0, 8 * 1024)).await,

@@ -22,9 +22,10 @@ use crate::config::Config;
 use crate::keys::{secret_32, write_durably};
 use crate::roles::prepare_run_dir;
 use crate::wiring::copiers::{Guard, RecorderCopier, copy_details, every};
+use crate::wiring::exports::EvidenceDesk;
 use crate::wiring::media_port::{Sockets, media_port};
-use crate::wiring::reads;
 use crate::wiring::system::{SystemClock, SystemRandom, random_32};
+use crate::wiring::{read_keys, reads};
 
 /// Connections to the central database (SQLite: readers).
 const CONNECTIONS_MAX: u32 = 8;
@@ -40,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) cases: Arc<UseCases>,
     pub(crate) log: Sequencer,
     pub(crate) store: Arc<Store>,
+    exports: Arc<EvidenceDesk>,
+    read_keys: Arc<recorder::vault::Vault>,
     log_thread: std::thread::JoinHandle<()>,
 }
 
@@ -47,15 +50,16 @@ impl Core {
     /// Opens database and log, migrates, publishes the gate's key.
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
         prepare_run_dir(config)?;
-        let keys = config.paths.state.join("keys");
-        let signer = CapabilitySigner::from_seed(&secret_32(&keys.join("gate.key"))?);
-        let log_key = LogKey::from_seed(&config.log.origin, &secret_32(&keys.join("log.key"))?)?;
-        write_durably(&keys.join("log.pub"), log_key.verifier_key().as_bytes(), 0o644)?;
+        let key_dir = config.paths.state.join("keys");
+        let signer = CapabilitySigner::from_seed(&secret_32(&key_dir.join("gate.key"))?);
+        let log_key = LogKey::from_seed(&config.log.origin, &secret_32(&key_dir.join("log.key"))?)?;
+        write_durably(&key_dir.join("log.pub"), log_key.verifier_key().as_bytes(), 0o644)?;
         let gate_public = hex::encode(signer.verifier().public());
         write_durably(&config.gate_key_file(), gate_public.as_bytes(), 0o644)?;
 
         let store = Arc::new(open_store(config)?);
         store.migrate(SystemClock.now()).await.context("bringing the central database up to date")?;
+        let log_verifier = log_key.verifier_key().to_owned();
         let settings = LogSettings { dir: config.paths.state.join("log"), key: log_key, salt: random_32 };
         let (log, log_thread) = Sequencer::start(settings).context("recovering the log of uses")?;
 
@@ -69,7 +73,18 @@ impl Core {
             gateway: config.socket("gateway"),
         });
         let stores: Arc<dyn vms_app::ports::Stores> = store.clone();
-        let extensions = reads::extensions(&config.paths.state, &store, Arc::clone(&stores), Arc::clone(&gate))?;
+        if let Err(error) = keys::lock_memory() {
+            tracing::debug!(%error, "keys of reads may reach the swap: give the unit LimitMEMLOCK=infinity, or run without swap");
+        }
+        let read_keys = read_keys::open(config, &store).await?;
+        let keys = Arc::new(read_keys::VaultKeys(Arc::clone(&read_keys)));
+        let mut extensions =
+            reads::extensions(&config.paths.state, &store, Arc::clone(&stores), Arc::clone(&gate), keys)?;
+        let exports = Arc::new(
+            EvidenceDesk::open(config, (log.public_dir().to_owned(), log_verifier))
+                .context("the place of evidence exports")?,
+        );
+        extensions.exports = Some(exports.clone());
         let cases = UseCases::new(Parts {
             stores,
             gate,
@@ -82,17 +97,25 @@ impl Core {
         })
         .map_err(|error| anyhow::anyhow!("{error}"))?;
         cases.seed_organisations().await.context("seeding organisations")?;
-        Ok(Self { cases: Arc::new(cases), log, store, log_thread })
+        Ok(Self { cases: Arc::new(cases), log, store, exports, read_keys, log_thread })
     }
 
     /// Signs a last checkpoint and closes the database.
     pub(crate) async fn close(self) {
+        self.exports.halt_all().await;
+        if let Err(error) = self.cases.exports_let_go().await {
+            tracing::debug!(%error, "the lease of the exports runs out by itself");
+        }
         self.log.stop();
         let ended = tokio::task::spawn_blocking(move || self.log_thread.join()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::error!("the log's thread did not end well");
         }
         self.store.close().await;
+        let keys = self.read_keys;
+        if tokio::task::spawn_blocking(move || keys.close()).await.is_err() {
+            tracing::error!("the key store of reads did not close in order");
+        }
     }
 }
 
@@ -165,10 +188,12 @@ pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Res
     }
     let core = Core::open(config).await?;
     core.cases.playbacks_close_left_over().await.context("closing what an earlier run left open")?;
+    core.cases.exports_take_up().await.context("taking up exports that an earlier run left open")?;
     let tasks = TaskTracker::new();
     let background = stop.child_token();
     spawn_reconcilers(config, &core, &tasks, &background);
     reads::spawn(config, &core.cases, &tasks, &background)?;
+    read_keys::tend(&core.read_keys, &tasks, &background);
     serve_metrics(config, &tasks, &background).await?;
 
     let settings = vms_api::Settings {
@@ -235,6 +260,11 @@ fn spawn_reconcilers(config: &Config, core: &Core, tasks: &TaskTracker, stop: &C
     tasks.spawn(every("housekeeping", second, stop.clone(), move || {
         let cases = Arc::clone(&cases);
         async move { Ok(cases.housekeeping().await?) }
+    }));
+    let cases = Arc::clone(&core.cases);
+    tasks.spawn(every("exports", second, stop.clone(), move || {
+        let cases = Arc::clone(&cases);
+        async move { Ok(cases.exports_round().await?) }
     }));
     let cases = Arc::clone(&core.cases);
     tasks.spawn(every("old sessions", Duration::from_secs(3_600), stop.clone(), move || {

@@ -199,12 +199,14 @@ impl RecorderCopier {
 
     async fn health(&self, connection: &mut Connection<UnixStream>) -> anyhow::Result<()> {
         let answer = connection.ask(Control::Health).await?;
-        let Control::HealthReport { streams, disk_free, disk_used, .. } = answer else {
+        let Control::HealthReport { streams, disk_free, disk_used, storage, .. } = answer else {
             anyhow::bail!("the role answered out of turn");
         };
         if self.origin == Origin::Recorder {
             set_gauge("belfry_footage_bytes", disk_used);
             set_gauge("belfry_disk_free_bytes", disk_free);
+            let link::message::StorageHealth { alarms, detail, spares, .. } = storage;
+            self.cases.storage_report(vms_app::health::StorageHealth { alarms, detail, spares });
         }
         self.cases.health_report(streams.iter().filter_map(convert::stream_health).collect()).await?;
         Ok(())

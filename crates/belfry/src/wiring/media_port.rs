@@ -6,15 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use link::codec::{Receiver, Sender};
-use link::{Connection, Control, LinkError, LiveForm, Message, Role};
+use link::{Connection, Control, LinkError, LiveForm, Message, PartRow, RangeAsk, Role};
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use vms_app::model::StreamSpec;
 use vms_app::ports::{
-    LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, ProbeReport, RangeHandle, RangeInfo,
+    LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, ProbeReport, RangeForm, RangeHandle,
+    RangeInfo, RangePart, RangeParts,
 };
 use vms_core::{DecisionId, Rendition, StreamId, TimeRange, WallTime};
 
@@ -66,6 +69,8 @@ fn out_of_turn() -> MediaError {
 fn refused(code: String, detail: String) -> MediaError {
     match code.as_str() {
         "no_footage" => MediaError::NoFootage,
+        // A store of segments, the key store or the index does not answer now: nothing is lost, and asking again helps.
+        "unavailable" => MediaError::Unavailable(detail.into()),
         _ => match serde_json::from_value::<link::Cause>(serde_json::Value::String(code.clone())) {
             Ok(cause) => MediaError::NoPicture(convert::cause(cause)),
             Err(_) => MediaError::Refused { code, detail },
@@ -151,6 +156,7 @@ struct LinkRange {
     path: PathBuf,
     stream: StreamId,
     range: TimeRange,
+    form: RangeForm,
     connection: Mutex<Connection<UnixStream>>,
 }
 
@@ -159,32 +165,35 @@ async fn ask_range(
     capability: String,
     stream: StreamId,
     range: TimeRange,
+    form: RangeForm,
 ) -> Result<RangeInfo, MediaError> {
-    let request = Control::OpenRange {
-        capability,
-        stream: stream.to_string(),
-        from_us: range.from.micros,
-        to_us: range.to.micros,
+    let (stream, from_us, to_us) = (stream.to_string(), range.from.micros, range.to.micros);
+    let request = match form {
+        RangeForm::Whole => Control::OpenRange { capability, stream, from_us, to_us },
+        RangeForm::Preview => Control::Range(RangeAsk::OpenPreview { capability, stream, from_us, to_us }),
     };
     let answer = granted(within(ANSWER_MAX, connection.ask(request)).await?)?;
-    let Control::RangeInfo { size, etag, mime, starts_us, ends_us, gaps } = answer else { return Err(out_of_turn()) };
+    let Control::RangeInfo { size, etag, mime, starts_us, ends_us, gaps, start_offset_us, clock } = answer else {
+        return Err(out_of_turn());
+    };
     let ends_at = WallTime::from_micros(ends_us);
     let gaps = gaps.iter().map(|gap| convert::timeline_gap(gap, ends_at)).collect();
-    Ok(RangeInfo { size, etag, mime, starts_at: WallTime::from_micros(starts_us), ends_at, gaps })
+    let clock = clock.into_iter().map(|(media_us, wall_us)| (media_us, WallTime::from_micros(wall_us))).collect();
+    let starts_at = WallTime::from_micros(starts_us);
+    Ok(RangeInfo { size, etag, mime, starts_at, ends_at, gaps, start_offset_us, clock })
 }
 
 /// Bytes of the open span. The recorder answers with runs of bytes and `Done`.
-async fn read_range(
+async fn read_bytes(
     connection: &mut Connection<UnixStream>,
     capability: String,
-    start: u64,
-    end: u64,
+    ask: Control,
 ) -> Result<Bytes, MediaError> {
     let work = async {
         if let Err(refusal) = granted(connection.ask(Control::Renew { capability }).await?) {
             return Ok(Err(refusal));
         }
-        connection.sender.send(Control::ReadRange { start, end }).await?;
+        connection.sender.send(ask).await?;
         let mut out = BytesMut::new();
         loop {
             match connection.receiver.recv().await? {
@@ -206,6 +215,71 @@ async fn read_range(
     within(ANSWER_MAX, work).await?
 }
 
+/// All parts of the open span, page by page.
+async fn read_parts(connection: &mut Connection<UnixStream>, capability: String) -> Result<RangeParts, MediaError> {
+    granted(within(ANSWER_MAX, connection.ask(Control::Renew { capability })).await?)?;
+    let mut out = RangeParts::default();
+    loop {
+        let after = u32::try_from(out.parts.len()).unwrap_or(u32::MAX);
+        let ask = Control::Range(RangeAsk::Parts { after });
+        let answer = granted(within(ANSWER_MAX, connection.ask(ask)).await?)?;
+        let Control::Range(RangeAsk::Page { parts, total, inits }) = answer else { return Err(out_of_turn()) };
+        for init in inits {
+            let bytes = STANDARD.decode(init).map_err(|_| out_of_turn())?;
+            out.inits.push(bytes.into());
+        }
+        let is_last = parts.is_empty();
+        out.parts.extend(parts.iter().map(part_of));
+        if is_last || u32::try_from(out.parts.len()).is_ok_and(|known| known >= total) {
+            return Ok(out);
+        }
+    }
+}
+
+fn part_of(row: &PartRow) -> RangePart {
+    let micros = |ticks: u64| ticks.saturating_mul(100).saturating_add(4) / 9;
+    RangePart {
+        at: row.at,
+        size: row.size,
+        shows_us: micros(row.shows),
+        length_us: micros(row.ticks),
+        at_wall: WallTime::from_micros(row.wall_us),
+        init: row.init,
+        is_key: row.is_key,
+        is_jump: row.jump,
+    }
+}
+
+impl LinkRange {
+    /// The recorder died meanwhile; the same span of closed footage is the same virtual file again.
+    async fn again(
+        &self,
+        connection: &mut Connection<UnixStream>,
+        capability: &str,
+        error: &(dyn std::error::Error + Send + Sync),
+    ) -> Result<(), MediaError> {
+        tracing::debug!(error = %error, "the recorder was gone; opening the span again");
+        *connection = link::connect(&self.path, Role::Serve, 0, Role::Recorder).await.map_err(unavailable)?;
+        let info = ask_range(connection, capability.to_owned(), self.stream, self.range, self.form).await?;
+        if info.etag == self.info.etag {
+            Ok(())
+        } else {
+            Err(refused("range_changed".to_owned(), "the footage of the span changed".to_owned()))
+        }
+    }
+
+    async fn bytes(&self, capability: String, ask: Control) -> Result<Bytes, MediaError> {
+        let mut connection = self.connection.lock().await;
+        match read_bytes(&mut connection, capability.clone(), ask.clone()).await {
+            Err(MediaError::Unavailable(error)) => {
+                self.again(&mut connection, &capability, &*error).await?;
+                read_bytes(&mut connection, capability, ask).await
+            }
+            outcome => outcome,
+        }
+    }
+}
+
 #[async_trait]
 impl RangeHandle for LinkRange {
     fn info(&self) -> &RangeInfo {
@@ -213,19 +287,22 @@ impl RangeHandle for LinkRange {
     }
 
     async fn read(&self, capability: String, start: u64, end: u64) -> Result<Bytes, MediaError> {
+        self.bytes(capability, Control::ReadRange { start, end }).await
+    }
+
+    async fn parts(&self, capability: String) -> Result<RangeParts, MediaError> {
         let mut connection = self.connection.lock().await;
-        let again = match read_range(&mut connection, capability.clone(), start, end).await {
-            Err(MediaError::Unavailable(error)) => error,
-            outcome => return outcome,
-        };
-        // The recorder died meanwhile; the same span of closed footage is the same virtual file again.
-        tracing::debug!(error = %again, "the recorder was gone; opening the span again");
-        *connection = link::connect(&self.path, Role::Serve, 0, Role::Recorder).await.map_err(unavailable)?;
-        let info = ask_range(&mut connection, capability.clone(), self.stream, self.range).await?;
-        if info.etag != self.info.etag {
-            return Err(refused("range_changed".to_owned(), "the footage of the span changed".to_owned()));
+        match read_parts(&mut connection, capability.clone()).await {
+            Err(MediaError::Unavailable(error)) => {
+                self.again(&mut connection, &capability, &*error).await?;
+                read_parts(&mut connection, capability).await
+            }
+            outcome => outcome,
         }
-        read_range(&mut connection, capability, start, end).await
+    }
+
+    async fn picture(&self, capability: String, number: u32) -> Result<Bytes, MediaError> {
+        self.bytes(capability, Control::Range(RangeAsk::ReadPart { number })).await
     }
 }
 
@@ -257,11 +334,12 @@ impl MediaPort for LinkMedia {
         capability: String,
         stream: StreamId,
         range: TimeRange,
+        form: RangeForm,
     ) -> Result<Box<dyn RangeHandle>, MediaError> {
         let mut connection = self.connect(MediaSource::Recorder).await?;
-        let info = ask_range(&mut connection, capability, stream, range).await?;
+        let info = ask_range(&mut connection, capability, stream, range, form).await?;
         let (path, connection) = (self.sockets.recorder.clone(), Mutex::new(connection));
-        Ok(Box::new(LinkRange { info, path, stream, range, connection }))
+        Ok(Box::new(LinkRange { info, path, stream, range, form, connection }))
     }
 
     async fn test_picture(&self, picture: String, source: String, stream: StreamId) -> Result<Bytes, MediaError> {

@@ -2,6 +2,8 @@
 
 pub(crate) mod convert;
 pub(crate) mod copiers;
+pub(crate) mod exports;
 pub(crate) mod media_port;
+pub(crate) mod read_keys;
 pub(crate) mod reads;
 pub(crate) mod system;

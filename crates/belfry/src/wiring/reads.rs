@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use link::message::{ReadRow, ReaderCamera};
 use link::{Connection, Control, Message, Role};
+use recorder::trust::GuardedClock;
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,11 +27,12 @@ use vms_app::lez::service::{BatchSettings, ReaderGrant};
 use vms_app::lez_ports::{Direction, LezStore, NewRead, ReadFacts, VehicleRegistry};
 use vms_app::ports::Stores;
 use vms_core::{Confidence, Country, Plate, WallTime};
-use vms_store::{LezVault, Store};
+use vms_store::{KeyAccess, LezVault, Store};
 
 use self::registry_port::RegistryPort;
 use super::copiers::every;
-use super::system::SystemRandom;
+use super::read_keys;
+use super::system::{SystemClock, SystemRandom};
 use crate::config::Config;
 use crate::keys::secret_32;
 
@@ -45,11 +47,12 @@ pub(crate) fn extensions(
     store: &Store,
     stores: Arc<dyn Stores>,
     gate: Arc<Gate>,
+    keys: Arc<dyn KeyAccess>,
 ) -> anyhow::Result<Extensions> {
     let root = secret_32(&state.join("keys").join("reads.key")).context("the root secret of reads")?;
-    let vault: Arc<dyn LezStore> = Arc::new(LezVault::new(store.clone(), root, Arc::new(SystemRandom)));
+    let vault: Arc<dyn LezStore> = Arc::new(LezVault::new(store.clone(), root, Arc::new(SystemRandom), keys));
     let marks = ReadMarks::new(stores, Arc::clone(&vault), gate);
-    Ok(Extensions { timeline_marks: Some(Arc::new(marks)), lez: Some(vault) })
+    Ok(Extensions { timeline_marks: Some(Arc::new(marks)), lez: Some(vault), exports: None })
 }
 
 /// Starts the reconcilers of reads.
@@ -93,9 +96,20 @@ pub(crate) fn spawn(
             Ok(())
         }
     }));
+    let boot = std::fs::read("/proc/sys/kernel/random/boot_id").context("the boot of this host")?;
+    let dir = read_keys::reads_dir(config);
+    let clock = GuardedClock::open(Arc::new(SystemClock), &dir, &boot).with_context(|| dir.display().to_string())?;
+    let clock = Arc::new(clock);
     tasks.spawn(every("erasing of reads", second, stop.clone(), move || {
         let service = Arc::clone(&service);
-        async move { Ok(service.sweep().await?) }
+        let checked = clock.look();
+        async move {
+            metrics::gauge!("belfry_reads_sweep_held").set(f64::from(u8::from(checked.now.is_err())));
+            if let Err(held) = checked.now {
+                anyhow::bail!("the wall clock cannot be trusted, so nothing is erased: {held:?}");
+            }
+            Ok(service.sweep().await?)
+        }
     }));
     Ok(())
 }

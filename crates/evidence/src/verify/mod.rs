@@ -256,4 +256,6 @@ pub fn fuzz_export(data: &[u8]) {
 }
 
 #[cfg(test)]
+mod mutator;
+#[cfg(test)]
 mod tests;

@@ -126,7 +126,7 @@ fn another() -> (tempfile::TempDir, PathBuf) {
     export(order, crate::job::tests::footage())
 }
 
-fn export(order: crate::Order, mut footage: crate::testfilm::Memory) -> (tempfile::TempDir, PathBuf) {
+pub(super) fn export(order: crate::Order, mut footage: crate::testfilm::Memory) -> (tempfile::TempDir, PathBuf) {
     use crate::job::{Job, Step};
     let out = crate::testfilm::scratch();
     let path = out.path().join(&order.export_id);

@@ -5,6 +5,7 @@ mod crash;
 mod fakedisk;
 mod holds;
 mod journal;
+mod rows;
 mod story;
 
 use std::path::{Path, PathBuf};

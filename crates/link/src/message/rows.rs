@@ -47,3 +47,44 @@ pub struct GapRow {
     /// Why.
     pub cause: Cause,
 }
+
+/// One fused read, as it leaves the reader's spool. Pictures follow as [`crate::Message::Bytes`], in this order.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReadRow {
+    /// Position in the spool; acknowledged by it.
+    pub spool: u64,
+    /// `rea_…`; made by the reader, so that delivery is idempotent.
+    pub read: String,
+    /// `cam_…`.
+    pub camera: String,
+    /// `str_…`.
+    pub stream: String,
+    /// Wall time of the best look.
+    pub at_us: i64,
+    /// Plate text, canonical. Personal data.
+    pub plate: String,
+    /// Country sign and its probability in millionths, best first.
+    pub countries: Vec<(String, u32)>,
+    /// Calibrated probability that the whole text is right, millionths.
+    pub confidence: u32,
+    /// Whether a grammar repaired a character (`domain.md` F1: never a fine without a person).
+    pub corrected: bool,
+    /// `approaching`, `leaving` or `unknown`.
+    pub direction: String,
+    /// Number of looks fused.
+    pub looks: u32,
+    /// Corners of the plate in the best look, pixels: x,y of top-left, top-right, bottom-right, bottom-left.
+    pub corners: [f32; 8],
+    /// Name and version of the models.
+    pub model: String,
+    /// Bytes of the crop (JPEG) that follows first.
+    pub crop_len: u32,
+    /// Bytes of the masked overview (JPEG) that follows second.
+    pub overview_len: u32,
+}
+
+impl std::fmt::Debug for ReadRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadRow").field("read", &self.read).field("camera", &self.camera).finish_non_exhaustive()
+    }
+}

@@ -1,5 +1,6 @@
 //! The sync thread: `fdatasync` in groups, then the acknowledgements.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -8,6 +9,9 @@ use vms_core::{SegmentId, StreamId, WallTime};
 
 use super::{AckBoard, Job};
 use crate::catalogue::Catalogue;
+
+/// Files that could not be synced and are remembered, so that none is tried again: many more than are open at once.
+const FAILED_KEPT: usize = 1_024;
 
 /// One file to sync: what survives a power cut afterwards, and who waits to hear of it.
 #[derive(Debug)]
@@ -54,11 +58,18 @@ pub(super) fn start_sync(
 ) -> std::io::Result<SyncSender<Vec<SyncItem>>> {
     let (rounds, inbox) = sync_channel::<Vec<SyncItem>>(1);
     let work = move || {
+        // A round that waited behind a failed one may hold the same file.
+        let mut failed: VecDeque<SegmentId> = VecDeque::with_capacity(FAILED_KEPT);
         for round in inbox {
             announce(&round);
             for item in &round {
+                if failed.contains(&item.segment) {
+                    continue;
+                }
                 if let Err(error) = item.sync(&catalogue) {
                     // Never synced again: the kernel may have dropped the dirty pages and call a retry a success.
+                    failed.truncate(FAILED_KEPT - 1);
+                    failed.push_front(item.segment);
                     tracing::error!(segment = %item.segment, %error, "fdatasync failed: the segment is suspect");
                     metrics::counter!("recorder_sync_errors_total").increment(1);
                     jobs.send(Job::Suspect { segment: item.segment }).ok();

@@ -9,7 +9,7 @@ use super::*;
 use crate::format::read;
 use crate::testfilm::{START, TestClock, facts, film, fragments, sets, stream, until};
 
-/// 0: works; 1: no space, after half a record; 2: input/output error.
+/// 0: works; 1: no space, after half a record; 2: input/output error; 3: the volume can only be read.
 #[derive(Clone)]
 struct Switch(Arc<AtomicU8>);
 
@@ -18,6 +18,7 @@ impl Fault for Switch {
         match self.0.load(Ordering::SeqCst) {
             1 => Some((bytes / 2, Error::from(ErrorKind::StorageFull))),
             2 => Some((0, Error::from_raw_os_error(5))),
+            3 => Some((0, Error::from_raw_os_error(30))),
             _ => None,
         }
     }
@@ -136,6 +137,38 @@ async fn a_full_disk_stops_the_stream_and_leaves_a_hole_and_a_whole_file() {
     let (found, length) = rig.scan(&state);
     assert_eq!(found.good_len, length);
     assert_eq!(found.gaps.len(), 1);
+}
+
+#[tokio::test]
+async fn a_volume_that_can_only_be_read_stops_the_stream_which_goes_on_in_a_new_file() {
+    let switch = Switch(Arc::default());
+    let rig = Rig::start(Box::new(switch.clone()), 1 << 30);
+    let mut parts = fragments(film(1, 0..200, 25)).into_iter();
+    rig.submit(parts.next().unwrap());
+    rig.acked(24).await;
+    switch.0.store(3, Ordering::SeqCst);
+    rig.submit(parts.next().unwrap());
+    let gap = until("a hole", || rig.catalogue.gaps_overlapping(stream(1), whole()).pop()).await;
+    assert_eq!((gap.cause, gap.to, gap.from.micros_since(START.0)), (Cause::Disk, None, 1_000_000));
+    assert_eq!(
+        rig.catalogue.blocked(stream(1)),
+        Some(Cause::Disk),
+        "it stands still, and does not try with every fragment"
+    );
+    switch.0.store(0, Ordering::SeqCst);
+    let mut last = 0;
+    for fragment in parts {
+        last = fragment.last().seq;
+        rig.submit(fragment);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    rig.acked(last).await;
+    let flags: Vec<u8> = rig.catalogue.overlapping(stream(1), whole()).iter().map(|state| state.flags).collect();
+    assert_eq!(flags, [crate::format::FLAG_SUSPECT, 0], "what the kernel had not written is not trusted");
+    let gaps = rig.catalogue.gaps_overlapping(stream(1), whole());
+    assert!(gaps.iter().all(|gap| gap.cause == Cause::Disk && gap.from == gaps[0].from), "{gaps:?}");
+    assert!(gaps.last().unwrap().to.is_some(), "the same hole, closed");
+    assert_eq!(rig.catalogue.blocked(stream(1)), None);
 }
 
 #[tokio::test]

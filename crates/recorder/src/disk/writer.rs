@@ -259,6 +259,15 @@ impl Writer {
                 }
                 self.block(stream, from, Cause::Disk);
             }
+            Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+                if blocked.is_none() {
+                    tracing::error!(%stream, "the volume of footage can only be read: recording stands still");
+                    metrics::counter!("recorder_write_errors_total").increment(1);
+                }
+                // What the kernel did not write before is gone: the file is not written again.
+                self.abandon(stream);
+                self.block(stream, from, Cause::Disk);
+            }
             Err(error) => {
                 tracing::error!(%stream, %error, "a write failed: the segment is suspect");
                 metrics::counter!("recorder_write_errors_total").increment(1);
@@ -477,6 +486,14 @@ impl Writer {
         let segment = file.header.segment;
         match file.close(flags, end, self.fault.as_mut()) {
             Ok((at, digest)) => {
+                // The row of a closed segment goes to the index and to `serve`: after a power cut it must not name bytes that are not there.
+                if let Err(error) = file.handle().sync_data() {
+                    tracing::error!(%segment, %error, "fdatasync failed: the segment is suspect");
+                    metrics::counter!("recorder_sync_errors_total").increment(1);
+                    self.unsynced.remove(&segment);
+                    self.suspect(segment);
+                    return;
+                }
                 self.catalogue.set_previous(stream, digest);
                 let file_len = file.len;
                 self.catalogue.change(segment, |state| {
@@ -510,9 +527,30 @@ impl Writer {
     fn suspect(&mut self, segment: SegmentId) {
         let found =
             self.streams.iter().find(|(_, file)| file.open.as_ref().is_some_and(|open| open.header.segment == segment));
-        match found.map(|(stream, _)| *stream) {
-            Some(stream) => self.abandon(stream),
-            None => self.catalogue.change(segment, |state| state.flags |= FLAG_SUSPECT),
+        if let Some(stream) = found.map(|(stream, _)| *stream) {
+            self.abandon(stream);
+            // What was not promised may be lost: the next fragment, in a new file, notes the hole.
+            let durable = self.catalogue.durable(stream);
+            let end = self.catalogue.end(stream).map(|end| end.wall);
+            if let Some((since, _)) = durable.zip(end).filter(|(since, end)| since < end) {
+                self.block(stream, since, Cause::Disk);
+                let now = self.clock.mono();
+                if let Some(blocked) = self.streams.get_mut(&stream).and_then(|file| file.blocked.as_mut()) {
+                    blocked.retry_at = now;
+                }
+            }
+            return;
+        }
+        let mut lost = None;
+        self.catalogue.change(segment, |state| {
+            state.flags |= FLAG_SUSPECT;
+            lost = Some((state.stream, state.from, state.to));
+        });
+        if let Some((stream, from, to)) = lost {
+            let from = self.catalogue.durable(stream).map_or(from, |durable| durable.max(from));
+            if from < to {
+                self.hole(stream, Hole { from, to, cause: Cause::Disk });
+            }
         }
     }
 
@@ -535,6 +573,12 @@ fn needed(job: &FragmentJob) -> (KeyName, WallTime) {
 
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+/// Size of the volume of `path`, and bytes free on it for an ordinary user.
+pub(crate) fn volume_bytes(path: &Path) -> Option<(u64, u64)> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    Some((found.f_blocks.saturating_mul(found.f_frsize), found.f_bavail.saturating_mul(found.f_frsize)))
 }
 
 /// Bytes free for an ordinary user on the volume of `path`.

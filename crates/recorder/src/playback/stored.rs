@@ -121,6 +121,14 @@ impl StoredRange {
         self.next = pieces;
     }
 
+    /// Segment and record of the last fragment among the first `pieces`.
+    pub fn last_frames_of(&self, pieces: usize) -> Option<(SegmentId, u32)> {
+        self.planned.iter().take(pieces).rev().find_map(|planned| match planned {
+            Planned::Frames { place, .. } => Some((place.segment, place.entry.number)),
+            Planned::Segment { .. } | Planned::Gap(_) => None,
+        })
+    }
+
     /// The next piece; `None` at the end. Blocking: reads a disk.
     ///
     /// # Errors

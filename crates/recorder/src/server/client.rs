@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use link::message::{HOLDS_MAX, HoldSpec};
-use link::{Assignment, Cause, Connection, Control, LinkError, Message, ProbeReport, Role, StreamSpec};
+use link::{Assignment, Cause, Connection, Control, LinkError, Message, ProbeReport, RangeAsk, Role, StreamSpec};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 use super::admit::Refusal;
-use super::range::OpenRange;
+use super::range::{Form, OpenRange};
+use super::stored::OpenStored;
 use super::{Shared, ingest, keeper, live, lock};
 use crate::{assignment, holds};
 
@@ -44,51 +45,84 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
     }
 }
 
+/// The span that is open on a connection.
+enum Opened {
+    Nothing,
+    Range(OpenRange),
+    Stored(OpenStored),
+}
+
 /// The loop of questions and answers of serve, reader and gateway.
 async fn answer(shared: &Arc<Shared>, mut connection: Connection<UnixStream>) -> Result<(), LinkError> {
     let role = connection.peer;
-    let mut range: Option<OpenRange> = None;
+    let mut opened = Opened::Nothing;
     loop {
         let asked = tokio::select! {
             asked = connection.receiver.recv() => asked?,
             () = shared.shutdown.cancelled() => return Ok(()),
         };
         let Message::Control(asked) = asked else { return Err(LinkError::Malformed) };
+        let not_open = || Refusal::new("not_open", "nothing of this kind is open on this connection").control();
         let reply = if let Control::OpenLive { capability, stream, rendition, form } = *asked {
-            range = None;
+            opened = Opened::Nothing;
             let wanted = live::Wanted { capability, stream, rendition, form };
             live::serve(shared, &mut connection, wanted).await?;
             continue;
         } else if let Control::ReadRange { start, end } = *asked {
-            match &mut range {
-                Some(open) => {
-                    open.send(&mut connection.sender, start, end).await?;
-                    continue;
-                }
-                None => Refusal::new("not_open", "no range is open on this connection").control(),
+            if let Opened::Range(open) = &mut opened {
+                open.send(&mut connection.sender, start, end).await?;
+                continue;
             }
-        } else if let Control::OpenRange { capability, stream, from_us, to_us } = *asked {
-            let opened = OpenRange::open(shared, role, &capability, &stream, (from_us, to_us)).await;
-            let (open, reply) = match opened {
-                Ok(open) => {
-                    let info = open.info();
-                    (Some(open), info)
-                }
-                Err(refusal) => (None, refusal.control()),
-            };
-            range = open;
+            not_open()
+        } else if let Control::ReadStored { pieces, bytes } = *asked {
+            if let Opened::Stored(open) = &mut opened {
+                open.send(&mut connection.sender, pieces, bytes).await?;
+                continue;
+            }
+            not_open()
+        } else if let Control::Range(ask @ (RangeAsk::Parts { .. } | RangeAsk::ReadPart { .. })) = &*asked {
+            if let Opened::Range(open) = &mut opened {
+                open.answer(&mut connection.sender, ask).await?;
+                continue;
+            }
+            not_open()
+        } else if matches!(*asked, Control::OpenRange { .. } | Control::OpenStored { .. } | Control::Range(_)) {
+            let reply;
+            (opened, reply) = open(shared, role, *asked).await;
             reply
         } else if let Control::Renew { capability } = *asked {
-            match &mut range {
-                Some(open) => open.renew(&capability).map_or_else(Refusal::control, |()| Control::Done),
-                None => Refusal::new("not_open", "nothing is open on this connection").control(),
-            }
+            let renewed = match &mut opened {
+                Opened::Range(open) => open.renew(&capability),
+                Opened::Stored(open) => open.renew(&capability),
+                Opened::Nothing => Err(Refusal::new("not_open", "nothing is open on this connection")),
+            };
+            renewed.map_or_else(Refusal::control, |()| Control::Done)
         } else if role == Role::Serve {
             manage(shared, *asked).await
         } else {
             Refusal::new("not_allowed", "this role may not ask that").control()
         };
         connection.sender.send(reply).await?;
+    }
+}
+
+/// Opens a span in one of its two forms.
+async fn open(shared: &Arc<Shared>, role: Role, asked: Control) -> (Opened, Control) {
+    let outcome = if let Control::OpenRange { capability, stream, from_us, to_us } = asked {
+        let open = OpenRange::open(shared, role, &capability, &stream, (from_us, to_us), Form::Whole).await;
+        open.map(|open| (open.info(), Opened::Range(open)))
+    } else if let Control::Range(RangeAsk::OpenPreview { capability, stream, from_us, to_us }) = asked {
+        let open = OpenRange::open(shared, role, &capability, &stream, (from_us, to_us), Form::Preview).await;
+        open.map(|open| (open.info(), Opened::Range(open)))
+    } else if let Control::OpenStored { capability, stream, from_us, to_us, skip, after } = asked {
+        let open = OpenStored::open(shared, role, &capability, &stream, (from_us, to_us), (skip, after)).await;
+        open.map(|open| (open.info(), Opened::Stored(open)))
+    } else {
+        Err(Refusal::new("bad_request", "that opens nothing"))
+    };
+    match outcome {
+        Ok((info, opened)) => (opened, info),
+        Err(refusal) => (Opened::Nothing, refusal.control()),
     }
 }
 
@@ -144,7 +178,16 @@ async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
         | Control::End { .. }
         | Control::OpenRange { .. }
         | Control::RangeInfo { .. }
+        | Control::Range(_)
         | Control::ReadRange { .. }
+        | Control::OpenStored { .. }
+        | Control::StoredInfo { .. }
+        | Control::ReadStored { .. }
+        | Control::StoredSegment(_)
+        | Control::StoredFrames(_)
+        | Control::StoredGap(_)
+        | Control::StoredMore
+        | Control::StoredEnd
         | Control::ReaderAssign { .. }
         | Control::ReadsSince { .. }
         | Control::Read(_)
@@ -204,7 +247,17 @@ async fn health(shared: &Arc<Shared>) -> Control {
     let free = tokio::task::spawn_blocking(move || crate::disk::writer::free_bytes(&media)).await;
     let disk_free = free.ok().flatten().unwrap_or(0);
     let disk_cap = shared.config.disk_cap_bytes.unwrap_or_else(|| disk_used.saturating_add(disk_free));
-    Control::HealthReport { streams, disk_free, disk_used, disk_cap }
+    let storage = {
+        let board = lock(&shared.board);
+        link::message::StorageHealth {
+            alarms: board.alarms(),
+            rung: board.room.rung.as_str().to_owned(),
+            headroom_s: board.room.headroom.map(|span| span.as_secs()),
+            spares: board.room.spares,
+            detail: super::room::words(board.admission.as_ref()),
+        }
+    };
+    Control::HealthReport { streams, disk_free, disk_used, disk_cap, storage }
 }
 
 /// Hands a probe to an ingest process of the right kind; the credentials travel opened, in the field of the sealed ones.

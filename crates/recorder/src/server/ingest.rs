@@ -190,7 +190,16 @@ fn take_control(shared: &Arc<Shared>, control: Control) {
         | Control::End { .. }
         | Control::OpenRange { .. }
         | Control::RangeInfo { .. }
+        | Control::Range(_)
         | Control::ReadRange { .. }
+        | Control::OpenStored { .. }
+        | Control::StoredInfo { .. }
+        | Control::ReadStored { .. }
+        | Control::StoredSegment(_)
+        | Control::StoredFrames(_)
+        | Control::StoredGap(_)
+        | Control::StoredMore
+        | Control::StoredEnd
         | Control::ReaderAssign { .. }
         | Control::ReadsSince { .. }
         | Control::Read(_)

@@ -8,18 +8,27 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use vms_core::SegmentId;
 
+use super::board::{self, Alarm};
+use super::room::Room;
 use super::{RecorderConfig, RecorderError, Shared, lock};
 use crate::catalogue::Batch;
+use crate::deletions::Step;
 use crate::disk::writer::free_bytes;
 use crate::index::{Index, IndexError, Located};
 use crate::ports::Clock;
 use crate::reseal::{self, ResealError};
-use crate::sweep::{ClockGuard, Sweep, SweepError, Terms};
-use crate::vault::Vault;
+use crate::sweep::{Sweep, SweepError, Terms};
+use crate::vault::{Curtain, Vault};
 use crate::{holds, recover};
 
 /// Between looks at held fragments.
 const TEND_EVERY: Duration = Duration::from_millis(500);
+
+/// Between two looks at the disk.
+const ROOM_EVERY: Duration = Duration::from_secs(5);
+/// The first comparison of keys, rows and files comes so long after the start, the others so far apart.
+const RECONCILE_AFTER: Duration = Duration::from_mins(10);
+const RECONCILE_EVERY: Duration = Duration::from_hours(24);
 
 /// Between two rounds of sealing what lies in clear.
 const RESEAL_EVERY: Duration = Duration::from_secs(1);
@@ -129,6 +138,7 @@ pub(super) async fn flush_index(shared: &Shared) {
     match shared.index.flush(&batch, shared.clock.wall()).await {
         Ok(()) => {
             shared.catalogue.flushed(&batch);
+            shared.tiers.note(&batch.segments);
             if !ballast_path(&shared.config).exists() {
                 make_ballast(&shared.config);
             }
@@ -145,7 +155,7 @@ pub(super) async fn flush_index(shared: &Shared) {
 }
 
 /// Terms in force by the assignment.
-fn terms(shared: &Shared) -> Terms {
+pub(super) fn terms(shared: &Shared) -> Terms {
     Terms::of_assignment(&lock(&shared.kept).assignment)
 }
 
@@ -159,8 +169,12 @@ pub(super) struct SweepWork {
 /// The sweeper, and in its pauses the sealing of what lies in clear: one task, so that no file is erased and sealed at a time.
 pub(super) async fn sweep(shared: Arc<Shared>, work: SweepWork) {
     let SweepWork { mut sweep, mut waiting } = work;
-    let mut guard = ClockGuard::default();
+    let mut room = Room::default();
     let mut tick = tokio::time::interval(shared.config.sweep_every);
+    let mut look = tokio::time::interval(ROOM_EVERY);
+    let mut compare = tokio::time::interval_at(tokio::time::Instant::now() + RECONCILE_AFTER, RECONCILE_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pause = tokio::time::interval(RESEAL_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -171,9 +185,19 @@ pub(super) async fn sweep(shared: Arc<Shared>, work: SweepWork) {
             _ = tick.tick() => {
                 // Holds come first, in the same task: nothing is destroyed between a hold that is known and its keys.
                 if hold(&shared).await {
-                    sweep_once(&shared, &mut sweep, &mut guard).await;
+                    sweep_once(&shared, &mut sweep).await;
                 }
+                room.count(&shared).await;
             }
+            _ = look.tick() => if shared.vault.is_configured() {
+                // Nothing that a hold wants may go for room before the hold is carried out.
+                let is_known = {
+                    let holds = lock(&shared.holds);
+                    !holds.is_lost() && !holds.is_due()
+                };
+                room.tend(&shared, &mut sweep, is_known).await;
+            },
+            _ = compare.tick() => board::reconcile(&shared, &mut sweep).await,
             _ = pause.tick() => {
                 if lock(&shared.holds).is_due() {
                     hold(&shared).await;
@@ -228,37 +252,42 @@ async fn take_in(shared: &Shared, waiting: Vec<PathBuf>) -> Vec<PathBuf> {
     Vec::new()
 }
 
-async fn sweep_once(shared: &Arc<Shared>, sweep: &mut Sweep, guard: &mut ClockGuard) {
-    match guard.check(shared.clock.as_ref()) {
-        Ok(now) => {
-            metrics::gauge!("recorder_sweep_held").set(0.0);
-            let terms = terms(shared);
-            let keys = sweep.expire_keys(&terms, now).await;
-            // What waits for two people keeps its files as well.
-            let waits = matches!(keys, Err(SweepError::Unusual { .. }));
-            match keys {
-                Ok(0) => {}
-                Ok(keys) => tracing::info!(keys, "hour keys past their term were destroyed, with their files"),
-                Err(error) => tracing::error!(%error, "the sweeper could not destroy keys that are past their term"),
-            }
-            let erased = if waits { Ok(0) } else { sweep.expire(&terms, now).await };
-            match erased {
-                Ok(erased) => metrics::counter!("recorder_erased_expired_total").increment(erased),
-                Err(error) => tracing::error!(%error, "the sweeper could not erase what is past its term"),
-            }
-        }
+async fn sweep_once(shared: &Arc<Shared>, sweep: &mut Sweep) {
+    let (look, terms) = (shared.trust.look(), terms(shared));
+    shared.vault.draw(Curtain { terms: terms.clone(), cut: look.cut });
+    board::note_clock(shared, &look);
+    let now = match look.now {
+        Ok(now) => now,
         Err(held) => {
-            metrics::gauge!("recorder_sweep_held").set(1.0);
-            tracing::error!(?held, "the sweeper stands still: the wall clock cannot be trusted");
+            let hours = look.without_for.as_secs() / 3_600;
+            tracing::error!(
+                ?held,
+                hours,
+                off_s = look.off_us / 1_000_000,
+                "nothing is destroyed: the wall clock cannot be trusted"
+            );
+            return;
         }
+    };
+    if let Some(given) = shared.trust.approved()
+        && let Err(error) = sweep.note(Step::ClockApproved(given), now)
+    {
+        tracing::error!(%error, "an approval of the clock is not in the records");
     }
-    // The cap does not ask for the date: it goes by order alone.
-    if let Some(cap) = shared.config.disk_cap_bytes {
-        let growing = shared.catalogue.unflushed_bytes();
-        let now = shared.clock.wall();
-        if let Err(error) = sweep.make_room(cap, growing, &shared.catalogue, now).await {
-            tracing::error!(%error, "the sweeper could not make room");
-        }
+    let keys = sweep.expire_keys(&terms, now).await;
+    // What waits for two people keeps its files as well.
+    let waits = matches!(keys, Err(SweepError::Unusual { .. }));
+    match keys {
+        Ok(0) => {}
+        Ok(keys) => tracing::info!(keys, "hour keys past their term were destroyed, with their files"),
+        Err(error) => tracing::error!(%error, "the sweeper could not destroy keys that are past their term"),
+    }
+    let erased = if waits { Ok(0) } else { sweep.expire(&terms, now).await };
+    let waits = waits || matches!(erased, Err(SweepError::Unusual { .. }));
+    lock(&shared.board).set(Alarm::BatchWaits, waits);
+    match erased {
+        Ok(erased) => metrics::counter!("recorder_erased_expired_total").increment(erased),
+        Err(error) => tracing::error!(%error, "the sweeper could not erase what is past its term"),
     }
 }
 
@@ -317,6 +346,7 @@ impl Sealing {
                     tracing::error!(%error, "a sealed segment is not in the index yet");
                     return false;
                 }
+                shared.tiers.note(&batch.segments);
                 self.sealed += 1;
                 metrics::counter!("recorder_resealed_total").increment(1);
                 true

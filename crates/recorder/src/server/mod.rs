@@ -3,11 +3,16 @@
 //! Belongs here: connections, tasks, shutdown. Does not belong here: what a stream, a file or a range is.
 
 mod admit;
+mod board;
 mod client;
 mod ingest;
 mod keeper;
 mod live;
 mod range;
+mod room;
+mod stored;
+
+pub use room::admission;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -32,6 +37,8 @@ use crate::ports::Clock;
 use crate::recover::{self, RecoverError};
 use crate::sealbox::{SealError, SealKey};
 use crate::sweep::Sweep;
+use crate::tiering::{self, TierConfig, Tiers};
+use crate::trust::GuardedClock;
 use crate::vault::{Vault, VaultConfig};
 
 /// Control messages that may wait for one ingest process; a slower one is disconnected and starts afresh.
@@ -70,7 +77,7 @@ impl Origin {
 pub struct RecorderConfig {
     /// Which role it plays.
     pub origin: Origin,
-    /// Own folder: `media/`, `index.db`, `assignment.json`, `seal.key`, `keys.id`, `deletions/`, `ballast`.
+    /// Own folder: `media/`, `index.db`, `tiers.sqlite`, `tier-cache/`, `assignment.json`, `seal.key`, `keys.id`, `deletions/`, `ballast`.
     pub dir: PathBuf,
     /// Where to listen.
     pub socket: PathBuf,
@@ -98,6 +105,10 @@ pub struct RecorderConfig {
     pub keys: Option<VaultConfig>,
     /// Bytes of footage of earlier versions that are sealed in one second.
     pub reseal_bytes_per_s: u64,
+    /// Classes whose footage goes last when the disk is full, the most important first; every other goes before them.
+    pub keep_longest: Vec<String>,
+    /// Second places for closed segments; `None`: this disk alone.
+    pub tier: Option<TierConfig>,
 }
 
 impl RecorderConfig {
@@ -111,7 +122,8 @@ impl RecorderConfig {
             gate_public,
             disk_cap_bytes: None,
             queue_bytes: 256 * 1024 * 1024,
-            sync_every: Duration::from_secs(1),
+            // With fragments of a second a power cut costs less than two seconds (reliability R3).
+            sync_every: Duration::from_millis(750),
             // What changed since is in the catalogue, and in the media if the recorder dies; `serve` has it written when it asks.
             index_every: Duration::from_secs(5),
             sweep_every: Duration::from_mins(1),
@@ -120,6 +132,8 @@ impl RecorderConfig {
             ballast_bytes: 64 * 1024 * 1024,
             keys: None,
             reseal_bytes_per_s: 32 * 1024 * 1024,
+            keep_longest: Vec::new(),
+            tier: None,
         }
     }
 
@@ -166,14 +180,19 @@ pub(crate) struct ShardLink {
 pub(crate) struct Shared {
     pub(crate) config: RecorderConfig,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The same clock, with what is known of it.
+    pub(crate) trust: Arc<GuardedClock>,
+    /// What a person should see.
+    pub(crate) board: Mutex<board::Board>,
     pub(crate) verifier: CapabilityVerifier,
     pub(crate) seal: SealKey,
     pub(crate) index: Index,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) disk: DiskHandle,
     pub(crate) vault: Arc<Vault>,
-    pub(crate) kept: Mutex<Kept>,
-    pub(crate) holds: Mutex<HoldBook>,
+    pub(crate) tiers: Tiers,
+    pub(crate) kept: Arc<Mutex<Kept>>,
+    pub(crate) holds: Arc<Mutex<HoldBook>>,
     /// Tells the ingest connections that the assignment changed.
     pub(crate) assigned: watch::Sender<u64>,
     pub(crate) hubs: Mutex<HashMap<StreamId, Arc<Hub>>>,
@@ -200,6 +219,11 @@ impl Shared {
 
     pub(crate) fn number(&self) -> u64 {
         self.counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Where footage comes from.
+    pub(crate) fn source(&self) -> crate::playback::Source {
+        crate::playback::Source { root: self.config.media(), vault: Arc::clone(&self.vault), tiers: self.tiers.clone() }
     }
 
     /// Makes hubs, segments and ingest processes follow the assignment in force.
@@ -272,27 +296,30 @@ pub async fn run(
 ) -> Result<(), RecorderError> {
     let media = config.media();
     tokio::fs::create_dir_all(&media).await?;
+    let boot = boot_id();
+    let trust = Arc::new(GuardedClock::open(clock, &config.dir, &boot)?);
+    let clock: Arc<dyn Clock> = Arc::<GuardedClock>::clone(&trust);
     let seal = SealKey::load_or_make(&config.dir.join("seal.key"))?;
     let verifier = CapabilityVerifier::from_public(&config.gate_public).map_err(|_| RecorderError::GateKey)?;
-    let kept = Kept::load(&config.dir.join("assignment.json"))?;
-    let holds = HoldBook::load(&config.dir.join(crate::holds::FILE))?;
+    let kept = Arc::new(Mutex::new(Kept::load(&config.dir.join("assignment.json"))?));
+    let holds = Arc::new(Mutex::new(HoldBook::load(&config.dir.join(crate::holds::FILE))?));
     let index = keeper::open_index(&config).await?;
-    let (catalogue, boot) = (Arc::new(Catalogue::default()), boot_id());
+    let catalogue = Arc::new(Catalogue::default());
     let vault = keeper::open_vault(&config, &index, &clock).await?;
     let (recovered, waiting) = recover::recover(&media, &index, &catalogue, &vault, (boot, clock.wall())).await?;
     tracing::info!(?recovered, "recovery is done");
-    let mut sweep = Sweep::new(&media, &config.dir.join("deletions"), index.clone(), Arc::clone(&vault))?;
-    // Holds that were told before a crash come before the deletions that it cut short.
-    let (specs, _) = holds.specs();
-    match crate::holds::carry_out(&specs, &index, &vault, clock.wall()).await {
-        Ok(_) if holds.is_lost() => {}
-        Ok(_) => {
-            if let Err(error) = sweep.finish(clock.wall()).await {
-                tracing::error!(%error, "deletions that were cut short are not finished yet");
-            }
-        }
-        Err(error) => tracing::error!(%error, "holds cannot be carried out yet: nothing is erased before they are"),
-    }
+    let copies = tiering::Copies {
+        media: media.clone(),
+        index: index.clone(),
+        vault: Arc::clone(&vault),
+        holds: Arc::clone(&holds),
+        kept: Arc::clone(&kept),
+    };
+    let tiers = Tiers::new(config.tier.clone(), &config.dir, copies, Arc::clone(&clock));
+    tiers.open_soon().await;
+    let sweep = Sweep::new(&media, &config.dir.join("deletions"), index.clone(), Arc::clone(&vault))?;
+    let mut sweep = sweep.with_tiers(tiers.clone());
+    finish_cut(&mut sweep, &holds, (&index, &vault), clock.wall()).await;
     keeper::make_ballast(&config);
     let disk_config = DiskConfig {
         root: media,
@@ -308,14 +335,17 @@ pub async fn run(
     let shared = Arc::new(Shared {
         config,
         clock,
+        trust,
+        board: Mutex::default(),
         verifier,
         seal,
         index,
         catalogue,
         disk,
         vault,
-        kept: Mutex::new(kept),
-        holds: Mutex::new(holds),
+        tiers: tiers.clone(),
+        kept,
+        holds,
         assigned: watch::Sender::new(0),
         hubs: Mutex::default(),
         shards: Mutex::default(),
@@ -326,11 +356,32 @@ pub async fn run(
         shutdown: shutdown.clone(),
     });
     shared.apply();
+    shared.tasks.spawn(tiers.run(shutdown.clone()));
     shared.tasks.spawn(keeper::tend(Arc::clone(&shared)));
     shared.tasks.spawn(keeper::sweep(Arc::clone(&shared), keeper::SweepWork { sweep, waiting }));
     let outcome = accept(&shared, &listener, &writer).await;
     stop(&shared, writer).await;
     outcome
+}
+
+/// Finishes deletions that a crash cut short. Holds that were told before it come first.
+async fn finish_cut(
+    sweep: &mut Sweep,
+    holds: &Mutex<HoldBook>,
+    (index, vault): (&Index, &Arc<Vault>),
+    now: vms_core::WallTime,
+) {
+    let (specs, _) = lock(holds).specs();
+    let is_lost = lock(holds).is_lost();
+    match crate::holds::carry_out(&specs, index, vault, now).await {
+        Ok(_) if is_lost => {}
+        Ok(_) => {
+            if let Err(error) = sweep.finish(now).await {
+                tracing::error!(%error, "deletions that were cut short are not finished yet");
+            }
+        }
+        Err(error) => tracing::error!(%error, "holds cannot be carried out yet: nothing is erased before they are"),
+    }
 }
 
 /// Takes connections until the end is asked for, or the disk writer dies.

@@ -43,7 +43,7 @@ async fn a_bad_day_loses_nothing() {
         if minute % EVERY == 0 {
             recorded += 1;
             let facts = disk.record(recorded, clock.wall(), LEN);
-            mover.closed(&facts).await.unwrap();
+            mover.closed(std::slice::from_ref(&facts)).await.unwrap();
         }
         Box::pin(mover.pass()).await.unwrap();
         let health = mover.health().borrow().clone();

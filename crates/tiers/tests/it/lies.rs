@@ -244,7 +244,7 @@ async fn it_runs_by_itself_is_poked_and_stops() {
     assert_eq!(health.borrow().waiting_segments, 0, "found by the first scan");
     let before = tokio::time::Instant::now();
     let new = scene.disk.record(3, START, 600);
-    mover.closed(&new).await.unwrap();
+    mover.closed(std::slice::from_ref(&new)).await.unwrap();
     loop {
         health.changed().await.unwrap();
         if mover.ledger().row(new.segment).await.unwrap().unwrap().remote == Remote::Stored {
@@ -359,7 +359,7 @@ async fn the_ledger_is_rebuilt_from_names_alone() {
     Box::pin(scene.mover.scan()).await.unwrap();
     Box::pin(scene.passes(10)).await;
     let kept = scene.disk.record(3, scene_now(&scene), 600);
-    Box::pin(scene.mover.closed(&kept)).await.unwrap();
+    Box::pin(scene.mover.closed(std::slice::from_ref(&kept))).await.unwrap();
     Box::pin(scene.mover.pass()).await.unwrap();
     let before = rows(&scene).await;
 

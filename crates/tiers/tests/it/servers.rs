@@ -82,7 +82,7 @@ async fn a_segment_is_read_at_places_like_a_file() {
         let unknown = vms_core::SegmentId::from_bytes([7; 16]);
         let missing = tiers::SegmentFile::open(Arc::clone(&mover), unknown, runtime.clone());
         assert_eq!(missing.unwrap_err(), ReadError::Missing(unknown));
-        let file = tiers::SegmentFile::open(mover, facts.segment, runtime).unwrap();
+        let file = tiers::SegmentFile::open(Arc::clone(&mover), facts.segment, runtime.clone()).unwrap();
         // (offset, bytes): inside a block, over its edge, whole blocks, the end, nothing.
         let places = [(0, 10), (5, 300), (262_140, 10), (100, 600_000), (MIB - 7, 7), (0, MIB), (MIB, 0)];
         for (at, len) in places {
@@ -92,8 +92,23 @@ async fn a_segment_is_read_at_places_like_a_file() {
         }
         assert_eq!(file.read_exact_at(&mut [0; 8], MIB as u64 - 7).unwrap_err().kind(), ErrorKind::UnexpectedEof);
         assert_eq!(file.read_exact_at(&mut [0; 8], u64::MAX).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        // Front to end, as a player goes: pieces that end in the middle of what was fetched.
+        let (mut at, mut read) = (0, Vec::new());
+        while at < MIB {
+            let mut buffer = vec![0; 77_777.min(MIB - at)];
+            file.read_exact_at(&mut buffer, at as u64).unwrap();
+            at += buffer.len();
+            read.extend_from_slice(&buffer);
+        }
+        assert!(read == whole);
+        // Gone from the store, and the store gone: two answers.
+        let object = files_below(folder.path()).pop().unwrap();
+        std::fs::remove_file(object).unwrap();
+        let again = |file: &tiers::SegmentFile| file.read_exact_at(&mut [0; 8], 5).unwrap_err().kind();
+        let open = || tiers::SegmentFile::open(Arc::clone(&mover), facts.segment, runtime.clone()).unwrap();
+        assert_eq!(again(&open()), ErrorKind::NotFound);
         std::fs::remove_dir_all(folder.path()).unwrap();
-        assert_eq!(file.read_exact_at(&mut [0; 8], 500_000).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(again(&open()), ErrorKind::TimedOut);
     });
     work.await.unwrap();
 }
@@ -106,6 +121,21 @@ async fn a_directory_that_is_not_there_is_refused() {
         ..store_config("")
     };
     assert!(Tier::open(&config, None).unwrap_err().to_string().contains("mount"));
+}
+
+#[tokio::test]
+async fn a_probe_takes_away_what_an_old_one_could_not_delete() {
+    let folder = tempfile::tempdir().unwrap();
+    let tier = directory(folder.path());
+    tier.probe([1; 16]).await.unwrap();
+    let probes = folder.path().join("belfry1/probe");
+    std::fs::create_dir_all(&probes).unwrap();
+    for (name, age_s) in [("old", 7_200), ("young", 60)] {
+        let file = std::fs::File::create(probes.join(name)).unwrap();
+        file.set_modified(file.metadata().unwrap().modified().unwrap() - Duration::from_secs(age_s)).unwrap();
+    }
+    tier.probe([2; 16]).await.unwrap();
+    assert_eq!(files(folder.path()), ["young"]);
 }
 
 #[tokio::test]
@@ -128,13 +158,17 @@ async fn what_a_crash_left_in_a_directory_is_removed_with_the_next_try() {
 }
 
 fn files(folder: &std::path::Path) -> Vec<String> {
+    files_below(folder).iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
-            found.extend(files(&entry.path()));
+            found.extend(files_below(&entry.path()));
         } else {
-            found.push(entry.file_name().into_string().unwrap());
+            found.push(entry.path());
         }
     }
     found

@@ -131,7 +131,8 @@ impl PurposeDto {
             }
         }
         let purpose = this.code.as_deref().map(|code| parse_word("purpose.code", code)).transpose()?;
-        Ok(Why { purpose, justification: this.justification, case_ref: this.case_ref })
+        let (justification, case_ref) = (this.justification, this.case_ref);
+        Ok(Why { purpose, justification, case_ref, second_person: None })
     }
 }
 

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use vms_app::model::TimelineGap;
 use vms_app::playback::{PlaybackTicket, Timeline};
+use vms_app::ports::{RangeForm, RangeParts};
+use vms_core::WallTime;
 
 use super::common::{PurposeDto, instant};
 
@@ -117,8 +119,11 @@ pub struct PlaybackTicketDto {
     pub stream_id: String,
     /// First instant.
     pub from: String,
-    /// First instant after; at most 15 minutes later.
+    /// First instant after; at most 15 minutes later, 24 hours for a preview.
     pub to: String,
+    /// `original`, or `preview` for single pictures: at most one a second up to 15 minutes, one in 10 s up to 2 hours, else one a
+    /// minute; `original` when absent.
+    pub rendition: Option<String>,
     /// Why.
     pub purpose: Option<PurposeDto>,
 }
@@ -130,10 +135,18 @@ pub struct PlaybackView {
     pub playback_id: String,
     /// Address of the file; opens only with the session's cookie.
     pub url: String,
+    /// Address of the HLS playlist; opens only with the session's cookie.
+    pub playlist_url: String,
+    /// `original` or `preview`.
+    pub rendition: String,
     /// `video/mp4; codecs="…"`.
     pub mime: String,
-    /// Bytes.
+    /// Bytes; 0 for a preview.
     pub size: u64,
+    /// Where the first frame at or after `from` is, microseconds of the file's time line: a player starts there.
+    pub start_offset_us: u64,
+    /// The file's time line and the wall clock: from each entry on they run together until the next.
+    pub clock: Vec<ClockView>,
     /// First unit.
     pub starts_at: String,
     /// End of the last unit.
@@ -146,14 +159,58 @@ pub struct PlaybackView {
     pub expires_at: String,
 }
 
+/// Where the file's time line meets the wall clock.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ClockView {
+    /// Microseconds of the file's time line.
+    pub media_us: u64,
+    /// Wall time there.
+    pub at: String,
+}
+
+/// The pictures of a preview.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PicturesView {
+    /// Instant that `at_ms` counts from.
+    pub from: String,
+    /// When each picture was taken, whole milliseconds; picture number n is `parts/{n}.m4s`.
+    pub at_ms: Vec<i64>,
+    /// Which init segment each needs: `parts/init-{number}.mp4`.
+    pub init: Vec<u32>,
+}
+
+impl PicturesView {
+    /// Of an open preview that begins at `from`.
+    pub fn new(from: WallTime, parts: &RangeParts) -> Self {
+        Self {
+            from: instant(from),
+            at_ms: parts.parts.iter().map(|part| part.at_wall.micros_since(from).div_euclid(1_000)).collect(),
+            init: parts.parts.iter().map(|part| part.init).collect(),
+        }
+    }
+}
+
 impl From<&PlaybackTicket> for PlaybackView {
     fn from(ticket: &PlaybackTicket) -> Self {
         let id = ticket.playback.to_string();
         Self {
             url: format!("/api/v1/playback/{id}.mp4"),
+            playlist_url: format!("/api/v1/playback/{id}/index.m3u8"),
+            rendition: match ticket.form {
+                RangeForm::Whole => "original",
+                RangeForm::Preview => "preview",
+            }
+            .to_owned(),
             playback_id: id.clone(),
             mime: ticket.info.mime.clone(),
             size: ticket.info.size,
+            start_offset_us: ticket.info.start_offset_us,
+            clock: ticket
+                .info
+                .clock
+                .iter()
+                .map(|(media_us, at)| ClockView { media_us: *media_us, at: instant(*at) })
+                .collect(),
             starts_at: instant(ticket.info.starts_at),
             ends_at: instant(ticket.info.ends_at),
             gaps: ticket.info.gaps.iter().map(GapView::from).collect(),

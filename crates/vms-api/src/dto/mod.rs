@@ -2,6 +2,7 @@
 
 pub mod camera;
 pub mod common;
+pub mod exports;
 pub mod finding;
 pub mod holds;
 pub mod legal;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vms_app::UseCaseError;
-use vms_app::health::Behind;
+use vms_app::health::{Behind, StorageHealth};
 use vms_app::words::Cause;
 
 use crate::dto::camera::CameraHealthView;
@@ -32,8 +32,40 @@ struct HealthAnswer {
     status: &'static str,
     /// Cameras whose footage did not reach the disk lately; how many, not which.
     behind: usize,
-    /// The same in one sentence, with what to look at.
+    /// What wants a person at the recorder, as stable words: clock, terms, room on the disk (docs/operations.md).
+    alarms: Vec<String>,
+    /// The same in sentences, with what to look at.
     detail: String,
+}
+
+/// An alarm in words for whoever watches the system; one of a newer recorder by its own word.
+fn alarm_words(alarm: &str) -> &str {
+    match alarm {
+        "clock_stepped" => {
+            "the recorder's clock moved: nothing is erased until it is back, or two people say that it is right"
+        }
+        "clock_untrusted" => "the recorder's clock has not been vouched for in six hours: nothing is erased",
+        "reading_blocked" => "without trusted time for a day: what is past its term is not shown",
+        "batch_waits" => "more is due for erasing than in one and a half days: two people have to approve",
+        "overdue" => "something outlives its term",
+        "disagreement" => "files, index and keys of the recorder do not agree: `belfry check`",
+        "disk_low" => "the recorder's disk has room for less than twelve hours",
+        "disk_spare" => "the recorder's disk has room for less than two hours: what is optional has stopped",
+        "disk_loses" => "footage goes before its term for want of room",
+        "disk_exhausted" => "the recorder's disk is full and nothing more may go",
+        "disk_too_small" => "the recorder's disk cannot keep what its cameras need",
+        other => other,
+    }
+}
+
+/// The sentence on cameras, and one on what wants a person besides.
+fn with_alarms(cameras: String, storage: &StorageHealth) -> String {
+    if storage.alarms.is_empty() {
+        return cameras;
+    }
+    let words: Vec<&str> = storage.alarms.iter().map(|alarm| alarm_words(alarm)).collect();
+    let detail = storage.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    format!("{cameras}. Alarms: {}{detail}", words.join("; "))
 }
 
 /// How many are behind, by cause, and where to look.
@@ -79,7 +111,8 @@ const fn words_of(cause: Cause) -> &'static str {
 
 /// The answer while the database is away before the role has started.
 pub(crate) fn database_away() -> Response {
-    let answer = HealthAnswer { status: "unavailable", behind: 0, detail: DATABASE_AWAY.to_owned() };
+    let answer =
+        HealthAnswer { status: "unavailable", behind: 0, alarms: Vec::new(), detail: DATABASE_AWAY.to_owned() };
     (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
 }
 
@@ -105,7 +138,9 @@ async fn health(State(api): State<Api>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable", 0, unknown_because(&error))
         }
     };
-    (code, Json(HealthAnswer { status, behind, detail })).into_response()
+    let storage = api.cases.storage_health();
+    let detail = with_alarms(detail, &storage);
+    (code, Json(HealthAnswer { status, behind, alarms: storage.alarms, detail })).into_response()
 }
 
 /// Health of every camera that the caller sees.

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod cameras;
 pub mod events;
+pub mod exports;
 pub mod findings;
 pub mod grants;
 pub mod health;
@@ -26,6 +27,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .merge(cameras::routes())
         .merge(legal_changes::routes())
         .merge(holds::routes())
+        .merge(exports::routes())
         .merge(live::routes())
         .merge(playback::routes())
         .merge(reads::routes())

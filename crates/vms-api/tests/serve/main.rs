@@ -5,6 +5,8 @@ mod bounded;
 #[cfg(test)]
 mod cameras;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod holds;
 #[cfg(test)]
 mod legal;

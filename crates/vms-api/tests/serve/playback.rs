@@ -3,6 +3,7 @@ use http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use vms_app::fakes::MediaCall;
 use vms_app::model::{GapCopy, SegmentCopy};
+use vms_app::ports::RangeForm;
 use vms_app::words::Cause;
 use vms_core::SegmentId;
 
@@ -155,4 +156,126 @@ async fn uses_that_a_dead_process_left_open_get_their_last_word() {
     assert_eq!(town.cases.playbacks_close_left_over().await.unwrap(), 1);
     assert_eq!(town.cases.playbacks_close_left_over().await.unwrap(), 0);
     assert_eq!(town.leaves().last().unwrap(), "system playback_interrupted");
+}
+
+#[tokio::test]
+async fn a_playback_answers_conditions_and_head() {
+    let town = Town::settled().await;
+    let camera = town.camera("C1").await;
+    let supervisor = town.person("supervisor").await;
+    let fine = wish(&camera, "2026-11-22T11:00:00Z", "2026-11-22T11:15:00Z");
+    let (_, ticket) = town.post(&supervisor, "/api/v1/playback-tickets", fine).await;
+    let url = ticket["url"].as_str().unwrap();
+    assert_eq!(ticket["clock"], json!([{ "media_us": 0, "at": "2026-11-22T11:00:00.000000Z" }]));
+    let ask = async |method: Method, fields: &[(&str, &str)]| {
+        let request = Request::builder().method(method).uri(url).header(header::COOKIE, &supervisor.cookie);
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        town.send(request.body(Body::empty()).unwrap()).await
+    };
+    for (method, fields, status, length) in [
+        (Method::HEAD, &[][..], StatusCode::OK, Some("3000000")),
+        (Method::HEAD, &[("range", "bytes=0-9")], StatusCode::OK, Some("3000000")),
+        (Method::HEAD, &[("if-none-match", "\"fake\"")], StatusCode::NOT_MODIFIED, None),
+        (Method::GET, &[("if-none-match", "W/\"fake\"")], StatusCode::NOT_MODIFIED, None),
+        (Method::GET, &[("if-match", "\"other\"")], StatusCode::PRECONDITION_FAILED, None),
+        (Method::GET, &[("range", "bytes=0-9"), ("if-range", "\"fake\"")], StatusCode::PARTIAL_CONTENT, Some("10")),
+        (Method::GET, &[("range", "bytes=0-9"), ("if-range", "\"other\"")], StatusCode::OK, Some("3000000")),
+    ] {
+        let answer = ask(method.clone(), fields).await;
+        assert_eq!(answer.status(), status, "{method} {fields:?}");
+        assert_eq!(answer.headers()[header::ETAG], "\"fake\"", "{method} {fields:?}");
+        let said = answer.headers().get(header::CONTENT_LENGTH).map(|length| length.to_str().unwrap());
+        assert!(length.is_none() || said == length, "{method} {fields:?}: {said:?}");
+        let body = bytes_of(answer).await;
+        let sent = if method == Method::HEAD { 0 } else { length.map_or(0, |length| length.parse().unwrap()) };
+        assert_eq!(body.len(), sent, "{method} {fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_playlist_names_the_bytes_of_the_playback_for_its_session_only() {
+    let town = Town::settled().await;
+    let camera = town.camera("C1").await;
+    let supervisor = town.person("supervisor").await;
+    let fine = wish(&camera, "2026-11-22T11:00:00Z", "2026-11-22T11:15:00Z");
+    let (_, ticket) = town.post(&supervisor, "/api/v1/playback-tickets", fine).await;
+    let (id, list) = (ticket["playback_id"].as_str().unwrap(), ticket["playlist_url"].as_str().unwrap());
+    let opened = town.leaves().len();
+    let answer = part(&town, &supervisor, list, None).await;
+    assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/vnd.apple.mpegurl");
+    let text = String::from_utf8(bytes_of(answer).await.to_vec()).unwrap();
+    for line in [
+        "#EXT-X-BYTERANGE:1500000@0",
+        "#EXT-X-BYTERANGE:1500000@1500000",
+        "#EXT-X-DISCONTINUITY",
+        "#EXT-X-MAP:URI=\"parts/init-1.mp4\"",
+        "#EXT-X-PROGRAM-DATE-TIME:2026-11-22T11:00:06.000000Z",
+        &format!("../{id}.mp4"),
+        "#EXT-X-ENDLIST",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
+    }
+    let init = format!("/api/v1/playback/{id}/parts/init-1.mp4");
+    assert_eq!(bytes_of(part(&town, &supervisor, &init, None).await).await, "init");
+    assert_eq!(town.leaves().len(), opened, "under the decision of the playback: no other leaf");
+    let (chief, again) = (town.person("chief").await, town.person("supervisor").await);
+    for path in [list, &init, &format!("/api/v1/playback/{id}/parts/0.m4s"), &format!("/api/v1/playback/{id}/pictures")]
+    {
+        for other in [&chief, &again] {
+            assert_eq!(part(&town, other, path, None).await.status(), StatusCode::NOT_FOUND, "{path}");
+        }
+        let bare = town.send(Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(bare.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+    // It is no preview, and has no third init segment.
+    for path in ["parts/0.m4s", "parts/init-2.mp4", "parts/x", "pictures"] {
+        let path = format!("/api/v1/playback/{id}/{path}");
+        assert_eq!(part(&town, &supervisor, &path, None).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_preview_is_decided_and_logged_like_the_footage() {
+    let town = Town::settled().await;
+    let camera = town.camera("C1").await;
+    let operator = town.person("operator").await;
+    let preview = |from: &str, to: &str, rendition: &str| {
+        let mut wish = wish(&camera, from, to);
+        wish["rendition"] = json!(rendition);
+        wish
+    };
+    for (from, to, rendition, status, code) in [
+        ("2026-11-21T10:00:00Z", "2026-11-22T10:00:01Z", "preview", StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        ("2026-11-22T11:00:00Z", "2026-11-22T11:05:00Z", "coarse", StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        ("2026-11-19T11:00:00Z", "2026-11-19T12:00:00Z", "preview", StatusCode::FORBIDDEN, "too_old"),
+    ] {
+        let (got, problem) = town.post(&operator, "/api/v1/playback-tickets", preview(from, to, rendition)).await;
+        assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{from} {to} {rendition}");
+    }
+    assert!(town.media.calls().is_empty(), "nothing was opened");
+    let day = preview("2026-11-22T00:00:00Z", "2026-11-22T12:00:00Z", "preview");
+    let (status, ticket) = town.post(&operator, "/api/v1/playback-tickets", day).await;
+    assert_eq!((status, &ticket["rendition"]), (StatusCode::OK, &json!("preview")), "{ticket}");
+    assert!(matches!(town.media.calls()[..], [MediaCall::OpenRange(.., RangeForm::Preview)]));
+    let entries = town.log.entries();
+    let leaf = entries.iter().rev().find(|entry| entry.kind.as_str() == "open").unwrap();
+    assert_eq!((&leaf.details["right"], &leaf.details["object"]), (&json!("playback"), &json!("preview")));
+    let id = ticket["playback_id"].as_str().unwrap();
+    let (_, pictures) = town.get(&operator, &format!("/api/v1/playback/{id}/pictures")).await;
+    assert_eq!((&pictures["at_ms"], &pictures["init"]), (&json!([0, 6_000]), &json!([1, 1])));
+    let url = ticket["url"].as_str().unwrap();
+    for (path, wanted) in [
+        (format!("/api/v1/playback/{id}/parts/1.m4s"), "picture 1"),
+        (format!("/api/v1/playback/{id}/parts/init-1.mp4"), "init"),
+        (url.to_owned(), "initpicture 0picture 1"),
+    ] {
+        assert_eq!(bytes_of(part(&town, &operator, &path, None).await).await, wanted, "{path}");
+    }
+    let beyond = part(&town, &operator, &format!("/api/v1/playback/{id}/parts/2.m4s"), None).await;
+    assert_eq!(beyond.status(), StatusCode::NOT_FOUND);
+    let close = Town::request(&operator, Method::DELETE, url.strip_suffix(".mp4").unwrap(), None);
+    assert_eq!(town.send(close).await.status(), StatusCode::NO_CONTENT);
+    let entries = town.log.entries();
+    let last = entries.iter().rev().find(|entry| entry.kind.as_str() == "close").unwrap();
+    assert_eq!(last.details["bytes"], json!(3 * "picture 0".len()), "every picture counts as delivered");
 }

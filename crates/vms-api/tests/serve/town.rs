@@ -13,6 +13,7 @@ use tower::ServiceExt as _;
 use vms_app::accounts::AccountWish;
 use vms_app::cases::Extensions;
 use vms_app::catalogue_fault::CatalogueFault;
+use vms_app::exports_fake::FakeDesk;
 use vms_app::fakes::{FakeMedia, FixedIds, ManualClock, MemoryLog};
 use vms_app::gate::Gate;
 use vms_app::model::{Partner, PartnerCamera};
@@ -52,8 +53,19 @@ pub(crate) struct Town {
     pub log: Arc<MemoryLog>,
     pub media: Arc<FakeMedia>,
     pub catalogue: Arc<FakeCatalogue>,
+    pub desk: Arc<FakeDesk>,
+    ids: Arc<FixedIds>,
     pub router: Router,
     _dir: tempfile::TempDir,
+}
+
+fn settings() -> Settings {
+    Settings {
+        password_cost: PasswordCost { memory_kib: 0, passes: 0 },
+        allowed_networks: vec!["10.0.0.0/8".parse().unwrap()],
+        allowed_ports: vec![(554, 554)],
+        health_lag_max: std::time::Duration::from_secs(10),
+    }
 }
 
 /// Somebody with a browser.
@@ -72,7 +84,7 @@ impl Town {
         let (log, ids) = (Arc::new(MemoryLog::default()), Arc::new(FixedIds::default()));
         let film: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_be_bytes()[3]).collect();
         let media = Arc::new(FakeMedia::with_film(Bytes::from(film)));
-        let catalogue = Arc::new(FakeCatalogue::default());
+        let (catalogue, desk) = (Arc::new(FakeCatalogue::default()), Arc::new(FakeDesk::default()));
         store.migrate(instant("2026-11-22T12:00:00Z")).await.unwrap();
         let gate = Gate::new(
             RoleTable::embedded().unwrap(),
@@ -81,25 +93,46 @@ impl Town {
             ids.clone(),
             CapabilitySigner::from_seed(&[3; 32]),
         );
-        let vault = Arc::new(LezVault::new(store.clone(), [5; 32], ids.clone()));
+        let options = keys::OpenOptions { may_create: true, ..keys::OpenOptions::default() };
+        let ring = keys::KeyRing::open(
+            Arc::new(keys::RealDisk),
+            Arc::new(keys::SystemRandom::new()),
+            keys::KeyStoreConfig::on_one_disk(&dir.path().join("read-keys")),
+            options,
+            instant("2026-11-22T12:00:00Z"),
+        )
+        .unwrap();
+        let vault = Arc::new(LezVault::new(store.clone(), [5; 32], ids.clone(), Arc::new(ring)));
         let parts = Parts {
             stores: Arc::new(store),
             gate: Arc::new(gate),
             media: media.clone(),
             catalogue: Some(catalogue.clone()),
             clock: clock.clone(),
-            ids,
-            settings: Settings {
-                password_cost: PasswordCost { memory_kib: 0, passes: 0 },
-                allowed_networks: vec!["10.0.0.0/8".parse().unwrap()],
-                allowed_ports: vec![(554, 554)],
-                health_lag_max: std::time::Duration::from_secs(10),
-            },
-            extensions: Extensions { lez: Some(vault), ..Extensions::default() },
+            ids: ids.clone(),
+            settings: settings(),
+            extensions: Extensions { lez: Some(vault), exports: Some(desk.clone()), ..Extensions::default() },
         };
         let cases = Arc::new(UseCases::new(parts).unwrap());
         let router = vms_api::router(Arc::clone(&cases), vms_api::Settings::default());
-        Self { cases, clock, log, media, catalogue, router, _dir: dir }
+        Self { cases, clock, log, media, catalogue, desk, ids, router, _dir: dir }
+    }
+
+    /// The process died and came back: the database, the log and what lies on the disk are the same.
+    pub(crate) fn restarted(mut self) -> Self {
+        let parts = Parts {
+            stores: Arc::clone(self.cases.stores()),
+            gate: Arc::clone(self.cases.gate()),
+            media: self.media.clone(),
+            catalogue: Some(self.catalogue.clone()),
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+            settings: settings(),
+            extensions: Extensions { exports: Some(self.desk.clone()), ..Extensions::default() },
+        };
+        self.cases = Arc::new(UseCases::new(parts).unwrap());
+        self.router = vms_api::router(Arc::clone(&self.cases), vms_api::Settings::default());
+        self
     }
 
     /// With organisations and one person per role; everybody's password is [`PASSWORD`].

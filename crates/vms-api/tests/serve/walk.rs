@@ -33,7 +33,7 @@ fn every_route_of_the_document_has_its_line_and_every_answer_its_words() {
 
 /// The line's path with ids of things that exist, and a body that would be taken.
 fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
-    let Things { camera, playback, org, user, hold } = things;
+    let Things { camera, playback, org, user, hold, export } = things;
     let camera_id = camera["id"].as_str().unwrap();
     let stream = stream_of(camera, "main").to_string();
     let span = "from=2026-11-22T11:00:00Z&to=2026-11-22T11:05:00Z";
@@ -42,6 +42,9 @@ fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
         path if path.starts_with("/api/v1/partners/{id}") => path.replace("{id}", org),
         path if path.starts_with("/api/v1/users/{id}") => path.replace("{id}", user),
         path if path.starts_with("/api/v1/holds/{id}") => path.replace("{id}", hold),
+        path if path.starts_with("/api/v1/exports/{id}") => {
+            path.replace("{id}", export).replace("{name}", "custody.pdf")
+        }
         path => path.replace("{file}", playback).replace("{id}", "none"),
     };
     let purpose = json!({ "code": "INTERVENTIE", "justification": "melding van een buurtbewoner", "case_ref": "BR-1" });
@@ -59,6 +62,9 @@ fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
             "from": "2026-11-22T11:00:00Z", "to": "2026-12-22T11:00:00Z" })),
         ("POST", "/api/v1/holds") => Some(json!({ "camera_id": camera_id, "from": "2026-11-22T11:00:00Z",
             "to": "2026-11-22T11:05:00Z", "until": "2027-01-01T00:00:00Z", "purpose": purpose })),
+        ("POST", "/api/v1/exports") => Some(json!({ "stream_id": stream, "from": "2026-11-22T11:00:00Z",
+            "to": "2026-11-22T11:05:00Z", "purpose": purpose, "language": "nl" })),
+        ("POST", path) if path.ends_with("/refusal") => Some(json!({ "reason": "geen zaaknummer" })),
         ("POST", path) if path.ends_with("/review") => Some(json!({ "reason": "nog altijd nodig",
             "until": "2027-02-01T00:00:00Z" })),
         ("POST", path) if path.ends_with("-release") => Some(json!({ "reason": "niet meer nodig" })),
@@ -79,6 +85,7 @@ struct Things {
     org: String,
     user: String,
     hold: String,
+    export: String,
 }
 
 async fn stage() -> (Town, Things) {
@@ -97,7 +104,12 @@ async fn stage() -> (Town, Things) {
         "purpose": { "code": "INTERVENTIE", "justification": "overval op de markt", "case_ref": "BR-2" } });
     let (_, hold) = town.post(&supervisor, "/api/v1/holds", wish).await;
     let hold = hold["id"].as_str().unwrap().to_owned();
-    (town, Things { camera, playback, org, user, hold })
+    let wish = json!({ "stream_id": stream_of(&camera, "main").to_string(), "from": "2026-11-22T11:00:00Z",
+        "to": "2026-11-22T11:05:00Z", "language": "nl",
+        "purpose": { "code": "INTERVENTIE", "justification": "overval op de markt", "case_ref": "BR-2" } });
+    let (_, export) = town.post(&supervisor, "/api/v1/exports", wish).await;
+    let export = export["id"].as_str().unwrap().to_owned();
+    (town, Things { camera, playback, org, user, hold, export })
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ pub trait Action: Send + Sync + 'static {
     const RIGHT: Right;
     /// The leaf that a yes writes.
     const GRAIN: LeafKind;
+    /// This only puts something before a second person: nothing is shown or handed out by it.
+    const AWAITS_SECOND: bool = false;
 }
 
 macro_rules! actions {
@@ -46,6 +48,14 @@ actions! {
     SetHold = HoldSet, Change;
     /// Approve the release of a hold, or review it.
     ReleaseHold = HoldRelease, Change;
+    /// Read footage for an evidence export that a second person approved.
+    RunExport = Export, Open;
+    /// Fetch the files of an export that one ordered.
+    FetchExport = Export, Open;
+    /// Approve or refuse somebody else's export.
+    ApproveExport = ExportApprove, Change;
+    /// Fetch the files of an export that one approved.
+    FetchApprovedExport = ExportApprove, Open;
     /// Take a masked test picture.
     TakeTestPicture = CameraTestPicture, Open;
     /// See reads as they come.
@@ -64,4 +74,14 @@ actions! {
     AdminPartners = PartnerAdmin, Change;
     /// Machine: decode a stream for plate reading.
     DecodeAnpr = AnprDecode, Batch;
+}
+
+/// Order an evidence export: it waits for a second person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderExport {}
+
+impl Action for OrderExport {
+    const RIGHT: Right = Right::Export;
+    const GRAIN: LeafKind = LeafKind::Change;
+    const AWAITS_SECOND: bool = true;
 }

@@ -198,9 +198,10 @@ impl ReadService {
     /// `Unavailable`, `LogUnavailable`.
     pub async fn sweep(&self) -> Result<(), UseCaseError> {
         let swept = self.store.lez_sweep(self.cases.now()).await?;
-        if swept.reads + swept.findings + swept.asks > 0 {
+        if swept.reads + swept.findings + swept.asks > 0 || swept.destruction.is_some() {
             let details = serde_json::json!({
                 "reads": swept.reads, "findings": swept.findings, "asks": swept.asks, "keys": swept.keys,
+                "destruction": swept.destruction.map(hex::encode),
             });
             self.cases.record("reads_erased", audit::LeafKind::Erase, None, details).await?;
         }

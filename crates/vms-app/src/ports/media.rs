@@ -132,6 +132,49 @@ pub struct RangeInfo {
     pub ends_at: WallTime,
     /// Holes inside.
     pub gaps: Vec<TimelineGap>,
+    /// Where the first frame at or after the asked start is, microseconds of the file's time line.
+    pub start_offset_us: u64,
+    /// From each of these instants of the file's time line (microseconds) on, its wall time, until the next.
+    pub clock: Vec<(u64, WallTime)>,
+}
+
+/// As what a span is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeForm {
+    /// All of its bytes as one file.
+    Whole,
+    /// Its key frames, thinned by its length and read one by one; size 0.
+    Preview,
+}
+
+/// One fragment of an open span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RangePart {
+    /// First byte in the virtual file; 0 in a preview.
+    pub at: u64,
+    /// Bytes there; 0 in a preview.
+    pub size: u64,
+    /// When its first picture shows on the file's time line, microseconds.
+    pub shows_us: u64,
+    /// How long it lasts, microseconds.
+    pub length_us: u64,
+    /// Wall time of its first unit.
+    pub at_wall: WallTime,
+    /// Which init segment, from 1.
+    pub init: u32,
+    /// Starts with a key frame.
+    pub is_key: bool,
+    /// Another connection to the camera or other parameter sets than before.
+    pub is_jump: bool,
+}
+
+/// All fragments of an open span.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RangeParts {
+    /// In order.
+    pub parts: Vec<RangePart>,
+    /// The init segment of the whole file, then one for each set of parameter sets alone.
+    pub inits: Vec<Bytes>,
 }
 
 /// An open span. Dropping it closes it.
@@ -144,6 +187,18 @@ pub trait RangeHandle: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`MediaError`].
     async fn read(&self, capability: String, start: u64, end: u64) -> Result<Bytes, MediaError>;
+
+    /// Its fragments and init segments.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn parts(&self, capability: String) -> Result<RangeParts, MediaError>;
+
+    /// One picture of a preview as `moof` and `mdat`.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn picture(&self, capability: String, number: u32) -> Result<Bytes, MediaError>;
 }
 
 /// What a probe of a camera found.
@@ -191,6 +246,7 @@ pub trait MediaPort: Send + Sync + std::fmt::Debug {
         capability: String,
         stream: StreamId,
         range: TimeRange,
+        form: RangeForm,
     ) -> Result<Box<dyn RangeHandle>, MediaError>;
 
     /// One coarse picture as JPEG: `picture` is for the reader, `source` for the recorder, both of one decision.

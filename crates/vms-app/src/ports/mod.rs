@@ -4,12 +4,12 @@ pub mod media;
 pub mod store;
 
 pub use media::{
-    LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, PartnerCatalogue, ProbeReport, RangeHandle,
-    RangeInfo,
+    LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, PartnerCatalogue, ProbeReport, RangeForm,
+    RangeHandle, RangeInfo, RangePart, RangeParts,
 };
 pub use store::{
-    AccountStore, CameraStore, CatalogueStore, EventStore, GrantStore, HoldStore, LeaseStore, LegalChangeStore,
-    LogDetailStore, OrgStore, PartnerStore, PlaybackStore, SessionStore, StoreError, Stores,
+    AccountStore, CameraStore, CatalogueStore, EventStore, ExportStore, GrantStore, HoldStore, LeaseStore,
+    LegalChangeStore, LogDetailStore, OrgStore, PartnerStore, PlaybackStore, SessionStore, StoreError, Stores,
 };
 
 use vms_core::WallTime;

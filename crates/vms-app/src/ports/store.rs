@@ -2,16 +2,19 @@
 //! takes the permit of the action for which it may be given out; look-ups that log-in itself needs can't have one.
 
 use async_trait::async_trait;
-use vms_core::{CameraId, DecisionId, GrantId, HoldId, OrgId, SessionId, StreamId, TimeRange, UserId, WallTime};
+use vms_core::{
+    CameraId, DecisionId, ExportId, GrantId, HoldId, OrgId, SessionId, StreamId, TimeRange, UserId, WallTime,
+};
 
 use crate::error::BoxError;
+use crate::exports_model::{Export, ExportProgress};
 use crate::gate::Permit;
 use crate::gate::action::{AdminUsers, ViewAudit};
 use crate::model::{
     Account, Camera, Event, EventScope, GapCopy, Grant, Hold, HoldApplied, LegalChange, LogDetail, Org, Partner,
     PlaybackRow, SegmentCopy, Session,
 };
-use crate::words::{EventKind, HoldState};
+use crate::words::{EventKind, ExportState, HoldState};
 
 /// Why a store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +151,23 @@ pub trait HoldStore: Send + Sync {
     async fn hold_applied(&self, id: HoldId, applied: HoldApplied) -> Stored<()>;
 }
 
+/// Evidence exports, from the order to what is left of them. Rows stay.
+#[async_trait]
+pub trait ExportStore: Send + Sync {
+    /// New.
+    async fn export_insert(&self, export: &Export) -> Stored<()>;
+    /// By id.
+    async fn export_fetch(&self, id: ExportId) -> Stored<Option<Export>>;
+    /// Newest first, below a key, at most `limit`.
+    async fn export_list(&self, below: Option<ExportId>, limit: u32) -> Stored<Vec<Export>>;
+    /// Those that wait, work, pause or are there, oldest first.
+    async fn export_list_open(&self) -> Stored<Vec<Export>>;
+    /// Replaces what changes in an export when its state is still `was`, `Stale` otherwise.
+    async fn export_update(&self, export: &Export, was: ExportState) -> Stored<()>;
+    /// Notes how far a running one is.
+    async fn export_progress(&self, id: ExportId, progress: ExportProgress) -> Stored<()>;
+}
+
 /// Grants of rights between organisations.
 #[async_trait]
 pub trait GrantStore: Send + Sync {
@@ -254,6 +274,7 @@ pub trait Stores:
     + CameraStore
     + LegalChangeStore
     + HoldStore
+    + ExportStore
     + GrantStore
     + CatalogueStore
     + PartnerStore
@@ -272,6 +293,7 @@ impl<T> Stores for T where
         + CameraStore
         + LegalChangeStore
         + HoldStore
+        + ExportStore
         + GrantStore
         + CatalogueStore
         + PartnerStore

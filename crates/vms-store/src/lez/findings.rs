@@ -9,8 +9,9 @@ use vms_app::ports::store::Stored;
 use vms_core::{Country, FindingId, Plate};
 
 use super::LezVault;
+use super::keys::KeyId;
 use super::reads::field_of;
-use super::seal::{Key, KeyId};
+use super::seal::Key;
 use super::settle::file_text;
 use crate::bounded::Writing;
 use crate::db::db_error;
@@ -122,6 +123,7 @@ impl LezVault {
 
     pub(super) async fn decide(&self, decision: &FindingDecision) -> Stored<()> {
         let seen = signed(decision.seen)?;
+        let _sealing = self.sealing.read().await;
         write_txn!(self.store, |conn| { self.decide_on(conn, decision, seen).await })
     }
 

@@ -12,7 +12,8 @@ use vms_app::ports::store::Stored;
 use vms_core::{CameraId, Confidence, Country, Plate, Purpose, ReadId, TimeRange, WallTime};
 
 use super::LezVault;
-use super::seal::{Key, KeyId, hour_of};
+use super::keys::KeyId;
+use super::seal::{Key, hour_of};
 use crate::bounded::Writing;
 use crate::db::db_error;
 use crate::row::{Columns as _, nonsense};
@@ -83,11 +84,20 @@ fn stored(row: &AnyRow, key: &Key, id: &KeyId) -> Stored<StoredRead> {
     })
 }
 
+/// The plate of a row that selects its body as `a`.
+pub(super) fn plate_of(key: &Key, id: &KeyId, row: &AnyRow) -> Stored<String> {
+    let sealed = row.blob_opt("a")?.ok_or_else(|| nonsense("body"))?;
+    let body = LezVault::open(key, id, &row.text("id")?, "body", &sealed)?;
+    let body: Body = serde_json::from_slice(&body).map_err(|_| nonsense("body"))?;
+    Ok(body.plate)
+}
+
 impl LezVault {
     pub(super) async fn take(&self, copies: &[PurposeCopy]) -> Stored<Vec<(ReadId, Purpose)>> {
         if copies.is_empty() {
             return Ok(Vec::new());
         }
+        let _sealing = self.sealing.read().await;
         write_txn!(self.store, |conn| {
             let mut fresh = Vec::new();
             for copy in copies {
@@ -115,13 +125,13 @@ impl LezVault {
             return Ok(false);
         }
         let key_id = KeyId::hour(copy.purpose, copy.class.as_str(), hour_of(copy.read.at));
-        let key = self.key_or_make(&mut *conn, &key_id, copy.expires_at).await?;
+        let (key, lock) = self.key_or_make(&mut *conn, &key_id, copy.expires_at, copy.received_at).await?;
         let body = serde_json::to_vec(&Body::of(&copy.read.facts)).map_err(|_| nonsense("body"))?;
         let picture = |field: &str, bytes: &Bytes| {
             let fits = !bytes.is_empty() && bytes.len() <= PICTURE_MAX;
             fits.then(|| self.seal(&key, &key_id, &id, field, bytes)).transpose()
         };
-        let token = self.token(copy.purpose, &["plate", copy.read.facts.plate.reveal()]);
+        let token = self.read_token(&lock, copy.purpose, copy.read.facts.plate.reveal()).await?;
         sqlx::query(
             "insert into lez_read (purpose, id, class, hour, camera_id, owner_id, stream_id, at_us, received_at_us,
                 next_try_us, tries, expires_at_us, token, body, crop, overview)
@@ -203,8 +213,15 @@ impl LezVault {
         })
     }
 
-    /// Police copies, newest first; with a token, only those that carry it.
-    pub(super) async fn list(&self, query: &ReadQuery, token: Option<String>) -> Stored<Vec<StoredRead>> {
+    /// Police copies, newest first; with tokens, only those that carry one of them.
+    pub(super) async fn list(&self, query: &ReadQuery, tokens: Option<Vec<String>>) -> Stored<Vec<StoredRead>> {
+        let tokens = match tokens {
+            Some(tokens) if tokens.is_empty() => return Ok(Vec::new()),
+            Some(tokens) => padded(tokens),
+            None => Vec::new(),
+        };
+        let carries =
+            if tokens.is_empty() { String::new() } else { format!("and token in ({})", places(8, tokens.len())) };
         let (after_us, after_id) = match query.after {
             Some((at, id)) => (at.micros, id.to_string()),
             None => (i64::MAX, String::new()),
@@ -212,22 +229,22 @@ impl LezVault {
         let sql = format!(
             "select {COLUMNS} from lez_read
               where purpose = 'OPENBARE_ORDE' and owner_id = $1 and at_us >= $2 and at_us < $3
-                and ($4 = '' or camera_id = $4) and ($5 = '' or token = $5)
-                and (at_us < $6 or (at_us = $6 and id < $7))
-              order by at_us desc, id desc limit $8"
+                and ($4 = '' or camera_id = $4)
+                and (at_us < $5 or (at_us = $5 and id < $6)) {carries}
+              order by at_us desc, id desc limit $7"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let mut rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(query.owner.to_string())
             .bind(query.range.from.micros)
             .bind(query.range.to.micros)
             .bind(query.camera.map(|id| id.to_string()).unwrap_or_default())
-            .bind(token.unwrap_or_default())
             .bind(after_us)
             .bind(after_id)
-            .bind(i64::from(query.limit))
-            .fetch_all(&self.store.read)
-            .await
-            .map_err(db_error)?;
+            .bind(i64::from(query.limit));
+        for token in tokens {
+            rows = rows.bind(token);
+        }
+        let rows = rows.fetch_all(&self.store.read).await.map_err(db_error)?;
         self.opened(&rows, Purpose::PublicOrder, |_, read| Ok(read)).await
     }
 
@@ -277,6 +294,19 @@ impl LezVault {
         .map_err(db_error)?;
         rows.iter().map(|row| Ok((row.at("at_us")?, row.word("id")?))).collect()
     }
+}
+
+/// The last one repeated up to a power of two, so that the database sees few different statements.
+fn padded(mut tokens: Vec<String>) -> Vec<String> {
+    let last = tokens.last().cloned().unwrap_or_default();
+    tokens.resize(tokens.len().next_power_of_two(), last);
+    tokens
+}
+
+/// `$8, $9, …`
+fn places(first: usize, count: usize) -> String {
+    let places: Vec<String> = (first..first.saturating_add(count)).map(|place| format!("${place}")).collect();
+    places.join(", ")
 }
 
 /// The column of a picture.

@@ -9,7 +9,8 @@ use vms_app::ports::store::Stored;
 use vms_core::{CameraId, FindingId, Purpose, WallTime};
 
 use super::LezVault;
-use super::seal::{KeyId, hour_of};
+use super::keys::KeyId;
+use super::seal::hour_of;
 use crate::bounded::Writing;
 use crate::db::db_error;
 use crate::row::{Columns as _, nonsense};
@@ -39,6 +40,7 @@ pub(super) fn file_text(file: &FindingFile) -> String {
 
 impl LezVault {
     pub(super) async fn settle(&self, settlement: &Settlement) -> Stored<Settled> {
+        let _sealing = self.sealing.read().await;
         write_txn!(self.store, |conn| { self.settle_on(conn, settlement).await })
     }
 
@@ -90,7 +92,7 @@ impl LezVault {
         let from = KeyId::hour(Purpose::Lez, &read.text("class")?, read.int("hour")?);
         let from_key = self.key(&mut *conn, &from).await?.ok_or_else(|| nonsense("hour"))?;
         let to = KeyId::finding(finding.class.as_str(), finding.id);
-        let to_key = self.key_or_make(&mut *conn, &to, finding.expires_at).await?;
+        let (to_key, _) = self.key_or_make(&mut *conn, &to, finding.expires_at, settlement.at).await?;
         let moved = |field: &str| -> Stored<Option<Vec<u8>>> {
             let Some(sealed) = read.blob_opt(field)? else { return Ok(None) };
             let clear = Self::open(&from_key, &from, &read_id, field, &sealed)?;
@@ -169,8 +171,9 @@ impl LezVault {
         let hour = hour_of(ask.asked_at);
         let key_id = KeyId::asks(hour);
         let items_count = i64::try_from(ask.items.len()).map_err(|_| nonsense("items_count"))?;
+        let _sealing = self.sealing.read().await;
         write_txn!(self.store, |conn| {
-            let key = self.key_or_make(&mut *conn, &key_id, expires_at).await?;
+            let (key, _) = self.key_or_make(&mut *conn, &key_id, expires_at, ask.ended_at).await?;
             let items = self.seal(&key, &key_id, &ask.request, "items", list.as_bytes())?;
             sqlx::query(
                 "insert into lez_registry_ask (id, flow, institution, source, reason, asked_at_us, ended_at_us, attempts,

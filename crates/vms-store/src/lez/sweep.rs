@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use ::keys::KeyEpoch;
 use vms_app::lez_ports::{Swept, Tally};
 use vms_app::ports::store::Stored;
 use vms_core::{CameraId, WallTime};
 
 use super::LezVault;
+use super::keys::{KeyId, Lock};
 use super::seal::hour_of;
 use super::settle::count;
 use crate::bounded::Writing;
@@ -15,6 +17,8 @@ use crate::row::Columns as _;
 
 /// Reads erased in one sweep; the next one goes on.
 const READS_MAX: i64 = 1_000;
+/// Keys destroyed in one sweep; the next one goes on.
+const KEYS_MAX: i64 = 1_000;
 /// How long a taken read's id is remembered: longer than an undecided read of the low-emission zone may ever live (P7D).
 const SEEN: Duration = Duration::from_secs(8 * 86_400);
 
@@ -22,30 +26,53 @@ const SEEN: Duration = Duration::from_secs(8 * 86_400);
 const IS_SPENT: &str = "object = '' and purpose = 'LEZ' and hour < $2 and not exists (
     select 1 from lez_read r where r.purpose = lez_key.purpose and r.class = lez_key.class and r.hour = lez_key.hour)";
 
+/// A key whose time has come.
+struct Due {
+    id: KeyId,
+    lock: Lock,
+}
+
 impl LezVault {
     pub(super) async fn sweep(&self, now: WallTime) -> Stored<Swept> {
-        if !self.has_work(now).await? {
+        let looks = self.sealing.read().await.is_due(now);
+        if !looks && !self.has_work(now).await? {
             return Ok(Swept::default());
         }
-        write_txn!(self.store, |conn| {
-            let reads = expire_reads(&mut *conn, now).await?;
-            let events = "delete from lez_finding_event
-                where finding_id in (select id from lez_finding where expires_at_us <= $1)";
-            run(&mut *conn, events, now).await?;
-            let findings = run(&mut *conn, "delete from lez_finding where expires_at_us <= $1", now).await?;
-            let asks = "update lez_registry_ask set items = null where items_end_us <= $1 and items is not null";
-            let asks = run(&mut *conn, asks, now).await?;
-            let sql = format!("delete from lez_key where ends_at_us <= $1 or ({IS_SPENT})");
-            let keys = sqlx::query(sqlx::AssertSqlSafe(sql))
-                .bind(now.micros)
-                .bind(hour_of(now))
-                .execute(&mut *conn)
-                .await
-                .map_err(db_error)?
-                .rows_affected();
-            run(conn, "delete from lez_seen where at_us <= $1", now.minus(SEEN)).await?;
-            Ok(Swept { reads, findings, asks, keys })
-        })
+        let mut looked = self.sealing.write().await;
+        let mut due = self.due(now).await?;
+        let mut dying: Vec<KeyEpoch> = due.iter().filter_map(|due| due.lock.number()).collect();
+        if looks {
+            dying.extend(self.orphans().await?);
+        }
+        let destruction = match self.destroy(dying, now).await {
+            Ok(digest) => digest,
+            Err(error) => {
+                // Rows past their term go all the same; what names a key that lives stays until it is dead.
+                tracing::error!(%error, "keys of reads whose term ended could not be destroyed; tried again every second");
+                due.retain(|due| due.lock.number().is_none());
+                None
+            }
+        };
+        let mut swept = write_txn!(self.store, |conn| { erase(conn, now, &due).await })?;
+        swept.destruction = destruction;
+        self.adopt(now).await?;
+        looked.0 = Some(now);
+        Ok(swept)
+    }
+
+    async fn due(&self, now: WallTime) -> Stored<Vec<Due>> {
+        let sql = format!(
+            "select purpose, class, hour, object, wrapped from lez_key where ends_at_us <= $1 or ({IS_SPENT})
+              order by ends_at_us limit $3"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(now.micros)
+            .bind(hour_of(now))
+            .bind(KEYS_MAX)
+            .fetch_all(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        rows.iter().map(|row| Ok(Due { id: KeyId::of(row)?, lock: Lock::of(row)? })).collect()
     }
 
     /// One reading statement, so that a sweep with nothing to do takes no write lock.
@@ -55,7 +82,7 @@ impl LezVault {
                 or exists (select 1 from lez_finding where expires_at_us <= $1)
                 or exists (select 1 from lez_registry_ask where items_end_us <= $1 and items is not null)
                 or exists (select 1 from lez_seen where at_us <= $3)
-                or exists (select 1 from lez_key where ends_at_us <= $1 or ({IS_SPENT}))
+                or exists (select 1 from lez_key where ends_at_us <= $1 or length(wrapped) <> 8 or ({IS_SPENT}))
               then 1 else 0 end as work"
         );
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -67,6 +94,32 @@ impl LezVault {
             .map_err(db_error)?;
         Ok(row.int("work")? == 1)
     }
+}
+
+/// Deletes what is past its term, and the names of the keys that are dead.
+async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<Swept> {
+    let reads = expire_reads(&mut *conn, now).await?;
+    let events = "delete from lez_finding_event
+        where finding_id in (select id from lez_finding where expires_at_us <= $1)";
+    run(&mut *conn, events, now).await?;
+    let findings = run(&mut *conn, "delete from lez_finding where expires_at_us <= $1", now).await?;
+    let asks = "update lez_registry_ask set items = null where items_end_us <= $1 and items is not null";
+    let asks = run(&mut *conn, asks, now).await?;
+    let mut keys = 0;
+    for Due { id, .. } in dead {
+        let sql = "delete from lez_key where purpose = $1 and class = $2 and hour = $3 and object = $4";
+        let done = sqlx::query(sql)
+            .bind(id.purpose.as_str())
+            .bind(id.class.clone())
+            .bind(id.hour)
+            .bind(id.object.clone())
+            .execute(&mut *conn)
+            .await
+            .map_err(db_error)?;
+        keys += done.rows_affected();
+    }
+    run(conn, "delete from lez_seen where at_us <= $1", now.minus(SEEN)).await?;
+    Ok(Swept { reads, findings, asks, keys, destruction: None })
 }
 
 async fn run(conn: &mut Writing<'_>, sql: &'static str, upto: WallTime) -> Stored<u64> {

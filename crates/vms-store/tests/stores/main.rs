@@ -3,4 +3,9 @@
 #[cfg(test)]
 mod frozen;
 #[cfg(test)]
+#[macro_use]
 mod suite;
+#[cfg(test)]
+mod exports;
+#[cfg(test)]
+mod reads;

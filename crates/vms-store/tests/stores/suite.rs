@@ -21,19 +21,19 @@ use vms_core::{
 };
 use vms_store::{MigrateError, Store, StoreSettings};
 
-struct Bench {
-    store: Store,
+pub(crate) struct Bench {
+    pub(crate) store: Store,
     /// Keeps SQLite's file.
     _dir: tempfile::TempDir,
 }
 
-async fn sqlite() -> Bench {
+pub(crate) async fn sqlite() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("central.db").display());
     opened(url, dir).await
 }
 
-async fn postgres() -> Bench {
+pub(crate) async fn postgres() -> Bench {
     opened(vms_testkit::postgres::database().await.unwrap(), tempfile::tempdir().unwrap()).await
 }
 
@@ -74,15 +74,15 @@ on_both!(
     writers_at_once_all_count,
 );
 
-fn at(seconds: i64) -> WallTime {
+pub(crate) fn at(seconds: i64) -> WallTime {
     WallTime::from_secs(1_700_000_000 + seconds)
 }
 
-fn span(from: i64, to: i64) -> TimeRange {
+pub(crate) fn span(from: i64, to: i64) -> TimeRange {
     TimeRange::new(at(from), at(to)).unwrap()
 }
 
-fn org_of(n: u8) -> Org {
+pub(crate) fn org_of(n: u8) -> Org {
     Org {
         id: OrgId::from_bytes([n; 16]),
         code: format!("O{n}"),
@@ -92,7 +92,7 @@ fn org_of(n: u8) -> Org {
     }
 }
 
-fn camera_of(n: u8, owner: OrgId) -> Camera {
+pub(crate) fn camera_of(n: u8, owner: OrgId) -> Camera {
     let stream = |use_, m: u8| CameraStream {
         id: StreamId::from_bytes([n, m, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         use_,
@@ -149,6 +149,10 @@ fn account_of(n: u8, org: OrgId) -> Account {
 }
 
 async fn permit<A: Action>(profile: Profile) -> Permit<A> {
+    permit_for(profile, &Why::default()).await
+}
+
+pub(crate) async fn permit_for<A: Action>(profile: Profile, why: &Why) -> Permit<A> {
     let clock = Arc::new(ManualClock::at(at(0)));
     let gate = Gate::new(
         RoleTable::embedded().unwrap(),
@@ -166,7 +170,7 @@ async fn permit<A: Action>(profile: Profile) -> Permit<A> {
         org_code: "O1".to_owned(),
     };
     let target = Target { relation: Relation::Own, ..Target::none() };
-    gate.permit::<A>(&actor, target, &Why::default()).await.unwrap()
+    gate.permit::<A>(&actor, target, why).await.unwrap()
 }
 
 async fn migrations_are_known_and_repeatable(store: &Store) {

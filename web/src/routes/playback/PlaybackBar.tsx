@@ -2,6 +2,7 @@ import {
   ChevronFirst,
   ChevronLast,
   Minus,
+  PackageCheck,
   Pause,
   Play,
   Plus,
@@ -11,14 +12,14 @@ import {
   StepBack,
   StepForward,
 } from "lucide-react";
-import { useEffect, useState, type RefObject } from "react";
+import { useState } from "react";
 import { useWords } from "../../app/useWords";
 import { Button } from "../../components/ui";
 import { dateTime, dayRange, instantsOf, SECOND, typedMoment, zoneName } from "../../domain/time";
 import { zoom, type View } from "../../domain/timeline";
 
 export function PlaybackBar({
-  video,
+  paused,
   at,
   rate,
   rates,
@@ -32,8 +33,9 @@ export function PlaybackBar({
   view,
   onView,
   onHold,
+  onExport,
 }: {
-  video: RefObject<HTMLVideoElement | null>;
+  paused: boolean;
   at: number | null;
   rate: number;
   rates: readonly number[];
@@ -49,20 +51,10 @@ export function PlaybackBar({
   onView: (view: View) => void;
   /** Null: the person may not hold footage. */
   onHold: (() => void) | null;
+  /** Null: the person may not order exports. */
+  onExport: (() => void) | null;
 }) {
   const { t } = useWords();
-  const [paused, setPaused] = useState(true);
-  useEffect(() => {
-    const element = video.current;
-    if (element === null) return undefined;
-    const sync = (): void => setPaused(element.paused);
-    element.addEventListener("play", sync);
-    element.addEventListener("pause", sync);
-    return () => {
-      element.removeEventListener("play", sync);
-      element.removeEventListener("pause", sync);
-    };
-  }, [video]);
   const here = at ?? (view.from + view.to) / 2;
   return (
     <div className="flex flex-wrap items-center gap-2 border-t border-line bg-panel px-2 py-1.5">
@@ -119,6 +111,12 @@ export function PlaybackBar({
           <Button onPress={onHold}>
             <Snowflake size={15} aria-hidden />
             {t("holds.hold")}
+          </Button>
+        )}
+        {onExport === null ? null : (
+          <Button onPress={onExport}>
+            <PackageCheck size={15} aria-hidden />
+            {t("exports.export")}
           </Button>
         )}
         <Button onPress={() => onView(dayRange(here))}>{t("playback.day")}</Button>

@@ -1,7 +1,9 @@
 import { useEffect, useRef, useState } from "react";
 import { useWords } from "../../app/useWords";
 import { pan, segmentAt, ticks, zoom, type Gap, type Span, type View } from "../../domain/timeline";
-import { drawTimeline } from "../../player/timelineCanvas";
+import { drawTimeline, LANE_H } from "../../player/timelineCanvas";
+import { ScrubPicture } from "./ScrubPicture";
+import type { Preview } from "./usePreview";
 
 interface TimelineProps {
   view: View;
@@ -9,15 +11,36 @@ interface TimelineProps {
   recorded: readonly Span[];
   gaps: readonly Gap[];
   reads: readonly { at: number; id: string }[];
+  /** Other cameras under the same playhead, as thin bars. */
+  others?: readonly { recorded: readonly Span[]; gaps: readonly Gap[] }[];
   at: number | null;
   onGo: (ms: number) => void;
+  /** Null: no pictures under the pointer. */
+  preview: Preview | null;
 }
+
+const NO_OTHERS: NonNullable<TimelineProps["others"]> = [];
+/** The scrub cursor moves by this share of the view. */
+const SCRUB_SHARE = 1 / 40;
 
 const TICK_PX = 96;
 const DRAG_PX = 4;
 
-/** Recorded spans, gaps and reads over time. Drag moves the view, wheel zooms, a click goes there. */
-export function Timeline({ view, onView, recorded, gaps, reads, at, onGo }: TimelineProps) {
+/**
+ * Recorded spans, gaps and reads over time. Drag moves the view, wheel zooms, a click goes there. The pointer, or Page Up and Page Down,
+ * move a second cursor that shows the picture of its instant; Enter goes there.
+ */
+export function Timeline({
+  view,
+  onView,
+  recorded,
+  gaps,
+  reads,
+  others = NO_OTHERS,
+  at,
+  onGo,
+  preview,
+}: TimelineProps) {
   const { t, code, time, language } = useWords();
   const canvas = useRef<HTMLCanvasElement>(null);
   const [hover, setHover] = useState<number | null>(null);
@@ -47,6 +70,7 @@ export function Timeline({ view, onView, recorded, gaps, reads, at, onGo }: Time
       recorded,
       gaps,
       reads: reads.map((read) => read.at),
+      others,
       ticks: ticks(view, Math.max(2, width / TICK_PX), language),
       playhead: at,
       hover,
@@ -54,7 +78,7 @@ export function Timeline({ view, onView, recorded, gaps, reads, at, onGo }: Time
       now: Date.now(),
       focused,
     });
-  }, [view, recorded, gaps, reads, at, hover, hoverLabel, focused, width, language]);
+  }, [view, recorded, gaps, reads, others, at, hover, hoverLabel, focused, width, language]);
 
   const msAt = (clientX: number): number => {
     const box = canvas.current?.getBoundingClientRect();
@@ -85,37 +109,59 @@ export function Timeline({ view, onView, recorded, gaps, reads, at, onGo }: Time
     return () => element.removeEventListener("wheel", onWheel);
   }, []);
 
-  const value = at ?? view.from;
+  const value = hover !== null && focused ? hover : (at ?? view.from);
+  const scrub = (by: number): void => {
+    const step = (view.to - view.from) * SCRUB_SHARE;
+    setHover(Math.min(view.to, Math.max(view.from, (hover ?? at ?? view.to) + by * step)));
+  };
   return (
-    <canvas
-      ref={canvas}
-      role="slider"
-      tabIndex={0}
-      aria-label={t("timeline.label")}
-      aria-valuemin={Math.round(view.from)}
-      aria-valuemax={Math.round(view.to)}
-      aria-valuenow={Math.round(value)}
-      aria-valuetext={`${time(value)}, ${stateAt(value)}`}
-      className="block h-[92px] w-full cursor-pointer touch-none"
-      onFocus={() => setFocused(true)}
-      onBlur={() => setFocused(false)}
-      onPointerDown={(event) => {
-        event.currentTarget.setPointerCapture(event.pointerId);
-        drag.current = { x: event.clientX, view, moved: false };
-      }}
-      onPointerMove={(event) => {
-        setHover(msAt(event.clientX));
-        const begun = drag.current;
-        if (begun === null) return;
-        if (Math.abs(event.clientX - begun.x) > DRAG_PX) begun.moved = true;
-        if (begun.moved)
-          onView(pan(begun.view, ((begun.x - event.clientX) / width) * (begun.view.to - begun.view.from)));
-      }}
-      onPointerUp={(event) => {
-        if (drag.current !== null && !drag.current.moved) onGo(msAt(event.clientX));
-        drag.current = null;
-      }}
-      onPointerLeave={() => setHover(null)}
-    />
+    <div className="relative">
+      {hover !== null && preview !== null ? (
+        <ScrubPicture at={hover} left={((hover - view.from) / (view.to - view.from)) * width} preview={preview} />
+      ) : null}
+      <canvas
+        ref={canvas}
+        role="slider"
+        tabIndex={0}
+        aria-label={t("timeline.label")}
+        aria-valuemin={Math.round(view.from)}
+        aria-valuemax={Math.round(view.to)}
+        aria-valuenow={Math.round(value)}
+        aria-valuetext={`${time(value)}, ${stateAt(value)}`}
+        aria-keyshortcuts="PageUp PageDown Enter"
+        className="block w-full cursor-pointer touch-none"
+        style={{ height: 92 + others.length * LANE_H }}
+        onFocus={() => setFocused(true)}
+        onBlur={() => {
+          setFocused(false);
+          setHover(null);
+        }}
+        onKeyDown={(event) => {
+          if (event.key === "PageUp") scrub(-1);
+          else if (event.key === "PageDown") scrub(1);
+          else if (event.key === "Escape") setHover(null);
+          else if (event.key === "Enter" && hover !== null) onGo(hover);
+          else return;
+          event.preventDefault();
+        }}
+        onPointerDown={(event) => {
+          event.currentTarget.setPointerCapture(event.pointerId);
+          drag.current = { x: event.clientX, view, moved: false };
+        }}
+        onPointerMove={(event) => {
+          setHover(msAt(event.clientX));
+          const begun = drag.current;
+          if (begun === null) return;
+          if (Math.abs(event.clientX - begun.x) > DRAG_PX) begun.moved = true;
+          if (begun.moved)
+            onView(pan(begun.view, ((begun.x - event.clientX) / width) * (begun.view.to - begun.view.from)));
+        }}
+        onPointerUp={(event) => {
+          if (drag.current !== null && !drag.current.moved) onGo(msAt(event.clientX));
+          drag.current = null;
+        }}
+        onPointerLeave={() => setHover(null)}
+      />
+    </div>
   );
 }

@@ -4,11 +4,13 @@ import type { Camera, PlaybackTicket, Session } from "../../api/types";
 import { withPurpose } from "../../app/why";
 import { fromWire, toWire } from "../../domain/time";
 import { segmentFrom, ticketSpan, type Span } from "../../domain/timeline";
+import type { WallMap } from "../../player/wallMap";
+import { mapOf } from "./openSpan";
 
 export type PlaybackState =
   | { kind: "none" }
   | { kind: "opening" }
-  | { kind: "playing"; ticket: PlaybackTicket; starts: number; ends: number }
+  | { kind: "playing"; ticket: PlaybackTicket; starts: number; ends: number; map: WallMap; wish: number }
   | { kind: "nothing"; at: number }
   /** Played up to what is on disk now. */
   | { kind: "caught_up"; at: number }
@@ -16,6 +18,8 @@ export type PlaybackState =
 
 /** Fewer recorded milliseconds than this after the end of a ticket are not worth another ticket and another leaf. */
 const WORTH_MS = 5000;
+/** A frame position is aimed at a little behind its start, so that rounding never shows the one before, s. */
+const INTO_FRAME_S = 0.002;
 /** A seek that has not arrived after this gets its own ticket. */
 const SEEK_MS = 2500;
 
@@ -83,7 +87,14 @@ export function usePlayback(video: RefObject<HTMLVideoElement | null>, wanted: W
       open.current = ticket.playback_id;
       target.current = Math.max(ms, wish.from);
       setAt(target.current);
-      setState({ kind: "playing", ticket, starts: fromWire(ticket.starts_at), ends: fromWire(ticket.ends_at) });
+      setState({
+        kind: "playing",
+        ticket,
+        starts: fromWire(ticket.starts_at),
+        ends: fromWire(ticket.ends_at),
+        map: mapOf(ticket),
+        wish: target.current,
+      });
     },
     [release, video],
   );
@@ -97,7 +108,7 @@ export function usePlayback(video: RefObject<HTMLVideoElement | null>, wanted: W
         target.current = ms;
         setAt(ms);
         const mine = turn.current;
-        const position = (ms - now.starts) / 1000;
+        const position = now.map.mediaOf(ms) + INTO_FRAME_S;
         element.currentTime = position;
         setTimeout(() => {
           const stuck = element.seeking || Math.abs(element.currentTime - position) > 30;
@@ -115,15 +126,14 @@ export function usePlayback(video: RefObject<HTMLVideoElement | null>, wanted: W
       const now = latest.current.state;
       const element = video.current;
       if (now.kind !== "playing" || element === null) return;
-      // The first frame may lie before the wish: playback begins at a key frame.
-      const late = (target.current - now.starts) / 1000;
-      if (late > 0.2) element.currentTime = late;
+      // The file begins at a key frame; the ticket says where the first frame from the wish on is.
+      const exact = now.ticket.start_offset_us / 1e6;
+      element.currentTime = (target.current === now.wish ? exact : now.map.mediaOf(target.current)) + INTO_FRAME_S;
     },
     onTimeUpdate(): void {
       const now = latest.current.state;
       const element = video.current;
-      if (now.kind === "playing" && element !== null && !element.seeking)
-        setAt(now.starts + element.currentTime * 1000);
+      if (now.kind === "playing" && element !== null && !element.seeking) setAt(now.map.wallOf(element.currentTime));
     },
     onEnded(): void {
       const now = latest.current.state;
@@ -148,7 +158,15 @@ export function usePlayback(video: RefObject<HTMLVideoElement | null>, wanted: W
     release();
     setState({ kind: "none" });
   }, [release]);
-  useEffect(() => stop, [stop]);
+  useEffect(() => {
+    const element = video.current;
+    return () => {
+      // An element that is gone from the page would hold on to its connection until it is collected.
+      element?.removeAttribute("src");
+      element?.load();
+      stop();
+    };
+  }, [stop, video]);
 
   return { state, at, goTo, stop, events };
 }

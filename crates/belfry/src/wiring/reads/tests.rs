@@ -1,10 +1,12 @@
 //! The pipeline of reads over a reader that speaks `link`, the real registry stub and real databases.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use keys::{KeyRing, KeyStoreConfig, OpenOptions, RealDisk};
 use link::message::{ReadRow, ReaderCamera};
 use link::socket::LinkListener;
 use link::{Control, Message, Role};
@@ -138,6 +140,13 @@ fn camera(owner: OrgId) -> Camera {
     }
 }
 
+fn key_ring(dir: &Path) -> Arc<KeyRing> {
+    let config = KeyStoreConfig::on_one_disk(&dir.join("read-keys"));
+    let options = OpenOptions { may_create: true, ..OpenOptions::default() };
+    let random = Arc::new(keys::SystemRandom::new());
+    Arc::new(KeyRing::open(Arc::new(RealDisk), random, config, options, noon()).unwrap())
+}
+
 async fn stage(url: String, dir: tempfile::TempDir) -> Stage {
     let store = Store::open(&StoreSettings { url, connections_max: 4 }).unwrap();
     store.migrate(noon()).await.unwrap();
@@ -147,7 +156,8 @@ async fn stage(url: String, dir: tempfile::TempDir) -> Stage {
     let signer = CapabilitySigner::from_seed(&[3; 32]);
     let gate = Arc::new(Gate::new(table, log.clone(), clock.clone(), ids.clone(), signer));
     let stores: Arc<dyn Stores> = Arc::new(store.clone());
-    let extensions = extensions(dir.path(), &store, Arc::clone(&stores), Arc::clone(&gate)).unwrap();
+    let extensions =
+        extensions(dir.path(), &store, Arc::clone(&stores), Arc::clone(&gate), key_ring(dir.path())).unwrap();
     let parts = Parts {
         stores: Arc::clone(&stores),
         gate,
@@ -496,6 +506,7 @@ async fn police_copies_are_the_owners_alone(mut stage: Stage) {
         purpose: Some(vms_core::Purpose::Investigation),
         justification: Some("diefstal met vluchtwagen".to_owned()),
         case_ref: Some("BR.11.F1.1/26".to_owned()),
+        second_person: None,
     };
     let bare = cases.read_search(&detective, &plate, range, &vms_app::gate::Why::default(), 10).await;
     assert!(matches!(bare, Err(UseCaseError::Missing(_))));

@@ -30,6 +30,7 @@ impl Footage for Stored {
             | RangeError::TooLong
             | RangeError::Index(_)
             | RangeError::Keys
+            | RangeError::Away
             | RangeError::Container(_) => SourceError::Unavailable(error.to_string()),
         })?;
         Ok(piece.map(|piece| match piece {
@@ -124,7 +125,11 @@ async fn what_was_recorded_becomes_evidence_byte_for_byte() {
     let vault = crate::testfilm::vault(dir.path(), clock);
     let index = crate::index::Index::open(&dir.path().join("index.db")).await.unwrap();
     let stored = async |seconds| {
-        let source = crate::playback::Source { root: dir.path().join("media"), vault: Arc::clone(&vault) };
+        let source = crate::playback::Source {
+            root: dir.path().join("media"),
+            vault: Arc::clone(&vault),
+            tiers: crate::tiering::Tiers::default(),
+        };
         crate::playback::open_stored(source, &index, &Catalogue::default(), stream(1), span(0, seconds)).await.unwrap()
     };
     let out = tempfile::tempdir().unwrap();
@@ -157,4 +162,96 @@ async fn what_was_recorded_becomes_evidence_byte_for_byte() {
     };
     assert_eq!(failure.code(), "key_destroyed");
     job.cancel().unwrap();
+}
+
+/// Pulls the whole span in answers of `pieces`, with its own machine; the refusal, if one ends it.
+async fn pull(serve: &mut Link, pieces: u32) -> Result<Vec<link::message::stored::StoredPiece>, String> {
+    use link::message::stored::{StoredAssembler, StoredStep};
+    let mut machine = StoredAssembler::new(stream(1));
+    let mut all = Vec::new();
+    loop {
+        serve.sender.send(Control::ReadStored { pieces, bytes: 1 << 40 }).await.unwrap();
+        let mut asked = 0;
+        loop {
+            match machine.take(serve.receiver.recv().await.unwrap()).unwrap() {
+                StoredStep::Wait => {}
+                StoredStep::Piece(piece) => {
+                    asked += 1;
+                    all.push(piece);
+                }
+                StoredStep::More => break,
+                StoredStep::End => return Ok(all),
+                StoredStep::Refused(code, _) => return Err(code),
+            }
+        }
+        assert!(asked <= pieces, "the asker says how much it can take");
+    }
+}
+
+#[tokio::test]
+async fn stored_footage_travels_under_a_capability_and_goes_on_where_it_was() {
+    use link::message::stored::StoredPiece as Wire;
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(dir.path()).await;
+    let mut ingest = rig.assign(1, false).await;
+    let mut units = film(1, 0..1_750, 50);
+    for unit in &mut units[1_700..] {
+        unit.param_set = other_sets().id;
+    }
+    send(&mut ingest, &units).await;
+    acked(&mut ingest, 1, 1_749).await;
+    let range = span(0, 75);
+    let ask = |life_ms: i64, skip: u64, after: Option<(String, u32)>| Control::OpenStored {
+        capability: rig.gate.sign(&rig.capability(Scope::Range(range), life_ms)),
+        stream: stream(1).to_string(),
+        from_us: range.from.micros,
+        to_us: range.to.micros,
+        skip,
+        after,
+    };
+    let mut serve = rig.connect(Role::Serve).await;
+    let info = serve.ask(ask(15_000, 0, None)).await.unwrap();
+    let whole = pull(&mut serve, 7).await.unwrap();
+    assert_eq!(info, Control::StoredInfo { pieces: u64::try_from(whole.len()).unwrap() });
+    let got: Vec<AccessUnit> = whole
+        .iter()
+        .filter_map(
+            |piece| if let Wire::Frames(_, _, fragment) = piece { Some(fragment.units().to_vec()) } else { None },
+        )
+        .flatten()
+        .collect();
+    assert_eq!(payload(&got), payload(&units));
+    let facts = |unit: &AccessUnit| (unit.seq, unit.clocks, unit.pts, unit.is_key, unit.lost_before, unit.param_set);
+    assert_eq!(got.iter().map(facts).collect::<Vec<_>>(), units.iter().map(facts).collect::<Vec<_>>());
+    assert_eq!(whole.iter().filter(|piece| matches!(piece, Wire::Segment(_))).count(), 3);
+
+    // It goes on behind what the asker has, and says so when that is not what it was.
+    let at = whole.iter().position(|piece| matches!(piece, Wire::Frames(head, ..) if head.record > 20)).unwrap();
+    let Wire::Frames(head, ..) = &whole[at] else { panic!() };
+    let after = Some((head.segment.clone(), head.record));
+    let skip = u64::try_from(at + 1).unwrap();
+    serve.ask(ask(15_000, skip, after.clone())).await.unwrap();
+    assert_eq!(pull(&mut serve, 1_000).await.unwrap(), whole[at + 1..]);
+    for (skip, after) in [(skip - 1, after), (skip, None), (0, Some(("seg_1".to_owned(), 1)))] {
+        let answer = serve.ask(ask(15_000, skip, after)).await.unwrap();
+        assert!(matches!(&answer, Control::Refused { code, .. } if code == "range_changed"), "{answer:?}");
+    }
+
+    // A capability that runs out ends it; a fresh one goes on; one for less, or revoked, does not.
+    serve.ask(ask(15_000, 0, None)).await.unwrap();
+    rig.clock.step_wall(16_000_000);
+    assert_eq!(pull(&mut serve, 3).await, Err("capability_expired".to_owned()));
+    let fresh = |scope| rig.gate.sign(&rig.capability(scope, 15_000));
+    assert_eq!(serve.ask(Control::Renew { capability: fresh(Scope::Range(range)) }).await.unwrap(), Control::Done);
+    assert_eq!(pull(&mut serve, 3).await.unwrap().len(), whole.len());
+    for scope in [Scope::Live, Scope::Range(span(0, 60))] {
+        let answer = serve.ask(Control::Renew { capability: fresh(scope) }).await.unwrap();
+        assert!(matches!(&answer, Control::Refused { code, .. } if code == "capability_out_of_scope"), "{answer:?}");
+    }
+    serve.ask(ask(15_000, 0, None)).await.unwrap();
+    let mut other = rig.connect(Role::Serve).await;
+    let decision = DecisionId::from_bytes([1; 16]).to_string();
+    assert_eq!(other.ask(Control::Revoke { decision }).await.unwrap(), Control::Done);
+    assert_eq!(pull(&mut serve, 3).await, Err("revoked".to_owned()));
+    rig.end().await;
 }

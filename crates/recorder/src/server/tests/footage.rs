@@ -262,7 +262,11 @@ async fn footage_whose_key_is_gone_is_a_gap_with_its_cause() {
     let vault = crate::testfilm::vault(dir.path(), clock);
     let index = crate::index::Index::open(&dir.path().join("index.db")).await.unwrap();
     let play = async || {
-        let source = crate::playback::Source { root: dir.path().join("media"), vault: Arc::clone(&vault) };
+        let source = crate::playback::Source {
+            root: dir.path().join("media"),
+            vault: Arc::clone(&vault),
+            tiers: crate::tiering::Tiers::default(),
+        };
         crate::playback::open(source, &index, &Catalogue::default(), stream(1), span(0, 3_700)).await
     };
     let whole = |mut file: crate::playback::RangeFile| {

@@ -13,8 +13,10 @@ use vms_core::{DecisionId, MonoTime, Rendition, TimeRange, WallTime};
 use super::*;
 use crate::testfilm::{START, TestClock, film, other_sets, payload, sets, stream, unit};
 
+mod board;
 mod export;
 mod footage;
+mod playback;
 mod viewers;
 
 type Link = Connection<UnixStream>;
@@ -168,6 +170,11 @@ async fn acked(ingest: &mut Link, epoch: u64, seq: u64) {
 
 async fn read(viewer: &mut Link, start: u64, end: u64) -> Result<Vec<u8>, Control> {
     viewer.sender.send(Control::ReadRange { start, end }).await.unwrap();
+    collect(viewer).await
+}
+
+/// Runs of bytes until `Done`.
+async fn collect(viewer: &mut Link) -> Result<Vec<u8>, Control> {
     let mut all = Vec::new();
     loop {
         match viewer.receiver.recv().await.unwrap() {

@@ -1,0 +1,141 @@
+//! What a person should see of this recorder besides its streams: alarms as stable words, and how the disk stands.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Shared, keeper, lock};
+use crate::deletions::Step;
+use crate::ladder::{Admission, Look};
+use crate::reconcile::{self, Reconciled};
+use crate::sweep::Sweep;
+use crate::trust::{ALARM_AFTER, BLOCK_AFTER, ClockLook, Held};
+
+/// Something that wants a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Alarm {
+    /// The wall clock moved: nothing is destroyed until it is back or two people say that it is right.
+    ClockStepped,
+    /// No trusted time for six hours.
+    ClockUntrusted,
+    /// No trusted time for a day: what is past its latest possible term is not handed out.
+    ReadingBlocked,
+    /// More is due at once than in one and a half days: two people have to approve.
+    BatchWaits,
+    /// A key or a file outlives its term.
+    Overdue,
+    /// Rows, files and keys do not agree.
+    Disagreement,
+    /// The disk has less than twelve hours left.
+    DiskLow,
+    /// What is optional has stopped for want of room.
+    DiskSpare,
+    /// Footage goes before its term.
+    DiskLoses,
+    /// There is nothing left that may go.
+    DiskExhausted,
+    /// This disk cannot keep what the cameras need.
+    DiskTooSmall,
+}
+
+impl Alarm {
+    /// Stable word.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClockStepped => "clock_stepped",
+            Self::ClockUntrusted => "clock_untrusted",
+            Self::ReadingBlocked => "reading_blocked",
+            Self::BatchWaits => "batch_waits",
+            Self::Overdue => "overdue",
+            Self::Disagreement => "disagreement",
+            Self::DiskLow => "disk_low",
+            Self::DiskSpare => "disk_spare",
+            Self::DiskLoses => "disk_loses",
+            Self::DiskExhausted => "disk_exhausted",
+            Self::DiskTooSmall => "disk_too_small",
+        }
+    }
+}
+
+/// The board of one recorder.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    alarms: BTreeSet<Alarm>,
+    /// How the disk stands.
+    pub(crate) room: Look,
+    /// Whether cameras and disk fit; `None` before the first look.
+    pub(crate) admission: Option<Admission>,
+}
+
+impl Board {
+    /// Puts an alarm up or takes it down; says it once.
+    pub(crate) fn set(&mut self, alarm: Alarm, is_on: bool) {
+        let changed = if is_on { self.alarms.insert(alarm) } else { self.alarms.remove(&alarm) };
+        if changed {
+            metrics::gauge!("recorder_alarm", "alarm" => alarm.as_str()).set(f64::from(u8::from(is_on)));
+            if is_on {
+                tracing::error!(alarm = alarm.as_str(), "ALARM");
+            } else {
+                tracing::warn!(alarm = alarm.as_str(), "an alarm is over");
+            }
+        }
+    }
+
+    /// The alarms that are up.
+    pub(crate) fn alarms(&self) -> Vec<String> {
+        self.alarms.iter().map(|alarm| alarm.as_str().to_owned()).collect()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for a dashboard")]
+pub(super) fn gauge(name: &'static str, value: u64) {
+    metrics::gauge!(name).set(value as f64);
+}
+
+/// Figures and alarms of the clock. A role that records nothing has nothing to destroy.
+pub(super) fn note_clock(shared: &Shared, look: &ClockLook) {
+    if !shared.vault.is_configured() {
+        return;
+    }
+    metrics::gauge!("recorder_sweep_held").set(f64::from(u8::from(look.now.is_err())));
+    gauge("recorder_clock_untrusted_seconds", look.without_for.as_secs());
+    let mut board = lock(&shared.board);
+    board.set(Alarm::ClockStepped, look.now == Err(Held::Stepped));
+    board.set(Alarm::ClockUntrusted, look.without_for >= ALARM_AFTER);
+    board.set(Alarm::ReadingBlocked, look.without_for >= BLOCK_AFTER);
+}
+
+/// The daily comparison; what it found goes into the records.
+pub(super) async fn reconcile(shared: &Arc<Shared>, sweep: &mut Sweep) {
+    let (media, terms) = (shared.config.media(), keeper::terms(shared));
+    let Ok(now) = shared.trust.look().now else {
+        tracing::warn!("keys, rows and files are not compared: the wall clock cannot be trusted");
+        return;
+    };
+    match reconcile::reconcile(&media, &shared.index, &shared.vault, &terms, now).await {
+        Ok(found) => {
+            note_reconciled(shared, &found);
+            if let Err(error) = sweep.note(Step::Reconciled(found), now) {
+                tracing::error!(%error, "the comparison of keys, rows and files is not in the records");
+            }
+        }
+        Err(error) => tracing::error!(%error, "keys, rows and files could not be compared"),
+    }
+}
+
+fn note_reconciled(shared: &Shared, found: &Reconciled) {
+    gauge("recorder_overdue_keys", found.overdue_keys);
+    gauge("recorder_overdue_files", found.overdue_files);
+    gauge("recorder_keyless_files", found.keyless_files);
+    gauge("recorder_missing_files", found.missing_files);
+    gauge("recorder_unknown_files", found.unknown_files);
+    metrics::counter!("recorder_reconciled_total").increment(1);
+    let mut board = lock(&shared.board);
+    board.set(Alarm::Overdue, found.is_overdue());
+    board.set(Alarm::Disagreement, !found.is_clean() && !found.is_overdue());
+    drop(board);
+    if found.is_clean() {
+        tracing::info!(keys = found.keys, files = found.files, "keys, rows and files agree");
+    } else {
+        tracing::error!(?found, "keys, rows and files do not agree");
+    }
+}
