@@ -120,10 +120,13 @@ async fn footage_leaves_the_house_by_two_people_and_a_stranger_checks_it() {
     let other = format!("/api/v1/exports/{id}/files/custody.pdf");
     assert!(operator.bytes(&other, None).await.is_err());
     assert!(chief.bytes(&other, None).await.unwrap().starts_with(b"%PDF"));
-    let page = rig.log_in("toezicht").await.unwrap().ask("GET", &audit(), None).await.unwrap().to_string();
-    for word in ["export_ordered", "export_approved", "export_done"] {
-        assert!(page.contains(word), "the overseer reads {word}");
-    }
+    // The details of a leaf follow it into the database within some seconds.
+    let overseer = rig.log_in("toezicht").await.unwrap();
+    let is_read = async |_: &Rig| {
+        let page = overseer.ask("GET", &audit(), None).await.unwrap().to_string();
+        ["export_ordered", "export_approved", "export_done"].iter().all(|word| page.contains(word))
+    };
+    rig.until("the overseer reads every step", Duration::from_secs(15), is_read).await.unwrap();
 }
 
 fn audit() -> String {
