@@ -208,12 +208,6 @@ try {
     await fillWall(page, 1, list.slice(0, 1));
     await page.locator(".tile[data-fresh=live]").waitFor();
     await api(page, "POST", "/logout");
-    await page.keyboard.press("?");
-    await page.keyboard.press("Escape");
-    await page
-      .locator('nav a[href^="/reads"], nav a[href^="/playback"]')
-      .first()
-      .evaluate(() => undefined);
     await page.locator("[role=dialog] input[name=password]").waitFor({ timeout: 40_000 });
     await axe("re-log-in");
     if ((await page.locator(".tile video").count()) !== 1) throw new Error("the tile is gone");

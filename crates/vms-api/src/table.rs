@@ -76,6 +76,10 @@ pub const ROUTES: &[Line] = &[
     line("GET", "/api/v1/live", Access::Session),
     line("POST", "/api/v1/playback-tickets", Access::Right(Right::Playback)),
     line("GET", "/api/v1/playback/{file}", Access::Session),
+    // The playlist, the instants of a preview and their parts belong to the open playback, which belongs to one session.
+    line("GET", "/api/v1/playback/{file}/index.m3u8", Access::Session),
+    line("GET", "/api/v1/playback/{file}/pictures", Access::Session),
+    line("GET", "/api/v1/playback/{file}/parts/{part}", Access::Session),
     line("DELETE", "/api/v1/playback/{file}", Access::Session),
     line("GET", "/api/v1/reads", Access::Right(Right::ReadsLive)),
     line("POST", "/api/v1/reads/search", Access::Right(Right::ReadsSearch)),

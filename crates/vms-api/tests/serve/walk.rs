@@ -45,7 +45,7 @@ fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
         path if path.starts_with("/api/v1/exports/{id}") => {
             path.replace("{id}", export).replace("{name}", "custody.pdf")
         }
-        path => path.replace("{file}", playback).replace("{id}", "none"),
+        path => path.replace("{file}", playback).replace("{part}", "0.m4s").replace("{id}", "none"),
     };
     let purpose = json!({ "code": "INTERVENTIE", "justification": "melding van een buurtbewoner", "case_ref": "BR-1" });
     let body = match (line.method, line.path) {
