@@ -8,7 +8,6 @@
 #[expect(dead_code, reason = "the other system tests use the rest")]
 mod support;
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use vms_benches::films::{Played, check};
 use vms_benches::process::tree;
-use vms_testkit::rig::{Person, Rig};
+use vms_testkit::rig::{Person, Rig, free_port};
 
 use support::{ffprobe, now_us, options, purpose, rfc3339, text};
 
@@ -65,10 +64,6 @@ impl Drop for Sim {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// A system with so many cameras, stopped, without its simulator, and the port where its cameras are expected.
@@ -265,7 +260,7 @@ fn gst_child(rig: &Rig) -> Option<u32> {
 async fn udp_and_tls_cameras_are_recorded_by_gstreamer() {
     let _guard = ONE_AT_A_TIME.lock().await;
     let (mut rig, plain) = quiet_rig(1).await;
-    let (pinned, unknown) = (free_port(), free_port());
+    let (pinned, unknown) = (free_port().unwrap(), free_port().unwrap());
     let (certificate_file, key, digest) = certificate(rig.path(), "own");
     let config = config_of(&rig)
         .replace(

@@ -5,6 +5,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -45,13 +46,25 @@ pub struct Rig {
     password: String,
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that no outgoing connection is given: the kernel takes those from 32768 on, and one of them
+/// on the port of a program that starts anew would keep it from listening. No two callers of a process get the same.
 ///
 /// # Errors
-/// The loopback interface is missing.
+/// None is free; the loopback interface is missing.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS {
+        let number = std::process::id().wrapping_mul(7_919).wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(12_000 + number % PORTS)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no port from 12000 to 31999 is free")
 }
+
+/// How many ports [`free_port`] chooses from.
+const PORTS: u32 = 20_000;
 
 impl Rig {
     /// Sets up and starts everything; returns when the console answers.
