@@ -26,6 +26,8 @@ curl -fsS "http://127.0.0.1:$port/health" >/dev/null
 export BELFRY_URL="http://127.0.0.1:$port"
 BELFRY_PASSWORD=$(cat "$dir/demo/password.txt")
 export BELFRY_PASSWORD
+BELFRY_TOTP=$(cat "$dir/demo/totp.txt")
+export BELFRY_TOTP
 cd web
 # The operator's day, then the LEZ agent's, then the administrator's: each sees only their own pages.
 BELFRY_USER=operator BELFRY_SKIP=findings node e2e/journey.mjs

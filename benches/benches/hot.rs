@@ -148,17 +148,10 @@ fn decisions(c: &mut Criterion) {
     let mut group = c.benchmark_group("one");
     let table = policy::RoleTable::embedded().expect("the table of the seed should parse");
     let request = policy::Request {
-        profile: vms_core::Profile::P01,
-        right: vms_core::Right::Live,
-        relation: vms_core::Relation::Own,
-        rendition: vms_core::Rendition::Original,
-        has_purpose: true,
+        purpose: Some(vms_core::Purpose::Intervention),
         justification: Some("melding vechtpartij Beursplein"),
-        case_ref: None,
-        has_second_person: false,
-        age_us: 0,
-        event_active: false,
         police_station: true,
+        ..policy::Request::bare(vms_core::Profile::P01, vms_core::Right::Live, vms_core::Relation::Own)
     };
     group.bench_function("decision of the role table", |b| b.iter(|| policy::decide(&table, black_box(&request))));
 
@@ -172,6 +165,7 @@ fn decisions(c: &mut Criterion) {
         rendition: vms_core::Rendition::Original,
         audience: policy::Audience::Recorder,
         standing: false,
+        gated: false,
         issued_at: now,
         expires_at: WallTime::from_secs(1_790_000_015),
     };

@@ -331,6 +331,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         },
         root_every: Duration::from_hours(24),
         backup: None,
+        gate: None,
         stops: "",
     };
     let port: Arc<dyn Clock> = Arc::<Driven>::clone(&clock);
@@ -488,7 +489,7 @@ impl Worker {
         let path = self.args.dir.join("media").join(segment_path(stream(number), id, began));
         let Ok(bytes) = std::fs::read(path) else { return Ok(false) };
         let head = read::head(bytes.as_slice())?;
-        let Ok(key) = self.vault.view(&head.header) else { return Ok(false) };
+        let Ok(key) = self.vault.view(&head.header, None) else { return Ok(false) };
         let found = read::scan(bytes.as_slice(), key.as_ref())?;
         Ok(!found.is_locked && found.gaps.len() == 1)
     }

@@ -141,7 +141,7 @@ impl Leaf {
     }
 }
 
-fn bytes_of_hex(text: &str) -> Option<[u8; 32]> {
+pub(crate) fn bytes_of_hex(text: &str) -> Option<[u8; 32]> {
     let mut out = [0_u8; 32];
     if text.len() != 64 || !text.is_ascii() {
         return None;

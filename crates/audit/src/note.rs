@@ -24,6 +24,9 @@ pub enum NoteFailure {
     /// A checkpoint of another log.
     #[error("the checkpoint is of another log")]
     Origin,
+    /// A witness did not cosign it.
+    #[error("the checkpoint has no good cosignature of {0}")]
+    Witness(String),
 }
 
 /// The log's signing key.
@@ -56,6 +59,14 @@ impl LogKey {
         let signer = StandardSigner::new(&secret).map_err(|_| NoteFailure::Name)?;
         let verifier = format!("{origin}+{:08x}+{}", signer.key_id(), STANDARD.encode(&tagged_public));
         Ok(Self { origin: origin.to_owned(), signer, verifier })
+    }
+
+    /// Whether a text is the public key of a log.
+    ///
+    /// # Errors
+    /// [`NoteFailure::Name`] when it is not.
+    pub fn check(verifier_key: &str) -> Result<(), NoteFailure> {
+        StandardVerifier::new(verifier_key).map(drop).map_err(|_| NoteFailure::Name)
     }
 
     /// The public key in the form of signed notes: what the commission pins.

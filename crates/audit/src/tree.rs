@@ -34,6 +34,16 @@ impl Tree {
         self.size
     }
 
+    /// The newest leaf, when its bundle is not full.
+    pub fn last_entry(&self) -> Option<&[u8]> {
+        self.entries.last().map(Vec::as_slice)
+    }
+
+    /// Path of the full bundle that ends with the newest leaf; `None` when the newest bundle is not full.
+    pub fn full_bundle_path(&self) -> Option<String> {
+        (self.entries.is_empty() && self.size > 0).then(|| entries_path((self.size - 1) / 256, None))
+    }
+
     /// Adds one leaf and returns its index.
     pub fn push(&mut self, leaf: &[u8]) -> u64 {
         let index = self.size;
@@ -204,12 +214,29 @@ fn with_width(path: String, width: Option<usize>) -> String {
     }
 }
 
-fn tile_path(level: usize, number: u64, width: Option<usize>) -> String {
+pub(crate) fn tile_path(level: usize, number: u64, width: Option<usize>) -> String {
     with_width(format!("tile/{level}/{}", number_path(number)), width)
 }
 
-fn entries_path(number: u64, width: Option<usize>) -> String {
+pub(crate) fn entries_path(number: u64, width: Option<usize>) -> String {
     with_width(format!("tile/entries/{}", number_path(number)), width)
+}
+
+/// For tests of whoever signs: one bit of one hash or entry that the tree keeps in memory turns over; false when there is none.
+#[doc(hidden)]
+pub fn flip_in_memory(tree: &mut Tree, at: usize, bit: u8) -> bool {
+    let bytes: usize = tree.levels.iter().map(|level| level.len() * 32).sum();
+    let mut at = at % (bytes + tree.entries.iter().map(Vec::len).sum::<usize>()).max(1);
+    for byte in
+        tree.levels.iter_mut().flatten().flat_map(|hash| hash.0.iter_mut()).chain(tree.entries.iter_mut().flatten())
+    {
+        if at == 0 {
+            *byte ^= 1 << (bit % 8);
+            return true;
+        }
+        at -= 1;
+    }
+    false
 }
 
 #[cfg(test)]

@@ -255,6 +255,7 @@ fn token(audience: Audience, rendition: Rendition, life_s: i64) -> Capability {
         rendition,
         audience,
         standing: false,
+        gated: false,
         issued_at: WallTime::from_micros(now.micros - 1_000_000),
         expires_at: WallTime::from_micros(now.micros + life_s * 1_000_000),
     }

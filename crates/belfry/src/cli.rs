@@ -72,6 +72,12 @@ pub(crate) enum Command {
     },
     /// Check the folder of an export, offline. Exit code 0: everything holds; 1: something does not; 2: it could not be checked.
     Verify(crate::verify::VerifyArgs),
+    /// The log of uses, for whoever watches over it: check a copy, prove a leaf, copy it, follow it. Exit code 0: it holds; 1: something
+    /// does not; 2: it could not be checked.
+    Audit(crate::audit::AuditArgs),
+    /// The role matrix: show it, explain an answer, compare two, say what a profile may. Exit code 0: yes, or nothing differs; 1: no, or
+    /// something does; 2: it could not be done.
+    Matrix(crate::matrix::MatrixArgs),
     /// Print completions for a shell.
     Completion {
         /// Which shell.
@@ -103,6 +109,9 @@ pub(crate) struct DemoArgs {
     /// Make configuration, accounts and cameras, and end.
     #[arg(long)]
     pub(crate) setup_only: bool,
+    /// Print a code of the demo's second factor, and end.
+    #[arg(long)]
+    pub(crate) code: bool,
 }
 
 /// `belfry role …`.

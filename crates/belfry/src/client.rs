@@ -24,6 +24,9 @@ pub(crate) struct ServerArgs {
     /// Password; not on the command line, where everybody sees it.
     #[arg(long, hide = true, env = "BELFRY_PASSWORD", hide_env_values = true)]
     password: Option<String>,
+    /// A code of the account's second factor, or a recovery code, where the account has one. Better in `BELFRY_CODE`.
+    #[arg(long, env = "BELFRY_CODE", hide_env_values = true)]
+    code: Option<String>,
     /// Print JSON; a failure is a problem document on stderr then.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -176,7 +179,26 @@ impl Session {
         let cookie = cookies.filter_map(|value| value.to_str().ok()?.split(';').next()).collect::<Vec<_>>().join("; ");
         let view = answer(response).await?;
         let csrf = view.get("csrf_token").and_then(Value::as_str).unwrap_or("").to_owned();
-        Ok(Self { http, server, cookie, csrf })
+        let session = Self { http, server, cookie, csrf };
+        match view.get("pending").and_then(Value::as_str) {
+            None => {}
+            Some("second_factor") => session.second_factor(args.code.as_deref()).await?,
+            Some(_) => {
+                let words = "this account needs a second factor and has none: enrol one in the console first";
+                return Err(Failure::Input(words.to_owned()).into());
+            }
+        }
+        Ok(session)
+    }
+
+    /// Shows the second factor: six digits are a code of an app, anything else is a recovery code.
+    async fn second_factor(&self, code: Option<&str>) -> anyhow::Result<()> {
+        let words = "this account has a second factor: give --code CODE or set BELFRY_CODE";
+        let code = code.ok_or_else(|| Failure::Input(words.to_owned()))?.trim();
+        let is_app = code.len() == 6 && code.bytes().all(|c| c.is_ascii_digit());
+        let body = if is_app { json!({ "code": code }) } else { json!({ "recovery_code": code }) };
+        self.call(Method::POST, "/api/v1/session/step-up", Some(body)).await?;
+        Ok(())
     }
 
     /// Logs out; what went wrong before is worth more than what goes wrong here.

@@ -294,11 +294,25 @@ impl Default for Registry {
 pub(crate) struct Log {
     /// Name of the log: stands in every checkpoint.
     pub origin: String,
+    /// Checkpoint and tiles are served to anybody at `/log`: they hold no personal data, and an overseer needs nobody to read them.
+    pub public: bool,
+    /// Who cosigns every checkpoint.
+    pub witness: Vec<LogWitness>,
+}
+
+/// A witness of the log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogWitness {
+    /// Its address; `/add-checkpoint` follows.
+    pub url: String,
+    /// Its public key, as `belfry-witness` prints it.
+    pub key: String,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { origin: "belfry.localhost/log".into() }
+        Self { origin: "belfry.localhost/log".into(), public: true, witness: Vec::new() }
     }
 }
 

@@ -12,6 +12,7 @@ use vms_app::UseCases;
 use vms_app::accounts::AccountWish;
 use vms_app::camera_import::ImportOptions;
 use vms_app::grants::GrantWish;
+use vms_app::identity::totp;
 use vms_app::model::Camera;
 use vms_app::words::{CameraKind, Language};
 use vms_core::{Profile, Right};
@@ -26,6 +27,7 @@ use crate::roles::serve::Core;
 use crate::roles::{own_program, stop_signal};
 use crate::run::{children, init_tracing};
 use crate::supervisor::{ChildSpec, supervise};
+use crate::wiring::system::SystemClock;
 
 /// The zones beside the operator's own, 5340.
 const OTHER_ZONES: [&str; 5] = ["5339", "5341", "5342", "5343", "5344"];
@@ -47,6 +49,12 @@ const PEOPLE: [(&str, &str, &str, Profile, Language); 8] = [
     ("toezicht", "Oversight commission", "CC", Profile::P21, Language::Nl),
 ];
 
+/// What the demo prints so that people can look around; derived from the demo's own key file.
+struct Secrets {
+    password: String,
+    totp: Vec<u8>,
+}
+
 /// Starts everything and runs until a signal.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     init_tracing();
@@ -59,15 +67,25 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     }
     let config = Config::load(&config_path)?;
 
-    let password = hex::encode(secret_32(&dir.join("demo.key"))?.get(..10).unwrap_or_default());
-    write_durably(&dir.join("password.txt"), password.as_bytes(), 0o600)?;
+    let key = secret_32(&dir.join("demo.key"))?;
+    let secrets = Secrets {
+        password: hex::encode(key.get(..10).unwrap_or_default()),
+        totp: key.get(10..30).unwrap_or_default().to_vec(),
+    };
+    if args.code {
+        let step = totp::step_of(vms_app::ports::Clock::now(&SystemClock));
+        crate::print(&format!("{}\n", totp::code_of(&secrets.totp, step)));
+        return Ok(());
+    }
+    write_durably(&dir.join("password.txt"), secrets.password.as_bytes(), 0o600)?;
+    write_durably(&dir.join("totp.txt"), hex::encode(&secrets.totp).as_bytes(), 0o600)?;
     let with_town = args.cameras.is_none();
     if with_town {
         render_town(&config, &args, &dir).await.context("the simulated town")?;
     }
     let list = args.cameras.clone().unwrap_or_else(|| dir.join("town/cameras.csv"));
     let with_partner = with_town && partner::fits(&config);
-    seed(&config, &dir, &list, &password, with_partner).await.context("setting the demo up")?;
+    seed(&config, &dir, &list, &secrets, with_partner).await.context("setting the demo up")?;
     if args.setup_only {
         return Ok(());
     }
@@ -80,7 +98,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         all.extend(partner::children(&config, &dir)?);
     }
     all.extend(children(&config, &config_path)?);
-    announce(&config, &password);
+    announce(&config, &dir, &secrets);
     supervise(all, stop).await
 }
 
@@ -140,9 +158,9 @@ fn registry_stub(dir: &Path) -> anyhow::Result<ChildSpec> {
 }
 
 /// Accounts and cameras, with a recorder (and for the partner a gateway) running just for its sealing key.
-async fn seed(config: &Config, dir: &Path, list: &Path, password: &str, with_partner: bool) -> anyhow::Result<()> {
+async fn seed(config: &Config, dir: &Path, list: &Path, secrets: &Secrets, with_partner: bool) -> anyhow::Result<()> {
     let core = Core::open(config).await?;
-    let mut outcome = seed_in(config, &core.cases, dir, list, password).await;
+    let mut outcome = seed_in(config, &core.cases, dir, list, secrets).await;
     if outcome.is_ok() && with_partner {
         outcome = partner::seed(config, &core.cases, dir).await.context("the partner");
     }
@@ -150,17 +168,19 @@ async fn seed(config: &Config, dir: &Path, list: &Path, password: &str, with_par
     outcome
 }
 
-async fn seed_in(config: &Config, cases: &UseCases, dir: &Path, list: &Path, password: &str) -> anyhow::Result<()> {
+async fn seed_in(config: &Config, cases: &UseCases, dir: &Path, list: &Path, secrets: &Secrets) -> anyhow::Result<()> {
     for (user_name, what, org, profile, language) in PEOPLE {
         if cases.actor_of_command_line(user_name).await.is_err() {
-            make_account(cases, user_name, what, org, profile, language, password).await?;
+            make_account(cases, user_name, what, org, profile, language, &secrets.password).await?;
         }
+        second_factor(cases, user_name, profile, secrets).await?;
     }
     for zone in OTHER_ZONES {
         let name = format!("chef-{zone}");
         if cases.actor_of_command_line(&name).await.is_err() {
-            make_account(cases, &name, "Zone chief", zone, Profile::P03, Language::Fr, password).await?;
+            make_account(cases, &name, "Zone chief", zone, Profile::P03, Language::Fr, &secrets.password).await?;
         }
+        second_factor(cases, &name, Profile::P03, secrets).await?;
     }
     let admin = cases.actor_of_command_line("admin").await?;
     let known = cases.camera_list(&admin, "", None, 1).await?;
@@ -176,6 +196,14 @@ async fn seed_in(config: &Config, cases: &UseCases, dir: &Path, list: &Path, pas
             share(cases, &outcome.written).await
         })
         .await?;
+    }
+    Ok(())
+}
+
+/// Whose profile needs a second factor gets the demo's one, which it prints: so the demo asks for codes as the real thing does.
+async fn second_factor(cases: &UseCases, user_name: &str, profile: Profile, secrets: &Secrets) -> anyhow::Result<()> {
+    if cases.needs_factor(profile) {
+        cases.totp_by_command_line(user_name, &secrets.totp).await?;
     }
     Ok(())
 }
@@ -254,13 +282,19 @@ async fn with_role<T>(
     outcome
 }
 
-fn announce(config: &Config, password: &str) {
+fn announce(config: &Config, dir: &Path, secrets: &Secrets) {
     complain(&format!(
-        "\n  Belfry's console: http://{}\n  All demo accounts have the password  {password}",
-        config.http.bind
+        "\n  Belfry's console: http://{}\n  All demo accounts have the password  {}",
+        config.http.bind, secrets.password
     ));
     for (user_name, what, ..) in PEOPLE {
         complain(&format!("    {user_name:<10} {what}"));
     }
+    complain(&format!(
+        "  Who administers, exports, approves or oversees is asked for a code too. DEMO ONLY: all share one secret,\n    {}\n  \
+         Put it into an authenticator app, or ask for a code with  belfry demo --code --dir {}\n  Each code works once.",
+        totp::base32(&secrets.totp),
+        dir.display()
+    ));
     complain("  Ctrl-C stops everything.\n");
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Subcommand, ValueEnum};
 use keys::{KeyError, KeyRing, OpenOptions, RealDisk, SystemRandom};
 use recorder::assignment::Kept;
+use recorder::reconcile::LATE;
 use recorder::sweep::Terms;
 use recorder::vault::{VaultConfig, forget_store, open_store};
 use vms_core::WallTime;
@@ -64,6 +65,9 @@ pub(crate) enum KeysCommand {
         #[arg(long)]
         second: String,
     },
+    /// Make a magistrate's gate now, or another one for what moves from now on (the recorder has to be stopped; the first is made by
+    /// itself when the first footage has to move).
+    GateCreate,
     /// Take in a new, empty disk as one of the two copies.
     Adopt {
         /// Which copy.
@@ -150,6 +154,7 @@ pub(crate) fn run(config: &Config, of: WhichStore, what: KeysCommand) -> anyhow:
             print(&format!("approved: it is {}; the sweeper goes on within a minute\n", time_text(now)));
             Ok(())
         }
+        KeysCommand::GateCreate => make_gate(&store, &open(OpenOptions::default())?, now),
         KeysCommand::Adopt { copy } => {
             let copy = match copy {
                 WhichCopy::First => keys::Copy::First,
@@ -159,6 +164,13 @@ pub(crate) fn run(config: &Config, of: WhichStore, what: KeysCommand) -> anyhow:
             check(&ring)
         }
     }
+}
+
+fn make_gate(store: &VaultConfig, ring: &KeyRing, now: WallTime) -> anyhow::Result<()> {
+    let plan = store.gate.as_ref().context("only footage has a magistrate's gate")?;
+    let gate = ring.make_gate(plan, now).map_err(explained)?;
+    print(&format!("gate {gate} in {}: keep that folder on a medium of its own\n", plan.folder.display()));
+    Ok(())
 }
 
 /// Whether the cameras that this machine's recorder knows and its disk fit; `None` where it knows none.
@@ -201,6 +213,13 @@ pub(crate) async fn check_recorder(config: &Config, args: CheckArgs) -> anyhow::
     let ring = open_store(&store, dir, options, now).map_err(explained)?;
     let kept = Kept::load(&dir.join("assignment.json")).context("the recorder's list of cameras")?;
     let terms = Terms::of_assignment(&kept.assignment);
+    let decisions =
+        recorder::gated::Decisions::load(&dir.join(recorder::gated::FILE)).context("the gate's decisions")?;
+    let gated = ring.gated_hours();
+    let unnamed = gated.iter().filter(|(_, name, _)| decisions.until(name).is_none()).count();
+    let overdue = |name: &keys::KeyName| decisions.until(name).is_some_and(|until| until.plus(LATE) < now);
+    let overdue = gated.iter().filter(|(epoch, name, _)| overdue(name) && !ring.pins(*epoch)).count();
+    print(&format!("{} hour keys behind the magistrate's gate\n", gated.len()));
     let options = CheckOptions { is_deep: args.deep, repairs: args.repair };
     let report = check(dir, &ring, &terms, &options, now).await?;
     for (finding, about) in report.findings.iter().take(LINES_MAX) {
@@ -213,6 +232,11 @@ pub(crate) async fn check_recorder(config: &Config, args: CheckArgs) -> anyhow::
     for (finding, count) in report.counts() {
         print(&format!("{count:>8}  {}\n", finding.words()));
     }
+    ensure!(overdue == 0, "{overdue} keys behind the magistrate's gate live past their second term");
+    ensure!(
+        unnamed == 0,
+        "{unnamed} keys behind the magistrate's gate are named by no decision: nothing says when they end"
+    );
     ensure!(report.is_whole(), "rows, files, keys and records do not agree");
     Ok(())
 }
@@ -232,13 +256,14 @@ fn status(ring: &KeyRing, now: WallTime) -> anyhow::Result<String> {
     let oldest = report.oldest.map_or_else(|| "none".to_owned(), |hour| time_text(hour.start()));
     let mut text = format!(
         "key store {}\nroot generation {}, {age_min} min old\n{} hour keys live, the oldest of {oldest}; {} destroyed \
-         ones remembered\n{} holds over {} segments\n",
+         ones remembered\n{} holds over {} segments\n{} hour keys behind the magistrate's gate\n",
         ring.store(),
         report.generation,
         report.hours,
         report.destroyed,
         report.holds,
         report.held,
+        report.gated,
     );
     for copy in &report.copies {
         let state = match (copy.is_present, copy.is_whole()) {
@@ -265,8 +290,9 @@ fn check(ring: &KeyRing) -> anyhow::Result<()> {
     }
     ensure!(
         report.is_whole(),
-        "not whole: {} hour keys, {} segment keys and {} held ones do not open",
+        "not whole: {} hour keys, {} gated ones, {} segment keys and {} held ones do not open",
         report.damaged_hours.len(),
+        report.damaged_gated.len(),
         report.damaged_segments,
         report.damaged_held
     );

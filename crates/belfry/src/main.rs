@@ -1,5 +1,6 @@
 //! `belfry`: the supervisor, every role that needs no C media code, and the command line.
 
+mod audit;
 mod camera;
 mod cli;
 mod client;
@@ -9,6 +10,7 @@ mod export;
 mod figures;
 mod keys;
 mod keystore;
+mod matrix;
 mod partner;
 mod roles;
 mod run;
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
         Command::Export(what) => what.server.json,
         Command::Partner(what) => what.server.json,
         Command::Verify(what) => what.json,
+        Command::Audit(what) => what.json,
+        Command::Matrix(what) => what.json,
         Command::Run
         | Command::Demo(_)
         | Command::Role(_)
@@ -53,14 +57,9 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Args::command(), "belfry", &mut std::io::stdout());
             Ok(())
         }
-        // Its exit code says more than success and failure; 2 also where it could not even begin.
-        Command::Verify(what) => {
-            let code = verify::run(&what).unwrap_or_else(|error| {
-                client::report(&error, as_json);
-                2
-            });
-            return ExitCode::from(code);
-        }
+        Command::Verify(what) => return coded(verify::run(&what), as_json),
+        Command::Audit(what) => return coded(audit::run(what, &args.config), as_json),
+        Command::Matrix(what) => return coded(matrix::run(&what), as_json),
         Command::Anpr { args } => run::hand_over("anpr", args),
         Command::Sim { args } => run::hand_over("sim", args),
         Command::Camera(what) => in_runtime(camera::run(what)),
@@ -84,14 +83,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// The exit code of a command whose code says more than success and failure; 2 also where it could not even begin.
+fn coded(outcome: anyhow::Result<u8>, as_json: bool) -> ExitCode {
+    let code = outcome.unwrap_or_else(|error| {
+        client::report(&error, as_json);
+        2
+    });
+    ExitCode::from(code)
+}
+
 fn with_config(path: &std::path::Path, work: impl FnOnce(Config) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let config = Config::load(path).context("`belfry config default > belfry.toml` writes a file to start from")?;
     run::init_tracing();
     work(config)
 }
 
-fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+/// As `in_runtime`, for work that gives something.
+fn in_runtime_of<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?.block_on(work)
+}
+
+fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    in_runtime_of(work)
 }
 
 /// A role in this process. Ingest, its keeper, its relay and the gateway live on one thread each: cheap, and no camera waits for a
@@ -159,7 +172,10 @@ async fn first_administrator(config: Config, user_name: String) -> anyhow::Resul
     match made? {
         Some(made) => {
             let password = made.password.as_ref().map_or("", |password| password.as_str());
-            print(&format!("log in as `{user_name}` with the one-time password {password}\n"));
+            print(&format!(
+                "log in as `{user_name}` with the one-time password {password}\nit opens one session, within 24 hours: choose a \
+                 password of your own there, then enrol a second factor\n"
+            ));
             Ok(())
         }
         None => anyhow::bail!("there are accounts already; an administrator makes further ones in the console"),

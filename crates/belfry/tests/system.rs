@@ -106,6 +106,7 @@ async fn internal_sockets_hand_out_nothing_without_a_capability() {
         rendition: Rendition::Original,
         audience,
         standing: false,
+        gated: false,
         issued_at: WallTime::from_micros(from_us),
         expires_at: WallTime::from_micros(from_us + 15_000_000),
     };

@@ -149,7 +149,7 @@ async fn footage_leaves_for_a_store_plays_as_before_and_an_outage_costs_nothing_
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
     let problem: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-    assert_eq!(text(&problem, "/code"), "unavailable", "{problem}");
+    assert_eq!(text(&problem, "/code"), "footage_away", "{problem}");
     signal(pid_of_role(&rig, "recorder").unwrap(), Signal::KILL);
     until_growing(&rig, Duration::from_secs(30)).await;
     let plays = async |_: &Rig| {
@@ -185,6 +185,7 @@ fn destroy_keys(rig: &Rig) -> u64 {
             remember: Duration::from_secs(40 * 86_400),
         },
         root_every: Duration::from_secs(3_600),
+        gate: None,
         stops: "nothing",
         backup: None,
     };

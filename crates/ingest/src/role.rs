@@ -36,7 +36,7 @@ const GATHER_IN_TALK: Duration = Duration::from_millis(20);
 /// Pause while pictures are on their way to the disk only. It bounds how far the host's time of a picture may be off (the unit's
 /// decode time places it inside the pause, see [`crate::unit::Assembler::frame`]); it must stay below the 200 ms from which on a
 /// hole counts, and what a camera sends meanwhile must fit a socket's window.
-const GATHER: Duration = Duration::from_millis(120);
+const GATHER: Duration = Duration::from_millis(160);
 
 /// Whether somebody watches a camera of this process; its one runtime's pause goes by it.
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);

@@ -175,7 +175,7 @@ impl Inner {
     /// Copies wraps files that are new or longer than the copy, and removes those of hours without a live key.
     fn copy_wraps(&self, plan: &BackupPlan) -> Result<usize, KeyError> {
         let failed = |error| KeyError::io("the backup of the keys", error);
-        let alive: BTreeSet<Hour> = self.state.hours().map(|(epoch, _)| epoch.hour()).collect();
+        let alive: BTreeSet<Hour> = self.state.keyed_hours();
         for hour in hours_in(&self.disk.list(&plan.folder).map_err(failed)?) {
             if !alive.contains(&hour) {
                 remove_if_there(&*self.disk, &plan.folder.join(wraps::file_name(hour))).map_err(failed)?;
@@ -299,7 +299,11 @@ fn take_over(
             | Entry::Destroyed { .. }
             | Entry::HoldKey { .. }
             | Entry::Held { .. }
-            | Entry::Released { .. } => None,
+            | Entry::Released { .. }
+            | Entry::GateKey { .. }
+            // Whether a gated key is past its second term the sweeper decides, from the decision that moved it.
+            | Entry::GatedHour { .. }
+            | Entry::Pinned { .. } => None,
         };
         if let Some(epoch) = past {
             report.past_term += 1;
@@ -316,7 +320,16 @@ fn take_over(
                 let context = |domain| Context::Hold(domain, *hold);
                 move_wrap(slot, file, root, &context(file.domain), &context(root.domain), random)?
             }
-            Entry::Destroyed { .. } | Entry::Held { .. } | Entry::Released { .. } => true,
+            Entry::GatedHour { epoch, name, slot, .. } => {
+                report.hours += 1;
+                let context = |domain| Context::Gated(domain, *epoch, name);
+                move_wrap(slot, file, root, &context(file.domain), &context(root.domain), random)?
+            }
+            Entry::Destroyed { .. }
+            | Entry::Held { .. }
+            | Entry::Released { .. }
+            | Entry::GateKey { .. }
+            | Entry::Pinned { .. } => true,
         };
         report.damaged += usize::from(!moved);
         entries.push(entry);

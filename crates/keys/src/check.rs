@@ -54,13 +54,17 @@ pub struct CheckReport {
     pub held: usize,
     /// Segment keys found in wraps files.
     pub segments: usize,
+    /// Hour keys behind a gate.
+    pub gated: usize,
+    /// Hour keys behind a gate whose share under the root does not open.
+    pub damaged_gated: Vec<KeyEpoch>,
     /// Live hour keys that open nothing any more.
     pub damaged_hours: Vec<KeyEpoch>,
     /// Wraps under holds that do not open.
     pub damaged_held: usize,
     /// Segment keys that do not open although their hour key lives.
     pub damaged_segments: usize,
-    /// The oldest hour that still has a live key.
+    /// The oldest hour that still has a key, behind a gate or not.
     pub oldest: Option<Hour>,
     /// The copies.
     pub copies: Vec<CopyReport>,
@@ -69,7 +73,10 @@ pub struct CheckReport {
 impl CheckReport {
     /// Every key opens, and every copy is whole.
     pub fn is_whole(&self) -> bool {
-        let keys = self.damaged_hours.is_empty() && self.damaged_held == 0 && self.damaged_segments == 0;
+        let keys = self.damaged_hours.is_empty()
+            && self.damaged_gated.is_empty()
+            && self.damaged_held == 0
+            && self.damaged_segments == 0;
         keys && self.copies.iter().all(CopyReport::is_whole)
     }
 }
@@ -83,7 +90,7 @@ impl KeyRing {
     pub fn check(&self, is_deep: bool) -> Result<CheckReport, KeyError> {
         let mut inner = self.lock();
         let mut report = inner.check_state();
-        let hours: BTreeSet<Hour> = inner.state.hours().map(|(epoch, _)| epoch.hour()).collect();
+        let hours: BTreeSet<Hour> = inner.state.keyed_hours();
         report.copies = inner.check_copies(&hours)?;
         if is_deep {
             for hour in &hours {
@@ -116,6 +123,11 @@ impl Inner {
         };
         let damaged_hours =
             self.state.hours().filter(|(epoch, live)| !opens(*epoch, &live.name, live.slot)).map(|(epoch, _)| epoch);
+        let shares = |epoch: KeyEpoch, name, slot| match slot {
+            Slot::Present(wrapped) => unwrap(&self.root, &wrapped, store, &Context::Gated(domain, epoch, name)).is_ok(),
+            Slot::Blank | Slot::Damaged => false,
+        };
+        let damaged_gated = self.state.all_gated().filter(|(epoch, gated)| !shares(*epoch, &gated.name, gated.slot));
         let damaged_held = self
             .state
             .live_holds()
@@ -140,10 +152,12 @@ impl Inner {
             holds: self.state.live_holds().count(),
             held: self.state.held().count(),
             segments: 0,
+            gated: self.state.all_gated().count(),
+            damaged_gated: damaged_gated.map(|(epoch, _)| epoch).collect(),
             damaged_hours: damaged_hours.collect(),
             damaged_held,
             damaged_segments: 0,
-            oldest: self.state.hours().next().map(|(epoch, _)| epoch.hour()),
+            oldest: self.state.keyed_hours().first().copied(),
             copies: Vec::new(),
         }
     }

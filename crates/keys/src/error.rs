@@ -125,6 +125,12 @@ pub enum KeyError {
     /// No more generations or numbers.
     #[error("the numbers of the key store are used up")]
     Exhausted,
+    /// There is no gate, or its private half is not to be had.
+    #[error("the magistrate's gate: {why}")]
+    Gate {
+        /// In plain words.
+        why: &'static str,
+    },
     /// Not a backup of a key store, or its key is gone.
     #[error("the backup does not open: {why}")]
     Backup {
@@ -159,6 +165,9 @@ impl KeyError {
             | Self::HoldDamaged { .. } => "ask again with another number",
             Self::Random(_) => "the system gives no random numbers: look at its log",
             Self::Exhausted => "make a new key store",
+            Self::Gate { .. } => {
+                "attach the medium with the folder of the gate; `belfry keys gate-create` makes a gate where there is none"
+            }
             Self::Backup { .. } => "use another backup, or wait for the next",
         }
     }
@@ -174,6 +183,9 @@ pub enum OpenSegmentError {
     /// Its hour key was destroyed, and no hold keeps it.
     #[error("its key was destroyed ({})", .0.reason)]
     Destroyed(Dead),
+    /// Its hour key is behind the magistrate's gate: an ordinary opening does not see it.
+    #[error("its key is behind the magistrate's gate")]
+    Gated,
     /// Its hour key is known, but the key of this segment was never saved, or lost with damaged bytes.
     #[error("no key was saved for this segment")]
     NotSaved,

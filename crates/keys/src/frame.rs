@@ -11,6 +11,10 @@
 //!         3 hold: id 16 | made at i64 | digest of its wrap 16
 //!         4 held segment: hold 16 | segment 16 | epoch u64 | digest of its wrap 16
 //!         5 released: hold 16 | at i64
+//!         6 gate: number u32 | made at i64 | X25519 public key 32
+//!         7 gated hour: epoch u64 | scope, class, hour as in 1 | made at i64 | moved at i64 | gate u32 | sealed share 80
+//!           | digest of its wrap 16
+//!         8 pinned: hold 16 | segment 16 | epoch u64
 //! ```
 //!
 //! A frame is written whole and synced before the next, and frames that must happen together are one frame. The wraps lie behind
@@ -22,6 +26,7 @@
 use vms_core::{HoldId, SegmentId, WallTime};
 
 use crate::codec::{CHECK_LEN, Reader, Writer, check};
+use crate::gate::GateNumber;
 use crate::ids::{KeyEpoch, Reason, StoreId};
 use crate::secret::{Domain, WRAPPED_LEN, Wrapped};
 use crate::state::{Entry, Slot};
@@ -129,6 +134,27 @@ fn write_entry(out: &mut Writer, store: StoreId, entry: &Entry) {
             out.bytes(hold.as_bytes());
             out.time(*at);
         }
+        Entry::GateKey { gate, made_at, public } => {
+            out.u8(6);
+            out.u32(gate.number());
+            out.time(*made_at);
+            out.bytes(public);
+        }
+        Entry::GatedHour { epoch, name, made_at, at, gate, sealed, .. } => {
+            out.u8(7);
+            out.u64(epoch.raw());
+            out.name(name);
+            out.time(*made_at);
+            out.time(*at);
+            out.u32(gate.number());
+            out.bytes(sealed);
+        }
+        Entry::Pinned { hold, segment, epoch } => {
+            out.u8(8);
+            out.bytes(hold.as_bytes());
+            out.bytes(segment.as_bytes());
+            out.u64(epoch.raw());
+        }
     }
     if let Some(slot) = entry.slot() {
         // A wrap that is not whole gets the digest of no wrap, so that it reads back as damaged or blank, never as good.
@@ -162,6 +188,25 @@ fn read_entry(reader: &mut Reader<'_>) -> Option<Entry> {
             slot,
         },
         5 => Entry::Released { hold: HoldId::from_bytes(reader.array()?), at: reader.time()? },
+        6 => Entry::GateKey {
+            gate: GateNumber::from_number(reader.u32()?),
+            made_at: reader.time()?,
+            public: reader.array()?,
+        },
+        7 => Entry::GatedHour {
+            epoch: KeyEpoch::new(reader.u64()?)?,
+            name: reader.name()?,
+            made_at: reader.time()?,
+            at: reader.time()?,
+            gate: GateNumber::from_number(reader.u32()?),
+            sealed: reader.array()?,
+            slot,
+        },
+        8 => Entry::Pinned {
+            hold: HoldId::from_bytes(reader.array()?),
+            segment: SegmentId::from_bytes(reader.array()?),
+            epoch: KeyEpoch::new(reader.u64()?)?,
+        },
         _ => return None,
     })
 }

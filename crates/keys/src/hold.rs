@@ -9,7 +9,7 @@ use crate::frame::ENTRIES_MAX;
 use crate::ids::KeyEpoch;
 use crate::keyring::{Inner, KeyRing};
 use crate::secret::{Context, Secret, unwrap, wrap};
-use crate::state::{Entry, Slot};
+use crate::state::{Entry, Slot, Source};
 
 /// What a hold took.
 #[derive(Debug, Default)]
@@ -63,6 +63,17 @@ impl KeyRing {
                 report.already += 1;
                 continue;
             }
+            if matches!(inner.state.source(*segment, *epoch), Source::Gated(_)) {
+                // Nobody here opens it, so it cannot be wrapped a second time: its hour key stays instead.
+                if inner.state.has_pin(*segment, hold, *epoch) {
+                    report.already += 1;
+                    continue;
+                }
+                entries.push(Entry::Pinned { hold, segment: *segment, epoch: *epoch });
+                pending.insert(*segment);
+                report.held += 1;
+                continue;
+            }
             let key = match inner.segment_key(*segment, *epoch) {
                 Ok(key) => key,
                 Err(OpenSegmentError::Store(error)) => return Err(error),
@@ -100,10 +111,11 @@ impl KeyRing {
         let entry = inner.state.plan_release(hold, now).ok_or(KeyError::NoSuchHold { hold })?;
         let under: Vec<(SegmentId, KeyEpoch)> =
             inner.state.held().filter(|(_, wrap)| wrap.hold == hold).map(|(id, wrap)| (id, wrap.epoch)).collect();
+        let pinned = inner.state.pinned_under(hold);
         inner.commit(&[entry])?;
         inner.pay_owed()?;
         let unreadable = under.iter().filter(|(id, epoch)| !inner.state.source(*id, *epoch).is_open()).count();
-        Ok(Release { hold, at: now, segments: under.len(), unreadable, missing: inner.missing_copies() })
+        Ok(Release { hold, at: now, segments: under.len() + pinned, unreadable, missing: inner.missing_copies() })
     }
 
     /// Holds in force, each with its beginning.

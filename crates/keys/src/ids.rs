@@ -62,6 +62,9 @@ pub struct KeyName {
 pub struct KeyEpoch(u64);
 
 impl KeyEpoch {
+    /// The smallest number.
+    pub(crate) const FIRST: Self = Self(1);
+
     /// From the number in a head; `None` for 0.
     pub fn new(raw: u64) -> Option<Self> {
         (raw != 0).then_some(Self(raw))

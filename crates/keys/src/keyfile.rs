@@ -1,7 +1,7 @@
-//! Files that hold a key of the top: `root-GGGGGGGG.key`, `backup-NNNNNNNN.key`. All integers big endian.
+//! Files that hold a key of the top: `root-GGGGGGGG.key`, `backup-NNNNNNNN.key`, `gate-NNNNNNNN.key`. All integers big endian.
 //!
 //! ```text
-//! magic "BELFROOT" 8 | version u16 | top key: kind u8, number u32 | store 16 | made at µs i64 | protection u8
+//! magic "BELFROOT" 8 | version u16 | top key: kind u8 (1 root, 2 backup, 3 gate), number u32 | store 16 | made at µs i64 | protection u8
 //! | key: 60 bytes | check 16
 //! ```
 //! Protection 0: the key in clear (28 bytes of zeros after it), the file's mode 0600 is all that guards it. Protection 1: the
@@ -178,6 +178,7 @@ pub(crate) fn file_name(domain: Domain) -> String {
     match domain {
         Domain::Root(number) => format!("root-{number:08x}.key"),
         Domain::Backup(number) => format!("backup-{number:08x}.key"),
+        Domain::Gate(number) => format!("gate-{number:08x}.key"),
     }
 }
 

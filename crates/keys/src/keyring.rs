@@ -256,7 +256,7 @@ impl KeyRing {
     pub fn token(&self, epoch: KeyEpoch, text: &[u8]) -> Result<[u8; 32], OpenSegmentError> {
         let mut inner = self.lock();
         if inner.state.hour(epoch).is_none() {
-            return Err(inner.state.dead(epoch).map_or(OpenSegmentError::UnknownEpoch, OpenSegmentError::Destroyed));
+            return Err(inner.no_hour_key(epoch));
         }
         let tokens = inner.hour_key(epoch)?.derive(b"belfry search token v1", &[]);
         Ok(*tokens.derive(b"text", text).expose())
@@ -276,7 +276,8 @@ impl KeyRing {
 
     /// Whether a hold in force has this segment.
     pub fn is_held(&self, segment: SegmentId) -> bool {
-        !self.lock().state.held_by(segment).is_empty()
+        let inner = self.lock();
+        !inner.state.held_by(segment).is_empty() || inner.state.is_pinned(segment)
     }
 
     /// The live hour keys, oldest first: number, name, when made.
@@ -406,6 +407,14 @@ impl Inner {
         self.hour_keys.insert(epoch, key);
     }
 
+    /// Why there is no live hour key of this number.
+    pub(crate) fn no_hour_key(&self, epoch: KeyEpoch) -> OpenSegmentError {
+        if self.state.gated(epoch).is_some() {
+            return OpenSegmentError::Gated;
+        }
+        self.state.dead(epoch).map_or(OpenSegmentError::UnknownEpoch, OpenSegmentError::Destroyed)
+    }
+
     /// A live hour key, opened.
     pub(crate) fn hour_key(&mut self, epoch: KeyEpoch) -> Result<Secret, OpenSegmentError> {
         let live = self.state.hour(epoch).ok_or(OpenSegmentError::UnknownEpoch)?;
@@ -431,13 +440,14 @@ impl Inner {
                     (answer, _) => answer,
                 }
             }
+            Source::Gated(_) => Err(OpenSegmentError::Gated),
             Source::Hold(wrap) => self.segment_key_by_hold(segment, &wrap),
             Source::Gone(dead) => Err(OpenSegmentError::Destroyed(dead)),
             Source::Unknown => Err(OpenSegmentError::UnknownEpoch),
         }
     }
 
-    fn any_hold(&self, segment: SegmentId, epoch: KeyEpoch) -> Option<HeldWrap> {
+    pub(crate) fn any_hold(&self, segment: SegmentId, epoch: KeyEpoch) -> Option<HeldWrap> {
         self.state.held_by(segment).iter().copied().find(|wrap| wrap.epoch == epoch)
     }
 
@@ -448,13 +458,24 @@ impl Inner {
         store: StoreId,
     ) -> Result<Secret, OpenSegmentError> {
         let hour_key = self.hour_key(epoch)?;
+        self.segment_key_under(segment, epoch, store, &hour_key)
+    }
+
+    /// The key of a segment under its hour key.
+    pub(crate) fn segment_key_under(
+        &mut self,
+        segment: SegmentId,
+        epoch: KeyEpoch,
+        store: StoreId,
+        hour_key: &Secret,
+    ) -> Result<Secret, OpenSegmentError> {
         let loaded = self.load_wraps(epoch.hour())?;
         let row = loaded.wraps.rows.get(&segment).filter(|(known, _)| *known == epoch);
         let (_, wrapped) = row.copied().ok_or(OpenSegmentError::NotSaved)?;
-        unwrap(&hour_key, &wrapped, store, &Context::Segment(epoch, segment)).map_err(|_| OpenSegmentError::Damaged)
+        unwrap(hour_key, &wrapped, store, &Context::Segment(epoch, segment)).map_err(|_| OpenSegmentError::Damaged)
     }
 
-    fn segment_key_by_hold(&self, segment: SegmentId, held: &HeldWrap) -> Result<Secret, OpenSegmentError> {
+    pub(crate) fn segment_key_by_hold(&self, segment: SegmentId, held: &HeldWrap) -> Result<Secret, OpenSegmentError> {
         let Slot::Present(wrapped) = held.slot else { return Err(OpenSegmentError::Damaged) };
         let hold_key = self.hold_key(held.hold).ok_or(OpenSegmentError::Damaged)?;
         let context = Context::Held(held.hold, held.epoch, segment);
@@ -545,5 +566,7 @@ pub(crate) fn keys_name(domain: Domain) -> String {
     match domain {
         Domain::Root(number) => format!("keys-{number:08x}.bks"),
         Domain::Backup(number) => format!("keys-{number:08x}.bkb"),
+        // A gate has no journal of its own.
+        Domain::Gate(number) => format!("keys-{number:08x}.gate"),
     }
 }

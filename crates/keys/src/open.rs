@@ -320,7 +320,7 @@ impl Inner {
     /// file that was being written: of lengths that differ, or of one of the newest hours. `is_thorough` reads all.
     /// How many files were written anew.
     pub(crate) fn mend_wraps(&mut self, is_thorough: bool) -> Result<usize, KeyError> {
-        let alive: BTreeSet<Hour> = self.state.hours().map(|(epoch, _)| epoch.hour()).collect();
+        let alive: BTreeSet<Hour> = self.state.keyed_hours();
         let mut lens: BTreeMap<Hour, Vec<u64>> = BTreeMap::new();
         for copy in self.copies.iter().filter(|copy| copy.is_present) {
             let failed = |source| KeyError::CopyFailed { copy: copy.which, source };
@@ -368,7 +368,7 @@ impl Inner {
 
     /// Those of the hours that have no live key any more.
     pub(crate) fn dead_hours(&self, epochs: &[KeyEpoch]) -> BTreeSet<Hour> {
-        let alive: BTreeSet<Hour> = self.state.hours().map(|(epoch, _)| epoch.hour()).collect();
+        let alive: BTreeSet<Hour> = self.state.keyed_hours();
         epochs.iter().map(|epoch| epoch.hour()).filter(|hour| !alive.contains(hour)).collect()
     }
 

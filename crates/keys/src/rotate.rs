@@ -13,7 +13,7 @@ use crate::keyfile::{self, KeyFile};
 use crate::keyring::{CopyAt, Inner, KeyRing, keys_name};
 use crate::open::{clear_old, put_everywhere};
 use crate::secret::{Context, Domain, Random, Secret, unwrap, wrap};
-use crate::state::{Entry, LiveHour, Slot, State};
+use crate::state::{Entry, Slot, State};
 
 /// One destroyed key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,10 +79,12 @@ impl KeyRing {
     ) -> Result<Destruction, KeyError> {
         let mut inner = self.lock();
         inner.must_write()?;
-        inner.destroy(&|_, live| select(&live.name), limit, reason, now)
+        let chosen = inner.state.hours().filter(|(_, live)| select(&live.name)).map(|(epoch, _)| epoch).collect();
+        inner.destroy(chosen, limit, reason, now)
     }
 
-    /// As [`Self::destroy_hours`], chosen by number: what a batch planned is destroyed, and nothing else.
+    /// As [`Self::destroy_hours`], chosen by number and also behind a gate: what a batch planned is destroyed, and nothing else. A
+    /// gated key of which a hold wants something stays.
     ///
     /// # Errors
     /// As [`Self::destroy_hours`].
@@ -95,7 +97,11 @@ impl KeyRing {
     ) -> Result<Destruction, KeyError> {
         let mut inner = self.lock();
         inner.must_write()?;
-        inner.destroy(&|epoch, _| select(epoch), limit, reason, now)
+        let live = inner.state.hours().map(|(epoch, _)| epoch);
+        let gated = inner.state.all_gated().map(|(epoch, _)| epoch).filter(|epoch| !inner.state.pins(*epoch));
+        let mut chosen: Vec<KeyEpoch> = live.chain(gated).filter(|epoch| select(*epoch)).collect();
+        chosen.sort_unstable();
+        inner.destroy(chosen, limit, reason, now)
     }
 
     /// Changes the root: every live key is wrapped under a new one, the old one is destroyed. Once a day at least; once an
@@ -113,17 +119,16 @@ impl KeyRing {
 impl Inner {
     pub(crate) fn destroy(
         &mut self,
-        select: &dyn Fn(KeyEpoch, &LiveHour) -> bool,
+        chosen: Vec<KeyEpoch>,
         limit: usize,
         reason: Reason,
         now: WallTime,
     ) -> Result<Destruction, KeyError> {
-        let chosen: Vec<KeyEpoch> =
-            self.state.hours().filter(|(epoch, live)| select(*epoch, live)).map(|(epoch, _)| epoch).collect();
         let (now_dying, remaining) = chosen.split_at(limit.min(chosen.len()));
         let name = |epoch: &KeyEpoch| {
-            let live = self.state.hour(*epoch)?;
-            Some(DestroyedKey { epoch: *epoch, name: live.name.clone() })
+            let live = self.state.hour(*epoch).map(|live| &live.name);
+            let name = live.or_else(|| self.state.gated(*epoch).map(|gated| &gated.name))?;
+            Some(DestroyedKey { epoch: *epoch, name: name.clone() })
         };
         let keys: Vec<DestroyedKey> = now_dying.iter().filter_map(name).collect();
         let entries = self.state.plan_destroy(now_dying, now, reason);
@@ -168,7 +173,7 @@ impl Inner {
         Ok(Rotation { from, to: self.generation(), at: now, rewrapped, damaged, missing })
     }
 
-    /// Wraps the hour keys and hold keys among the entries under another key of the top.
+    /// Wraps the hour keys, shares of gated hour keys and hold keys among the entries under another key of the top.
     pub(crate) fn rewrap(
         &self,
         entries: &mut [Entry],
@@ -183,8 +188,15 @@ impl Inner {
                 Entry::HourKey { epoch, name, slot, .. } => {
                     (Context::Hour(old, *epoch, name), Context::Hour(domain, *epoch, name), slot)
                 }
+                Entry::GatedHour { epoch, name, slot, .. } => {
+                    (Context::Gated(old, *epoch, name), Context::Gated(domain, *epoch, name), slot)
+                }
                 Entry::HoldKey { hold, slot, .. } => (Context::Hold(old, *hold), Context::Hold(domain, *hold), slot),
-                Entry::Destroyed { .. } | Entry::Held { .. } | Entry::Released { .. } => continue,
+                Entry::Destroyed { .. }
+                | Entry::Held { .. }
+                | Entry::Released { .. }
+                | Entry::GateKey { .. }
+                | Entry::Pinned { .. } => continue,
             };
             let opened = match slot {
                 Slot::Present(wrapped) => unwrap(&self.root, wrapped, store, &before).ok(),

@@ -29,7 +29,7 @@ impl KeyRing {
     pub fn row_key(&self, epoch: KeyEpoch) -> Result<Zeroizing<[u8; KEY_LEN]>, OpenSegmentError> {
         let mut inner = self.lock();
         if inner.state.hour(epoch).is_none() {
-            return Err(inner.state.dead(epoch).map_or(OpenSegmentError::UnknownEpoch, OpenSegmentError::Destroyed));
+            return Err(inner.no_hour_key(epoch));
         }
         let rows = inner.hour_key(epoch)?.derive(b"belfry rows v1", &[]);
         Ok(Zeroizing::new(*rows.expose()))

@@ -88,6 +88,15 @@ impl Secret {
         secret
     }
 
+    /// Both together, byte by byte: a share of a secret hides it as well as the other share is random.
+    pub(crate) fn xor(&self, other: &Self) -> Self {
+        let mut out = Self::blank();
+        for (slot, (one, two)) in out.0.iter_mut().zip(self.0.iter().zip(other.0.iter())) {
+            *slot = one ^ two;
+        }
+        out
+    }
+
     pub(crate) fn expose(&self) -> &[u8; KEY_LEN] {
         &self.0
     }
@@ -112,6 +121,8 @@ impl Secret {
 pub(crate) enum Context<'a> {
     /// An hour key under a root (or the key of a backup).
     Hour(Domain, KeyEpoch, &'a KeyName),
+    /// The share of a gated hour key under a root (or the key of a backup).
+    Gated(Domain, KeyEpoch, &'a KeyName),
     /// The key of a hold under a root (or the key of a backup).
     Hold(Domain, HoldId),
     /// A segment key under its hour key.
@@ -129,12 +140,14 @@ pub(crate) enum Domain {
     Root(u32),
     /// Key of backups.
     Backup(u32),
+    /// Private half of a gate.
+    Gate(u32),
 }
 
 impl Domain {
     pub(crate) const fn number(self) -> u32 {
         match self {
-            Self::Root(number) | Self::Backup(number) => number,
+            Self::Root(number) | Self::Backup(number) | Self::Gate(number) => number,
         }
     }
 
@@ -142,6 +155,7 @@ impl Domain {
         match self {
             Self::Root(_) => 1,
             Self::Backup(_) => 2,
+            Self::Gate(_) => 3,
         }
     }
 
@@ -149,6 +163,7 @@ impl Domain {
         match code {
             1 => Some(Self::Root(number)),
             2 => Some(Self::Backup(number)),
+            3 => Some(Self::Gate(number)),
             _ => None,
         }
     }
@@ -185,6 +200,12 @@ impl Context<'_> {
             Self::KeyFile(domain) => {
                 out.u8(5);
                 out.domain(*domain);
+            }
+            Self::Gated(domain, epoch, name) => {
+                out.u8(6);
+                out.domain(*domain);
+                out.u64(epoch.raw());
+                out.name(name);
             }
         }
         out.into_vec()

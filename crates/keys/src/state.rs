@@ -4,11 +4,12 @@
 //! with a wrap of its own key lives. A hold only answers "held" once such a wrap is an entry, and destroying an hour key
 //! never touches one. So no order of the two can take a held segment away; `tests/holds.rs` tries them all.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use vms_core::{HoldId, SegmentId, WallTime};
 
-use crate::ids::{KeyEpoch, KeyName, Reason};
+use crate::gate::{GateNumber, SealedShare};
+use crate::ids::{Hour, KeyEpoch, KeyName, Reason};
 pub use crate::secret::Wrapped;
 
 /// The place of a wrapped key.
@@ -82,21 +83,62 @@ pub enum Entry {
         /// When.
         at: WallTime,
     },
+    /// The public half of a gate: what is moved from now on opens with the private half only.
+    GateKey {
+        /// Which.
+        gate: GateNumber,
+        /// When it was made.
+        made_at: WallTime,
+        /// X25519 public key.
+        public: [u8; 32],
+    },
+    /// An hour key moved behind a gate. This one entry is the end of the ordinary wrap and the beginning of the gated one.
+    GatedHour {
+        /// Number of the hour key.
+        epoch: KeyEpoch,
+        /// Its name.
+        name: KeyName,
+        /// When the hour key was made.
+        made_at: WallTime,
+        /// When it moved.
+        at: WallTime,
+        /// Behind which gate.
+        gate: GateNumber,
+        /// The share that only the gate opens.
+        sealed: SealedShare,
+        /// The other share, under the root.
+        slot: Slot,
+    },
+    /// A hold wants a segment whose hour key is behind a gate: that key does not die before the hold ends.
+    Pinned {
+        /// Which hold.
+        hold: HoldId,
+        /// Which segment.
+        segment: SegmentId,
+        /// Its hour key.
+        epoch: KeyEpoch,
+    },
 }
 
 impl Entry {
     /// The wrap that it carries.
     pub fn slot(&self) -> Option<Slot> {
         match self {
-            Self::HourKey { slot, .. } | Self::HoldKey { slot, .. } | Self::Held { slot, .. } => Some(*slot),
-            Self::Destroyed { .. } | Self::Released { .. } => None,
+            Self::HourKey { slot, .. }
+            | Self::HoldKey { slot, .. }
+            | Self::Held { slot, .. }
+            | Self::GatedHour { slot, .. } => Some(*slot),
+            Self::Destroyed { .. } | Self::Released { .. } | Self::GateKey { .. } | Self::Pinned { .. } => None,
         }
     }
 
     pub(crate) fn slot_mut(&mut self) -> Option<&mut Slot> {
         match self {
-            Self::HourKey { slot, .. } | Self::HoldKey { slot, .. } | Self::Held { slot, .. } => Some(slot),
-            Self::Destroyed { .. } | Self::Released { .. } => None,
+            Self::HourKey { slot, .. }
+            | Self::HoldKey { slot, .. }
+            | Self::Held { slot, .. }
+            | Self::GatedHour { slot, .. } => Some(slot),
+            Self::Destroyed { .. } | Self::Released { .. } | Self::GateKey { .. } | Self::Pinned { .. } => None,
         }
     }
 }
@@ -112,6 +154,35 @@ pub struct LiveHour {
     pub slot: Slot,
     /// Where the wrap lies in the file.
     pub(crate) place: u64,
+}
+
+/// An hour key behind a gate.
+#[derive(Clone, Debug)]
+pub struct GatedKey {
+    /// Its name.
+    pub name: KeyName,
+    /// When it was made.
+    pub made_at: WallTime,
+    /// When it moved.
+    pub moved_at: WallTime,
+    /// Behind which gate.
+    pub gate: GateNumber,
+    /// The share that the gate opens.
+    pub sealed: SealedShare,
+    /// The share under the root.
+    pub slot: Slot,
+    pub(crate) place: u64,
+}
+
+/// The public half of a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicGate {
+    /// Which.
+    pub gate: GateNumber,
+    /// When it was made.
+    pub made_at: WallTime,
+    /// X25519 public key.
+    pub public: [u8; 32],
 }
 
 /// A destroyed hour key.
@@ -149,6 +220,8 @@ pub struct HeldWrap {
 pub enum Source {
     /// Its hour key lives.
     Hour,
+    /// Its hour key is behind this gate, whether a hold has the segment or not: a hold gives no right to see.
+    Gated(GateNumber),
     /// The hour key is gone, but a hold lives.
     Hold(HeldWrap),
     /// Nothing opens it any more.
@@ -160,7 +233,7 @@ pub enum Source {
 impl Source {
     /// Whether a key is left.
     pub const fn is_open(&self) -> bool {
-        matches!(self, Self::Hour | Self::Hold(_))
+        matches!(self, Self::Hour | Self::Gated(_) | Self::Hold(_))
     }
 }
 
@@ -178,6 +251,10 @@ pub struct State {
     holds: BTreeMap<HoldId, LiveHold>,
     held: BTreeMap<SegmentId, Vec<HeldWrap>>,
     released: BTreeMap<HoldId, WallTime>,
+    gates: BTreeMap<GateNumber, PublicGate>,
+    gated: BTreeMap<KeyEpoch, GatedKey>,
+    /// Segments of gated hours that a hold wants.
+    pinned: BTreeSet<(SegmentId, HoldId, KeyEpoch)>,
     /// Places of wraps that are dead but not yet overwritten.
     owed: Vec<u64>,
 }
@@ -190,8 +267,7 @@ impl State {
     pub fn apply(&mut self, entry: &Entry, place: u64) -> Result<(), Contradiction> {
         match entry {
             Entry::HourKey { epoch, name, made_at, slot } => {
-                let known = self.hours.contains_key(epoch) || self.dead.contains_key(epoch);
-                if known || self.names.contains_key(name) {
+                if self.knows(*epoch) || self.names.contains_key(name) {
                     return Err(Contradiction);
                 }
                 self.names.insert(name.clone(), *epoch);
@@ -204,6 +280,11 @@ impl State {
                     if live.slot != Slot::Blank {
                         self.owed.push(live.place);
                     }
+                } else if let Some(gated) = self.gated.remove(epoch) {
+                    if gated.slot != Slot::Blank {
+                        self.owed.push(gated.place);
+                    }
+                    self.pinned.retain(|(_, _, of)| of != epoch);
                 } else if self.dead.contains_key(epoch) {
                     return Err(Contradiction);
                 }
@@ -233,12 +314,50 @@ impl State {
                         wraps.retain(|wrap| wrap.hold != *hold);
                         !wraps.is_empty()
                     });
+                    self.pinned.retain(|(_, of, _)| of != hold);
                 } else if self.released.contains_key(hold) {
                     return Err(Contradiction);
                 }
                 self.released.insert(*hold, *at);
             }
+            Entry::GateKey { gate, made_at, public } => {
+                if self.gates.contains_key(gate) {
+                    return Err(Contradiction);
+                }
+                self.gates.insert(*gate, PublicGate { gate: *gate, made_at: *made_at, public: *public });
+            }
+            Entry::GatedHour { .. } => self.apply_gated(entry, place)?,
+            Entry::Pinned { hold, segment, epoch } => {
+                if !self.holds.contains_key(hold) || !self.gated.contains_key(epoch) {
+                    return Err(Contradiction);
+                }
+                self.pinned.insert((*segment, *hold, *epoch));
+            }
         }
+        Ok(())
+    }
+
+    fn apply_gated(&mut self, entry: &Entry, place: u64) -> Result<(), Contradiction> {
+        let Entry::GatedHour { epoch, name, made_at, at, gate, sealed, slot } = entry else {
+            return Err(Contradiction);
+        };
+        let is_known = self.dead.contains_key(epoch) || self.gated.contains_key(epoch);
+        if is_known || !self.gates.contains_key(gate) {
+            return Err(Contradiction);
+        }
+        if let Some(live) = self.hours.get(epoch) {
+            if live.name != *name {
+                return Err(Contradiction);
+            }
+            if live.slot != Slot::Blank {
+                self.owed.push(live.place);
+            }
+            self.hours.remove(epoch);
+            self.names.remove(name);
+        }
+        let (name, sealed) = (name.clone(), *sealed);
+        let gated = GatedKey { name, made_at: *made_at, moved_at: *at, gate: *gate, sealed, slot: *slot, place };
+        self.gated.insert(*epoch, gated);
         Ok(())
     }
 
@@ -249,7 +368,57 @@ impl State {
 
     /// Whether the number was ever given.
     pub fn knows(&self, epoch: KeyEpoch) -> bool {
-        self.hours.contains_key(&epoch) || self.dead.contains_key(&epoch)
+        self.hours.contains_key(&epoch) || self.gated.contains_key(&epoch) || self.dead.contains_key(&epoch)
+    }
+
+    /// Hours with a key that is not dead, behind a gate or not: their wraps of segment keys are needed.
+    pub fn keyed_hours(&self) -> BTreeSet<Hour> {
+        self.hours.keys().chain(self.gated.keys()).map(|epoch| epoch.hour()).collect()
+    }
+
+    /// An hour key behind a gate.
+    pub fn gated(&self, epoch: KeyEpoch) -> Option<&GatedKey> {
+        self.gated.get(&epoch)
+    }
+
+    /// All hour keys behind a gate, by number, which is by hour.
+    pub fn all_gated(&self) -> impl Iterator<Item = (KeyEpoch, &GatedKey)> {
+        self.gated.iter().map(|(epoch, gated)| (*epoch, gated))
+    }
+
+    /// Whether a hold wants a segment of a gated hour.
+    pub fn is_pinned(&self, segment: SegmentId) -> bool {
+        let from = (segment, HoldId::from_bytes([0; 16]), KeyEpoch::FIRST);
+        self.pinned.range(from..).next().is_some_and(|(of, ..)| *of == segment)
+    }
+
+    /// Whether a hold wants anything of a gated hour.
+    pub fn pins(&self, epoch: KeyEpoch) -> bool {
+        self.pinned.iter().any(|(_, _, of)| *of == epoch)
+    }
+
+    /// How many segments a hold wants behind the gate.
+    pub fn pinned_under(&self, hold: HoldId) -> usize {
+        self.pinned.iter().filter(|(_, of, _)| *of == hold).count()
+    }
+
+    pub(crate) fn has_pin(&self, segment: SegmentId, hold: HoldId, epoch: KeyEpoch) -> bool {
+        self.pinned.contains(&(segment, hold, epoch))
+    }
+
+    /// The gate that hours move behind now: the newest.
+    pub fn gate(&self) -> Option<PublicGate> {
+        self.gates.values().next_back().copied()
+    }
+
+    /// All gates, the oldest first.
+    pub fn gates(&self) -> impl Iterator<Item = PublicGate> {
+        self.gates.values().copied()
+    }
+
+    /// One gate.
+    pub fn gate_of(&self, number: GateNumber) -> Option<PublicGate> {
+        self.gates.get(&number).copied()
     }
 
     /// A live hour key.
@@ -307,6 +476,9 @@ impl State {
         if self.hours.contains_key(&epoch) {
             return Source::Hour;
         }
+        if let Some(gated) = self.gated.get(&epoch) {
+            return Source::Gated(gated.gate);
+        }
         let mut fitting = self.held_by(segment).iter().filter(|wrap| wrap.epoch == epoch);
         let whole = fitting.clone().find(|wrap| matches!(wrap.slot, Slot::Present(_)));
         match (whole.or_else(|| fitting.next()), self.dead.get(&epoch)) {
@@ -316,9 +488,13 @@ impl State {
         }
     }
 
-    /// The entries that destroy these keys; those that are gone already are left out, so it may be asked again.
+    /// The entries that destroy these keys; those that are gone already are left out, so it may be asked again, and so are gated
+    /// ones that a hold wants.
     pub fn plan_destroy(&self, epochs: &[KeyEpoch], at: WallTime, reason: Reason) -> Vec<Entry> {
-        let live = epochs.iter().filter(|epoch| self.hours.contains_key(epoch));
+        let dies = |epoch: &&KeyEpoch| {
+            self.hours.contains_key(epoch) || (self.gated.contains_key(epoch) && !self.pins(**epoch))
+        };
+        let live = epochs.iter().filter(dies);
         live.map(|epoch| Entry::Destroyed { epoch: *epoch, at, reason }).collect()
     }
 
@@ -336,7 +512,7 @@ impl State {
         self.owed.clear();
     }
 
-    /// The entries of a fresh file that says the same: live keys (with their wraps as they are), holds, and those deaths and
+    /// The entries of a fresh file that says the same: live and gated keys (with their wraps as they are), holds, and those deaths and
     /// releases that are younger than `remember_from`.
     pub fn snapshot(&self, remember_from: WallTime) -> Vec<Entry> {
         let dead = self.dead.iter().filter(|(_, dead)| dead.at >= remember_from);
@@ -360,6 +536,25 @@ impl State {
             epoch: wrap.epoch,
             slot: wrap.slot,
         });
-        dead.chain(released).chain(hours).chain(holds).chain(held).collect()
+        let gates = self.gates.values().map(|PublicGate { gate, made_at, public }| Entry::GateKey {
+            gate: *gate,
+            made_at: *made_at,
+            public: *public,
+        });
+        let gated = self.gated.iter().map(|(epoch, gated)| Entry::GatedHour {
+            epoch: *epoch,
+            name: gated.name.clone(),
+            made_at: gated.made_at,
+            at: gated.moved_at,
+            gate: gated.gate,
+            sealed: gated.sealed,
+            slot: gated.slot,
+        });
+        let pinned = self.pinned.iter().map(|(segment, hold, epoch)| Entry::Pinned {
+            hold: *hold,
+            segment: *segment,
+            epoch: *epoch,
+        });
+        dead.chain(released).chain(gates).chain(hours).chain(gated).chain(holds).chain(held).chain(pinned).collect()
     }
 }

@@ -1,13 +1,16 @@
 //! The control messages. JSON with a tag, so that a newer peer's extra fields are seen in a dump and ignored by serde.
 //! Instants are microseconds since the Unix epoch (`_us`), ids their text form.
 
+mod gated;
 mod hold;
 mod range;
+pub mod records;
 mod rows;
 pub mod stored;
 
 use serde::{Deserialize, Serialize};
 
+pub use gated::{GATED_MAX, GatedRow, GatedSpec};
 pub use hold::{HOLDS_MAX, HoldRow, HoldSpec};
 pub use range::{PartRow, RANGE_PARTS_MAX, RangeAsk};
 pub use rows::{GapRow, ReadRow, SegmentRow};
@@ -289,11 +292,20 @@ pub enum Control {
     Holds {
         /// The holds.
         holds: Vec<HoldSpec>,
+        /// Decisions to keep footage behind the magistrate's gate, at most [`GATED_MAX`]; absent: what was told before stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gated: Option<Vec<GatedSpec>>,
+        /// Time of the newest signed checkpoint of the log, µs since 1970: no clock here is right that is before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checkpoint_us: Option<i64>,
     },
     /// How far the recorder is with the holds that it knows.
     HoldsReport {
         /// Each hold that was carried out.
         rows: Vec<HoldRow>,
+        /// Each decision that there is footage of.
+        #[serde(default)]
+        gated: Vec<GatedRow>,
     },
     /// Asks for rows changed after `after`.
     IndexSince {
@@ -325,6 +337,16 @@ pub enum Control {
         disk_cap: u64,
         /// Clock, terms and room.
         #[serde(default)]
+        storage: StorageHealth,
+    },
+    /// Waits for other alarms than these, a few seconds at most; answered by [`Control::AlarmsReport`].
+    AlarmsWait {
+        /// The alarms that the peer knows of.
+        known: Vec<String>,
+    },
+    /// The alarms as they are, with what else can be told without touching a disk.
+    AlarmsReport {
+        /// Clock, terms and room.
         storage: StorageHealth,
     },
     /// Closes every open stream of one decision at once.
@@ -533,6 +555,11 @@ pub enum Control {
         /// First byte after.
         end: u64,
     },
+
+    /// Asks a recorder what the log of uses must hold of it; answered by `Records` or `Refused`.
+    AskRecords(records::RecordsAsk),
+    /// The answer.
+    Records(records::RecordsPage),
 
     // --- serve → reader
     /// Replaces the reader's cameras; answered by `Done`.

@@ -35,7 +35,7 @@ pub struct ParameterSets {
 /// The clocks at the arrival of an access unit. Wall clocks never decide order (blueprint 2, "Time").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Clocks {
-    /// Host monotonic time of the last packet of the unit, at most one pause of the ingest process off (120 ms; 8 ms while the camera's
+    /// Host monotonic time of the last packet of the unit, at most one pause of the ingest process off (160 ms; 8 ms while the camera's
     /// process is watched, by a person or the reader).
     pub mono: MonoTime,
     /// Host wall time of the same moment.

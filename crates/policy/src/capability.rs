@@ -56,6 +56,8 @@ pub struct Capability {
     pub audience: Audience,
     /// A logged standing grant of a machine role; honoured only on a connection of the reader.
     pub standing: bool,
+    /// The decision names a magistrate's: footage behind the gate may be opened with it (docs/KEYS.md).
+    pub gated: bool,
     /// When it was signed.
     pub issued_at: WallTime,
     /// First instant at which it is worth nothing.
@@ -114,6 +116,9 @@ struct Wire {
     /// The reader's spool instead of a stream.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     p: bool,
+    /// Behind the magistrate's gate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    m: bool,
     t: i64,
     x: i64,
 }
@@ -154,6 +159,7 @@ impl CapabilitySigner {
             v: capability.rendition.as_str().to_owned(),
             a: capability.audience,
             g: capability.standing,
+            m: capability.gated,
             t: capability.issued_at.micros,
             x: capability.expires_at.micros,
         };
@@ -211,11 +217,17 @@ impl CapabilityVerifier {
             rendition: wire.v.parse().map_err(|_| E::Malformed)?,
             audience: wire.a,
             standing: wire.g,
+            gated: wire.m,
             issued_at: WallTime::from_micros(wire.t),
             expires_at: WallTime::from_micros(wire.x),
         };
         if capability.audience != audience {
             return Err(E::WrongAudience);
+        }
+        // A standing grant names no case, and nothing that happens now is behind the gate.
+        let is_past = matches!(capability.scope, Scope::Range(_));
+        if capability.gated && (capability.standing || !is_past) {
+            return Err(E::Malformed);
         }
         let life_max_us = if capability.standing { STANDING_LIFE_MAX_US } else { LIFE_MAX_US };
         if capability.expires_at.micros_since(capability.issued_at) > life_max_us {
@@ -292,6 +304,7 @@ mod tests {
             rendition: Rendition::Original,
             audience: Audience::Recorder,
             standing: false,
+            gated: false,
             issued_at: WallTime::from_secs(100),
             expires_at: WallTime::from_secs(115),
         }
@@ -341,5 +354,15 @@ mod tests {
         }
         let gate = CapabilitySigner::from_seed(&[7; 32]);
         assert_eq!(gate.verifier().open(&gate.sign(&spool), Audience::Recorder, at(101)), Ok(spool));
+        let behind = |scope, standing| Capability { scope, standing, gated: true, ..live() };
+        for (capability, is_good) in [
+            (behind(Scope::Range(range(10, 20)), false), true),
+            (behind(Scope::Range(range(10, 20)), true), false),
+            (behind(Scope::Live, false), false),
+            (behind(Scope::Reads, false), false),
+        ] {
+            let opened = gate.verifier().open(&gate.sign(&capability), Audience::Recorder, at(101));
+            assert_eq!(opened, if is_good { Ok(capability) } else { Err(CapabilityError::Malformed) });
+        }
     }
 }

@@ -199,6 +199,56 @@ fn read(path: &Path, mut take: impl FnMut(Line)) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Records after the one named `after` (empty: from the beginning), at most `limit`: name and line of each. A name is the month and
+/// the place of the line in its file, so that it never changes; a line that a crash cut is none.
+///
+/// # Errors
+/// Of the disk; `InvalidInput` for what is no name.
+pub fn since(dir: &Path, after: &str, limit: usize) -> std::io::Result<Vec<(String, String)>> {
+    let bad = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "not the name of a deletion record");
+    let (month, place) = match after.split_once(':') {
+        None if after.is_empty() => ("", 0),
+        None => return Err(bad()),
+        Some((month, place)) => (month, place.parse::<u64>().map_err(|_| bad())?),
+    };
+    let mut names = match files(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        names => names?,
+    };
+    names.sort();
+    let mut found = Vec::new();
+    for path in names {
+        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()).filter(|name| *name >= month) else {
+            continue;
+        };
+        let (mut at, known) = if name == month { (place, true) } else { (0, false) };
+        let mut reader = std::io::BufReader::new(std::fs::File::open(&path)?);
+        std::io::Seek::seek(&mut reader, std::io::SeekFrom::Start(at))?;
+        let mut skip = known;
+        let mut line = Vec::new();
+        while found.len() < limit {
+            line.clear();
+            let length = reader.read_until(b'\n', &mut line)?;
+            // A line without its end may still be cut off.
+            if length == 0 || line.last() != Some(&b'\n') {
+                break;
+            }
+            let text = String::from_utf8_lossy(line.get(..length - 1).unwrap_or(&[])).into_owned();
+            if !skip && serde_json::from_str::<Line>(&text).is_ok() {
+                found.push((format!("{name}:{at:012}"), text));
+            }
+            skip = false;
+            at += u64::try_from(length).unwrap_or(0);
+        }
+    }
+    Ok(found)
+}
+
+/// Feeds foreign bytes to the parser (fuzz target and corpus test).
+pub fn fuzz_deletion_line(data: &[u8]) {
+    drop(serde_json::from_slice::<Line>(data));
+}
+
 /// A batch whose keys are not destroyed for certain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenBatch {
@@ -388,6 +438,33 @@ mod tests {
         std::fs::write(&path, &whole).unwrap();
         let (_, open) = DeletionLog::open(dir.path()).unwrap();
         assert_eq!(open[0].reason, keys::Reason::Space);
+        // Read on from every record, in pages of every size.
+        let all = since(dir.path(), "", 100).unwrap();
+        let wanted = lines(dir.path()).unwrap();
+        let read: Vec<Line> = all.iter().map(|(_, line)| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((read.len(), read), (3, wanted));
+        for limit in 1..4 {
+            let (mut after, mut paged) = (String::new(), Vec::new());
+            loop {
+                let page = since(dir.path(), &after, limit).unwrap();
+                let Some((last, _)) = page.last() else { break };
+                after.clone_from(last);
+                paged.extend(page);
+            }
+            assert_eq!(paged, all, "{limit} at a time");
+        }
+        // A cut line is none, now and when the next one was written behind it.
+        std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(since(dir.path(), "", 100).unwrap().len(), 2);
+        std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+        let (mut log, _) = DeletionLog::open(dir.path()).unwrap();
+        log.plan(keys::Reason::EndOfTerm, Vec::new(), now).unwrap();
+        assert_eq!(since(dir.path(), &all[1].0, 100).unwrap().len(), 1);
+        assert!(since(dir.path(), "nonsense", 1).is_err());
+        std::fs::write(&path, &whole).unwrap();
+        for bytes in [&whole[..], b"{}", b"\xff"] {
+            fuzz_deletion_line(bytes);
+        }
         assert_eq!(open[0].keys[1].epoch().map(KeyEpoch::raw), Some(3 << 32));
     }
 }

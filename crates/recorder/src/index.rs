@@ -5,7 +5,7 @@ use std::path::Path;
 use std::str::FromStr as _;
 
 use link::{GapRow, SegmentRow};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 use vms_core::{SegmentId, StreamId, TimeRange, WallTime};
 
@@ -36,6 +36,7 @@ impl IndexError {
 
 mod away;
 mod sealed;
+mod told;
 mod volume;
 
 pub use away::AwayRow;
@@ -153,7 +154,7 @@ impl Index {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(std::time::Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let pool = tiers::sqlite::pool_options(4).connect_with(options).await?;
         for statement in SCHEMA {
             sqlx::query(statement).execute(&pool).await?;
         }

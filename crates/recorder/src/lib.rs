@@ -12,6 +12,7 @@ pub mod check;
 pub mod deletions;
 pub mod disk;
 pub mod format;
+pub mod gated;
 pub mod holds;
 pub mod hub;
 pub mod index;
@@ -35,6 +36,8 @@ pub use server::{Origin, RecorderConfig, RecorderError, run};
 
 #[cfg(test)]
 mod check_tests;
+#[cfg(test)]
+mod gate_tests;
 #[cfg(test)]
 mod reseal_tests;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use vms_core::{SegmentId, StreamId, TimeRange, WallTime};
 use crate::catalogue::{Catalogue, SegmentState};
 use crate::format::read::{self, Head, ReadError, StoredFragment};
 use crate::format::{FragmentEntry, Kind, TAG};
+use crate::gated::OpenGate;
 use crate::index::{Index, IndexError, Located};
 use crate::tiering::Tiers;
 use crate::vault::{NoKey, Vault};
@@ -54,6 +55,12 @@ pub enum RangeError {
     /// The file is damaged: nothing of it leaves.
     #[error("a segment is damaged")]
     Damaged(#[source] ReadError),
+    /// It is behind the magistrate's gate, and the capability names no decision of one.
+    #[error("the footage is behind the magistrate's gate")]
+    Gated,
+    /// The medium with the key of the gate is not attached.
+    #[error("the key of the magistrate's gate is not attached")]
+    GateAway,
     /// It lies in a store that does not answer now: nothing is lost.
     #[error("the footage lies in a store that does not answer now")]
     Away,
@@ -76,7 +83,10 @@ impl RangeError {
             Self::TooLong => "range_too_long",
             Self::Gone => "erased",
             Self::Damaged(_) => "damaged",
-            Self::Away | Self::Index(_) | Self::Keys | Self::Container(_) => "unavailable",
+            Self::Gated => "footage_gated",
+            Self::GateAway => "gate_away",
+            Self::Away => "footage_away",
+            Self::Index(_) | Self::Keys | Self::Container(_) => "unavailable",
         }
     }
 }
@@ -144,6 +154,8 @@ pub struct Source {
     pub vault: Arc<Vault>,
     /// Where the file of a segment is when the media folder does not have it.
     pub tiers: Tiers,
+    /// The magistrate's gate; `None`: what is behind it is not seen.
+    pub gate: Option<Arc<OpenGate>>,
 }
 
 /// Opens `range` of `stream`.
@@ -232,6 +244,10 @@ fn gather(
             Err(Unloaded::NoKey(NoKey::Destroyed)) => Cause::KeyDestroyed,
             Err(Unloaded::NoKey(NoKey::Lost)) => Cause::KeyLost,
             Err(Unloaded::NoKey(NoKey::Away)) => return Err(RangeError::Keys),
+            // Only looked at for a key frame before the span: it stays where it is.
+            Err(Unloaded::NoKey(NoKey::Gated | NoKey::GateAway)) if row.to <= from => continue,
+            Err(Unloaded::NoKey(NoKey::Gated)) => return Err(RangeError::Gated),
+            Err(Unloaded::NoKey(NoKey::GateAway)) => return Err(RangeError::GateAway),
             // Only looked at for a key frame before the span: what is inside it does not wait for a store that is away.
             Err(Unloaded::Range(RangeError::Away)) if row.to <= from => continue,
             Err(Unloaded::Range(error)) => return Err(error),
@@ -283,7 +299,7 @@ fn load(source: &Source, row: &Located, closing_at: u64) -> Result<Material, Unl
     if head.header.segment != row.segment || head.header.stream != row.stream {
         return Err(damaged(0).into());
     }
-    let key = source.vault.view(&head.header).map_err(Unloaded::NoKey)?;
+    let key = source.vault.view(&head.header, source.gate.as_deref()).map_err(Unloaded::NoKey)?;
     let mut closing_at = closing_at;
     if head.header.key_epoch != row.key_epoch {
         // Sealed since, and the index does not know it yet.
@@ -516,9 +532,12 @@ impl Reader {
     fn take_key(&mut self, head: &Head) -> Result<(), RangeError> {
         let place = (head.header.segment, head.header.key_epoch);
         if self.key.as_ref().is_none_or(|(segment, epoch, _)| (*segment, *epoch) != place) {
-            let key = self.source.vault.view(&head.header).map_err(|why| match why {
+            let gate = self.source.gate.as_deref();
+            let key = self.source.vault.view(&head.header, gate).map_err(|why| match why {
                 NoKey::Destroyed | NoKey::Lost => RangeError::Gone,
                 NoKey::Away => RangeError::Keys,
+                NoKey::Gated => RangeError::Gated,
+                NoKey::GateAway => RangeError::GateAway,
             })?;
             self.key = Some((place.0, place.1, key));
         }

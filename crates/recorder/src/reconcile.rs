@@ -91,6 +91,17 @@ async fn overdue_keys(
     let until = Hour::from_count(u32::MAX);
     let work = tokio::task::spawn_blocking(move || ring.with(|ring| Ok(ring.hours_before(until))));
     let live = work.await.map_err(|_| std::io::Error::other("the comparison was broken off"))??;
+    let (ring, decisions) = (Arc::clone(vault), vault.decisions());
+    let work = tokio::task::spawn_blocking(move || {
+        ring.with(|ring| {
+            let is_late = |epoch: KeyEpoch, name: &keys::KeyName| {
+                decisions.until(name).is_some_and(|until| until.plus(LATE) <= now) && !ring.pins(epoch)
+            };
+            Ok(ring.gated_hours().iter().filter(|(epoch, name, _)| is_late(*epoch, name)).count())
+        })
+    });
+    let late = work.await.map_err(|_| std::io::Error::other("the comparison was broken off"))??;
+    found.overdue_keys += u64::try_from(late).unwrap_or(u64::MAX);
     let recorded = index.recorded_terms().await?;
     found.keys = u64::try_from(live.len()).unwrap_or(u64::MAX);
     for (epoch, name) in live {
@@ -99,6 +110,10 @@ async fn overdue_keys(
             let of = |row: &&(CameraId, String, u64)| row.0 == camera && row.1 == name.class.as_str();
             recorded.iter().find(of).map(|row| row.2).filter(|keep| *keep > 0)
         };
+        // About to move behind the gate.
+        if vault.decisions().until(&name).is_some_and(|until| until > now) {
+            continue;
+        }
         let Some(keep) = terms.term_of(&name).or_else(known) else { continue };
         if key_dies_at(name.hour, keep).plus(LATE) <= now {
             found.overdue_keys += 1;
@@ -121,7 +136,10 @@ async fn overdue_rows(
         let Some(keep_s) = term_s(&terms.streams, &of) else { continue };
         let until = now.minus(Duration::from_secs(keep_s)).minus(LATE);
         for row in index.ended_before(&of, until, ROWS_MAX).await? {
-            found.overdue_files += u64::from(!vault.is_held(row.segment));
+            // What a decision keeps behind the magistrate's gate has its own end.
+            let until = KeyEpoch::new(row.key_epoch).and_then(|epoch| vault.kept_until(epoch));
+            let is_kept = until.is_some_and(|until| until.plus(LATE) > now);
+            found.overdue_files += u64::from(!is_kept && !vault.is_held(row.segment));
         }
     }
     for epoch in index.key_epochs().await? {

@@ -24,6 +24,7 @@ use crate::kept;
 use crate::tiering::Tiers;
 use crate::vault::Vault;
 
+mod gate;
 mod unlink;
 
 use unlink::unlink;
@@ -76,6 +77,9 @@ pub enum SweepError {
         /// The last of them, since 1970.
         until_hour: u32,
     },
+    /// Nothing is destroyed before `serve` has told them again.
+    #[error("the decisions of the magistrate's gate are not known")]
+    DecisionsLost,
     /// The deletion records: without them nothing is destroyed.
     #[error("the deletion records cannot be written")]
     Log(#[from] std::io::Error),
@@ -282,7 +286,10 @@ impl Sweep {
         if !self.open.is_empty() || self.swept.is_multiple_of(FINISH_EVERY) {
             self.finish(now).await?;
         }
-        let due = self.due(terms, now).await?;
+        if self.vault.decisions().is_lost() {
+            return Err(SweepError::DecisionsLost);
+        }
+        let due = self.gate_first(self.due(terms, now).await?, now).await?;
         let hours: BTreeSet<Hour> = due.iter().map(|(_, name)| name.hour).collect();
         let until_hour = hours.last().map_or(0, |hour| hour.count());
         let hours = u64::try_from(hours.len()).unwrap_or(u64::MAX);
@@ -414,10 +421,10 @@ impl Sweep {
             loop {
                 let found = self.index.ended_before(&of, until, limit).await?;
                 let is_all = found.len() < usize::try_from(limit).unwrap_or(usize::MAX);
-                let batch = self.unheld(found).await?;
+                let batch = self.unkept(found).await?;
                 // So many of one stream are eight hours and more: how many, in truth?
                 if !is_all && !is_usual {
-                    let wide = self.unheld(self.index.ended_before(&of, until, WIDE_ROWS).await?).await?;
+                    let wide = self.unkept(self.index.ended_before(&of, until, WIDE_ROWS).await?).await?;
                     let hours: BTreeSet<Hour> = wide.iter().map(|one| Hour::of(one.from)).collect();
                     let hours = u64::try_from(hours.len()).unwrap_or(u64::MAX);
                     self.admit(hours, hours, Hour::of(until).count(), now)?;

@@ -495,7 +495,7 @@ async fn what_is_past_its_term_is_not_handed_out_while_its_key_waits() {
         rig.vault.draw(Curtain { terms: thirty_days(), cut: WallTime::from_secs(start_s() + 30 * DAY_S + cut_s) });
         let sees = |state: &&SegmentState| {
             let bytes = std::fs::read(rig.dir.path().join("media").join(&state.path)).unwrap();
-            rig.vault.view(&read::head(bytes.as_slice()).unwrap().header).is_ok()
+            rig.vault.view(&read::head(bytes.as_slice()).unwrap().header, None).is_ok()
         };
         rig.segments.iter().filter(sees).map(|state| state.segment.as_bytes()[0]).collect::<Vec<u8>>()
     };
@@ -507,7 +507,7 @@ async fn what_is_past_its_term_is_not_handed_out_while_its_key_waits() {
     let mut clear =
         read::head(std::fs::read(rig.dir.path().join("media").join(&held.path)).unwrap().as_slice()).unwrap().header;
     (clear.key_epoch, clear.segment) = (0, SegmentId::from_bytes([99; 16]));
-    assert_eq!(rig.vault.view(&clear).unwrap_err(), NoKey::Destroyed);
+    assert_eq!(rig.vault.view(&clear, None).unwrap_err(), NoKey::Destroyed);
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ fn record(root: &std::path::Path, vault: &Vault, number: u32, camera: u8, wall: 
 fn opens(root: &std::path::Path, vault: &Vault, state: &SegmentState) -> bool {
     let Ok(bytes) = std::fs::read(root.join(&state.path)) else { return false };
     let head = read::head(bytes.as_slice()).unwrap();
-    let Ok(key) = vault.view(&head.header) else { return false };
+    let Ok(key) = vault.view(&head.header, None) else { return false };
     let found = read::scan(bytes.as_slice(), key.as_ref()).unwrap();
     !found.is_locked && found.gaps.len() == 1
 }

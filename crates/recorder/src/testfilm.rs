@@ -104,6 +104,7 @@ pub(crate) fn vault_config(dir: &Path) -> VaultConfig {
             remember: std::time::Duration::from_secs(40 * 86_400),
         },
         root_every: std::time::Duration::from_secs(3_600),
+        gate: Some(keys::GatePlan { folder: dir.join("gate"), copy: None, protection: Protection::FileMode }),
         stops: "nothing is recorded",
         backup: None,
     }

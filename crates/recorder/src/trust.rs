@@ -71,6 +71,25 @@ struct Line {
     boot: String,
     wall_us: i64,
     mono_us: u64,
+    /// What the log of uses says of the time.
+    #[serde(default)]
+    log: LogTime,
+}
+
+/// The newest signed checkpoint of the log: whoever sets this clock back would have to forge that too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct LogTime {
+    /// Its time, microseconds since 1970.
+    newest_us: Option<i64>,
+    /// One that two people passed over: checkpoints up to it bind no more.
+    passed_us: Option<i64>,
+}
+
+impl LogTime {
+    /// The earliest that it can be.
+    fn floor_us(self) -> Option<i64> {
+        self.newest_us.filter(|newest| self.passed_us.is_none_or(|passed| passed < *newest))
+    }
 }
 
 /// Two people say that the clock is right.
@@ -104,6 +123,8 @@ struct State {
     kept_at: Option<MonoTime>,
     /// The last move that was told.
     told_us: i64,
+    /// The clock was behind the log at the last look.
+    is_behind: bool,
     /// An approval that was taken and not yet written into the records.
     approved: Option<ClockApproval>,
 }
@@ -160,10 +181,20 @@ impl GuardedClock {
         let reckoned = WallTime::from_micros(line.wall_us.saturating_add(passed_us));
         let off_us = wall.micros_since(reckoned);
         self.tell(&mut state, off_us);
-        let is_stepped = off_us.unsigned_abs() > STEP_US_MAX.saturating_add(slew_us).unsigned_abs();
+        let is_behind = line.log.floor_us().is_some_and(|floor| wall.micros < floor.saturating_sub(STEP_US_MAX));
+        if is_behind != state.is_behind {
+            state.is_behind = is_behind;
+            metrics::gauge!("recorder_clock_behind_log").set(f64::from(u8::from(is_behind)));
+            tracing::error!(is_behind, "the clock of this host against the newest signed checkpoint of the log");
+        }
+        let is_stepped = is_behind || off_us.unsigned_abs() > STEP_US_MAX.saturating_add(slew_us).unsigned_abs();
         if is_trusted && (!is_stepped || self.take_approval(&mut state, wall)) {
             let follows = if is_stepped { off_us } else { off_us.clamp(-slew_us, slew_us) };
-            state.line = Some(self.line_at(reckoned.micros.saturating_add(follows), mono));
+            let mut log = line.log;
+            if is_behind {
+                log.passed_us = log.newest_us;
+            }
+            state.line = Some(Line { log, ..self.line_at(reckoned.micros.saturating_add(follows), mono) });
             self.keep(&mut state, mono);
             let off_us = off_us.saturating_sub(follows);
             return ClockLook { now: Ok(wall), without_for: Duration::ZERO, cut: wall, off_us };
@@ -186,7 +217,7 @@ impl GuardedClock {
     }
 
     fn line_at(&self, wall_us: i64, mono: MonoTime) -> Line {
-        Line { boot: self.boot.clone(), wall_us, mono_us: mono.micros }
+        Line { boot: self.boot.clone(), wall_us, mono_us: mono.micros, log: LogTime::default() }
     }
 
     /// A line of another boot as one of this: the clock may have gone forward since, and not back.
@@ -196,7 +227,19 @@ impl GuardedClock {
         }
         let went_us = wall.micros.saturating_sub(line.wall_us);
         let passed_us = if went_us > OFF_US_MAX { 0 } else { went_us.max(0) };
-        self.line_at(line.wall_us.saturating_add(passed_us), mono)
+        Line { log: line.log, ..self.line_at(line.wall_us.saturating_add(passed_us), mono) }
+    }
+
+    /// The time of the newest signed checkpoint of the log, as `serve` tells it. It only rises; a clock of this host that shows less (by
+    /// more than five minutes) is no clock to destroy by, whoever vouches for it.
+    pub fn note_checkpoint(&self, at: WallTime) {
+        let (wall, mono) = (self.host.wall(), self.host.mono());
+        let mut state = self.lock();
+        let line = state.line.get_or_insert_with(|| self.line_at(wall.micros, mono));
+        line.log.newest_us = line.log.newest_us.max(Some(at.micros));
+        if state.kept_at.is_none() {
+            self.keep(&mut state, mono);
+        }
     }
 
     fn tell(&self, state: &mut State, off_us: i64) {
@@ -344,6 +387,42 @@ mod tests {
             let guard = open(&hand, dir.path(), 1);
             assert!(guard.look().now.is_ok(), "approved is approved, over a restart too");
         }
+    }
+
+    #[test]
+    fn a_clock_before_the_newest_checkpoint_destroys_nothing_whoever_vouches_for_it() {
+        let (dir, hand) = (tempfile::tempdir().unwrap(), Hand::new());
+        let guard = open(&hand, dir.path(), 1);
+        assert!(guard.look().now.is_ok());
+        let log = |ahead_s: i64| WallTime::from_micros(hand.wall().micros + ahead_s * 1_000_000);
+        for (ahead_s, is_good) in [(-10, true), (200, true), (-3_600, true), (3_600, false), (-10, false)] {
+            guard.note_checkpoint(log(ahead_s));
+            assert_eq!(guard.look().now.is_ok(), is_good, "{ahead_s} s: it only rises");
+        }
+        // Nothing else was known of the clock: a machine that was set up anew with a clock of the year before.
+        let (fresh, young) = (tempfile::tempdir().unwrap(), Hand::new());
+        young.step(-365 * DAY_S);
+        let guard_of_fresh = open(&young, fresh.path(), 7);
+        assert!(guard_of_fresh.look().now.is_ok(), "nobody told it better");
+        guard_of_fresh.note_checkpoint(hand.wall());
+        assert_eq!(guard_of_fresh.look().now, Err(Held::Stepped));
+        // Over a restart; time that passes heals it, and so do two people, for the checkpoints that there were.
+        hand.pass(120);
+        assert!(guard.look().now.is_err());
+        drop(guard);
+        let guard = open(&hand, dir.path(), 1);
+        guard.note_checkpoint(log(3_600));
+        assert!(guard.look().now.is_err());
+        let approval = ClockApproval { at_us: hand.wall().micros, first: "An".into(), second: "Bo".into() };
+        approval.give(dir.path()).unwrap();
+        for _ in 0..2 {
+            assert!(guard.look().now.is_ok(), "the same checkpoint binds no more");
+        }
+        assert!(open(&hand, dir.path(), 1).look().now.is_ok());
+        guard.note_checkpoint(log(7_200));
+        assert!(guard.look().now.is_err(), "a later one does");
+        hand.pass(7_000);
+        assert!(guard.look().now.is_ok());
     }
 
     #[test]

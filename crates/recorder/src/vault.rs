@@ -12,14 +12,18 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use keys::{
-    BackupPlan, Copy, Disk, KeyEpoch, KeyError, KeyName, KeyRing, KeyStoreConfig, OpenOptions, OpenSegmentError,
-    Random, RealDisk, SealedWriterKey, SecondCopy, SegmentOpener, SystemRandom,
+    BackupPlan, Copy, Disk, GatePlan, KeyEpoch, KeyError, KeyName, KeyRing, KeyStoreConfig, OpenOptions,
+    OpenSegmentError, Random, RealDisk, SealedWriterKey, SecondCopy, SegmentOpener, SystemRandom,
 };
+use link::message::GatedRow;
 use vms_core::{MonoTime, SegmentId, WallTime};
 
 use crate::format::SegmentHeader;
+use crate::gated::{Decisions, OpenGate};
 use crate::ports::Clock;
 use crate::sweep::Terms;
+
+mod gate;
 
 /// Between two tries to get a lost copy back.
 const HEAL_US: u64 = 2_000_000;
@@ -41,6 +45,8 @@ pub struct VaultConfig {
     pub root_every: Duration,
     /// Where backups go, and how often one is made.
     pub backup: Option<(BackupPlan, Duration)>,
+    /// Where the private half of the magistrate's gate lies; `None`: nothing can move behind one.
+    pub gate: Option<GatePlan>,
     /// What stands still while no key can be saved: for the alarm.
     pub stops: &'static str,
 }
@@ -54,6 +60,10 @@ pub enum NoKey {
     Lost,
     /// The key store cannot be read now.
     Away,
+    /// It is behind the magistrate's gate, and nobody came with a decision for it.
+    Gated,
+    /// The same with a decision, but the medium with the key of the gate is not attached.
+    GateAway,
 }
 
 /// What is past its term and not destroyed yet, because two people or a trusted clock are waited for: it is not handed out.
@@ -88,6 +98,8 @@ pub struct Vault {
     ring: RwLock<Option<KeyRing>>,
     due: Mutex<Due>,
     curtain: RwLock<Option<Curtain>>,
+    decisions: RwLock<Arc<Decisions>>,
+    gated_rows: Mutex<Vec<GatedRow>>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -124,6 +136,8 @@ impl Vault {
             ring: RwLock::new(None),
             due: Mutex::default(),
             curtain: RwLock::new(None),
+            decisions: RwLock::default(),
+            gated_rows: Mutex::default(),
         };
         if vault.config.is_some() {
             let may_create = is_new && !vault.marker.exists();
@@ -178,6 +192,7 @@ impl Vault {
         let ring = ring.as_ref().ok_or(NoKey::Away)?;
         ring.open_segment(header.segment, epoch).map(Some).map_err(|error| match error {
             OpenSegmentError::Destroyed(_) => NoKey::Destroyed,
+            OpenSegmentError::Gated => NoKey::Gated,
             OpenSegmentError::NotSaved | OpenSegmentError::UnknownEpoch | OpenSegmentError::Damaged => NoKey::Lost,
             OpenSegmentError::Store(_) => NoKey::Away,
         })
@@ -189,11 +204,16 @@ impl Vault {
     }
 
     /// As [`Vault::opener`], for whoever wants to see: what is past its term and under no hold is as destroyed, also while
-    /// its key still waits, and also in clear.
+    /// its key still waits, and also in clear. What is behind the magistrate's gate opens with the gate alone.
     ///
     /// # Errors
     /// [`NoKey`].
-    pub fn view(&self, header: &SegmentHeader) -> Result<Option<SegmentOpener>, NoKey> {
+    pub fn view(&self, header: &SegmentHeader, gate: Option<&OpenGate>) -> Result<Option<SegmentOpener>, NoKey> {
+        if let Some(epoch) = KeyEpoch::new(header.key_epoch)
+            && let Some(found) = self.view_gated(header, epoch, gate)
+        {
+            return found.map(Some);
+        }
         let is_past = {
             let curtain = self.curtain.read().unwrap_or_else(PoisonError::into_inner);
             curtain.as_ref().is_some_and(|Curtain { terms, cut }| {
@@ -249,6 +269,7 @@ impl Vault {
             | KeyError::HoldReleased { .. }
             | KeyError::NoSuchHold { .. }
             | KeyError::HoldDamaged { .. }
+            | KeyError::Gate { .. }
             | KeyError::Backup { .. } => false,
         };
         metrics::counter!("recorder_key_errors_total").increment(1);

@@ -136,6 +136,7 @@ impl Stage {
             },
             root_every: Duration::from_hours(1),
             backup: Some((plan, Duration::from_hours(6))),
+            gate: None,
             stops: "a drill",
         };
         let clock = Arc::new(Driven(AtomicI64::new(START_S * 1_000_000)));

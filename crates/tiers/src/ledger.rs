@@ -10,12 +10,13 @@ use std::str::FromStr as _;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use vms_core::{RetentionClass, SegmentId, WallTime};
 
 use crate::name::{Digest, Facts, ObjectName, RecorderName};
 pub use crate::plan::Remote;
 use crate::plan::TierName;
+use crate::sqlite::is_idle;
 
 /// Why the ledger did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,7 @@ pub(crate) fn cursor_at(row: &Row) -> Cursor {
 /// The ledger.
 #[derive(Debug)]
 pub struct Ledger {
+    options: SqliteConnectOptions,
     connection: Mutex<SqliteConnection>,
 }
 
@@ -167,23 +169,31 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Sql`].
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
-        let mut connection = SqliteConnectOptions::new()
+        let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(std::time::Duration::from_secs(10))
-            .connect()
-            .await?;
+            .busy_timeout(std::time::Duration::from_secs(10));
+        let mut connection = options.connect().await?;
         for statement in SCHEMA {
             sqlx::query(statement).execute(&mut connection).await?;
         }
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { options, connection: Mutex::new(connection) })
+    }
+
+    /// The connection, between two transactions; one that a full disk left inside one is made anew.
+    async fn connection(&self) -> Result<MutexGuard<'_, SqliteConnection>, LedgerError> {
+        let mut guard = self.connection.lock().await;
+        if !is_idle(&mut guard).await? {
+            *guard = self.options.connect().await?;
+        }
+        Ok(guard)
     }
 
     /// Notes closed segments; what is known already stays as it is.
     pub(crate) async fn note(&self, segments: &[Facts]) -> Result<(), LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let mut tx = guard.begin().await?;
         for facts in segments {
             if facts.from.micros < 0 || facts.to < facts.from {
@@ -205,7 +215,7 @@ impl Ledger {
     /// Puts in what a listing shows with the right length. Where the local disk has it too it counts as begun, and is read back before
     /// anything relies on it. True when the row is new.
     pub(crate) async fn adopt(&self, name: &ObjectName, tier: &TierName) -> Result<bool, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         if insert(&mut guard, &name.facts, Remote::Stored, false, Some((tier, name.digest))).await? {
             return Ok(true);
         }
@@ -221,7 +231,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn row(&self, segment: SegmentId) -> Result<Option<Row>, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let query = sqlx::query("select * from object where segment = $1").bind(segment.to_string());
         query.fetch_optional(&mut *guard).await?.as_ref().map(read_row).transpose()
     }
@@ -231,7 +241,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn only_in_tiers(&self, after: Option<SegmentId>, limit: usize) -> Result<Vec<Row>, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql = "select * from object where state = 2 and is_local = 0 and segment > $1 order by segment limit $2";
         let query = sqlx::query(sql).bind(after.map(|segment| segment.to_string()).unwrap_or_default());
         read_rows(&query.bind(limit_of(limit)).fetch_all(&mut *guard).await?)
@@ -239,7 +249,7 @@ impl Ledger {
 
     /// Segments on the local disk that are not stored and may be tried at `now`, oldest first, those after `after`.
     pub(crate) async fn waiting(&self, now: WallTime, after: &Cursor, limit: usize) -> Result<Vec<Row>, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql =
             "select * from object where state < 2 and is_local = 1 and next_us <= $1 and (to_us, segment) > ($2, $3)
             order by to_us, segment limit $4";
@@ -249,7 +259,7 @@ impl Ledger {
 
     /// Sums of everything on the local disk that is not stored.
     pub(crate) async fn backlog(&self) -> Result<Waiting, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql = "select count(*), coalesce(sum(len), 0), min(to_us) from object where state < 2 and is_local = 1";
         let row = sqlx::query(sql).fetch_one(&mut *guard).await?;
         let oldest: Option<i64> = row.try_get(2)?;
@@ -262,7 +272,7 @@ impl Ledger {
 
     /// Stored segments that the local disk has too and whose end is after `after`, oldest first.
     pub(crate) async fn on_both(&self, after: &Cursor, limit: usize) -> Result<Vec<Row>, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql = "select * from object where is_local = 1 and state = 2 and (to_us, segment) > ($1, $2)
             order by to_us, segment limit $3";
         let query = sqlx::query(sql).bind(after.0.micros).bind(after.1.as_str()).bind(limit_of(limit));
@@ -272,14 +282,14 @@ impl Ledger {
     /// Begins or repeats an upload. False when the segment is to be deleted.
     pub(crate) async fn begin(&self, segment: SegmentId, tier: &TierName, digest: Digest) -> Result<bool, LedgerError> {
         let sql = "update object set state = 1, tier = $2, digest = $3 where segment = $1 and state < 2";
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let query = sqlx::query(sql).bind(segment.to_string()).bind(tier.0.as_ref()).bind(digest.to_string());
         Ok(query.execute(&mut *guard).await?.rows_affected() == 1)
     }
 
     /// Notes the open multipart upload, or that there is none.
     pub(crate) async fn set_upload(&self, segment: SegmentId, upload: Option<&str>) -> Result<(), LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let query = sqlx::query("update object set upload = $2 where segment = $1").bind(segment.to_string());
         query.bind(upload).execute(&mut *guard).await?;
         Ok(())
@@ -287,7 +297,7 @@ impl Ledger {
 
     /// The object was verified. False when the segment is to be deleted by now: the object has to go again.
     pub(crate) async fn stored(&self, segment: SegmentId, at: WallTime) -> Result<bool, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql = "update object set state = 2, upload = null, attempts = 0, next_us = 0, verified_us = $2
             where segment = $1 and state in (1, 2)";
         let query = sqlx::query(sql).bind(segment.to_string()).bind(at.micros);
@@ -296,7 +306,7 @@ impl Ledger {
 
     /// The upload failed: not before `next`.
     pub(crate) async fn failed(&self, segment: SegmentId, next: WallTime) -> Result<(), LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql = "update object set attempts = attempts + 1, next_us = $2 where segment = $1 and state < 2";
         sqlx::query(sql).bind(segment.to_string()).bind(next.micros).execute(&mut *guard).await?;
         Ok(())
@@ -304,7 +314,7 @@ impl Ledger {
 
     /// What was stored is not there any more, or not right: it goes up again where the local disk has it.
     pub(crate) async fn doubt(&self, segment: SegmentId) -> Result<(), LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql = "update object set state = 1, verified_us = null, next_us = 0 where segment = $1 and state = 2";
         sqlx::query(sql).bind(segment.to_string()).execute(&mut *guard).await?;
         Ok(())
@@ -312,7 +322,7 @@ impl Ledger {
 
     /// The local disk has it or not.
     pub(crate) async fn set_local(&self, segment: SegmentId, is_local: bool) -> Result<(), LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let query = sqlx::query("update object set is_local = $2 where segment = $1").bind(segment.to_string());
         query.bind(i64::from(is_local)).execute(&mut *guard).await?;
         Ok(())
@@ -320,7 +330,7 @@ impl Ledger {
 
     /// Marks segments as to be deleted, whatever their state; none of them goes up again. `Some(None)`: it has no object.
     pub(crate) async fn erasing(&self, segments: &[SegmentId]) -> Result<Vec<Option<Option<Row>>>, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let mut tx = guard.begin().await?;
         let mut found = Vec::with_capacity(segments.len());
         for segment in segments {
@@ -342,7 +352,7 @@ impl Ledger {
 
     /// An upload ended after its segment was deleted: the object has to go once more.
     pub(crate) async fn owe(&self, segment: SegmentId) -> Result<(), LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql = "update object set state = 3 where segment = $1 and state = 4 and digest is not null";
         sqlx::query(sql).bind(segment.to_string()).execute(&mut *guard).await?;
         Ok(())
@@ -350,14 +360,14 @@ impl Ledger {
 
     /// Deletions that have not been answered, or that a listing contradicted.
     pub(crate) async fn owed(&self, limit: usize) -> Result<Vec<Row>, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql = "select * from object where state = 3 order by segment limit $1";
         read_rows(&sqlx::query(sql).bind(limit_of(limit)).fetch_all(&mut *guard).await?)
     }
 
     /// The store says these are gone.
     pub(crate) async fn erased(&self, segments: &[SegmentId], at: WallTime) -> Result<(), LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let mut tx = guard.begin().await?;
         for segment in segments {
             let sql = "update object set state = 4, upload = null, verified_us = $2 where segment = $1 and state = 3";
@@ -375,7 +385,7 @@ impl Ledger {
         round: i64,
         start: WallTime,
     ) -> Result<Vec<Option<(Row, bool)>>, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let mut tx = guard.begin().await?;
         let mut rows = Vec::with_capacity(segments.len());
         for segment in segments {
@@ -401,7 +411,7 @@ impl Ledger {
         after: &str,
         limit: usize,
     ) -> Result<Vec<Row>, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql = "select * from object where state = 2 and tier = $1 and seen <> $2 and coalesce(verified_us, 0) < $3 and segment > $4
             order by segment limit $5";
         let query = sqlx::query(sql).bind(tier.0.as_ref()).bind(round).bind(verified_before.micros).bind(after);
@@ -415,7 +425,7 @@ impl Ledger {
         round: i64,
         before: WallTime,
     ) -> Result<u64, LedgerError> {
-        let mut guard = self.connection.lock().await;
+        let mut guard = self.connection().await?;
         let sql = "delete from object where state = 4 and seen <> $2 and coalesce(verified_us, 0) < $3
             and (tier = $1 or tier is null)";
         let query = sqlx::query(sql).bind(tier.0.as_ref()).bind(round).bind(before.micros);

@@ -22,6 +22,7 @@ mod ports;
 mod read;
 mod reconcile;
 mod s3;
+pub mod sqlite;
 mod tier;
 mod upload;
 

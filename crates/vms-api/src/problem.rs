@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use policy::Requirement;
 use serde::Serialize;
 use utoipa::ToSchema;
+use vms_app::ports::FootageFault;
 use vms_app::{Conflict, UseCaseError};
 
 /// One thing wrong with one field.
@@ -48,6 +49,11 @@ pub struct Problem {
     pub code: &'static str,
     /// Wrong fields.
     pub errors: Vec<FieldError>,
+    /// Everything that the matrix asks for and the request does not say: `purpose`, `justification`, `case`, `magistrate`,
+    /// `second_person`.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<String>, required = false)]
+    pub missing: Box<[&'static str]>,
     /// The refusal in the log, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -67,6 +73,7 @@ impl Problem {
             detail: None,
             code,
             errors: Vec::new(),
+            missing: Box::default(),
             decision_id: None,
             retry_after_s: None,
         }
@@ -107,16 +114,15 @@ fn choose(error: &UseCaseError) -> (StatusCode, &'static str, &'static str) {
         E::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "Sign in first"),
         E::LoginFailed => (S::UNAUTHORIZED, "login_failed", "User name or password is wrong"),
         E::TooManyTries { .. } => (S::TOO_MANY_REQUESTS, "too_many_tries", "Too many tries"),
+        E::LoginBarred(why) => (S::FORBIDDEN, barred_code(why), "This account opens no session now"),
+        E::SecondFactorRequired => (S::FORBIDDEN, "second_factor_required", "Show your second factor first"),
+        E::EnrolmentRequired => (S::FORBIDDEN, "enrolment_required", "Enrol a second factor first"),
+        E::StepUpNeeded { .. } => (S::FORBIDDEN, "step_up_needed", "Show your second factor again"),
+        E::FactorFailed => (S::FORBIDDEN, "factor_failed", "The code or key does not count"),
         E::PasswordChangeRequired => (S::FORBIDDEN, "password_change_required", "A new password must be set first"),
         E::Denied { reason, .. } => (S::FORBIDDEN, reason.code(), "Not allowed"),
-        E::Missing(Requirement::Purpose) => (S::FORBIDDEN, "purpose_required", "A purpose is required"),
-        E::Missing(Requirement::Justification) => {
-            (S::FORBIDDEN, "justification_required", "A justification is required")
-        }
-        E::Missing(Requirement::Case) => (S::FORBIDDEN, "case_required", "A case number is required"),
-        E::Missing(Requirement::SecondPerson) => {
-            (S::FORBIDDEN, "second_person_required", "A second person is required")
-        }
+        // The code names the first; `missing` names all.
+        E::Missing(list) => missing_code(list.first().copied().unwrap_or(Requirement::Justification)),
         E::LogUnavailable(_) => (S::SERVICE_UNAVAILABLE, "log_unavailable", LOG_AWAY),
         E::NotFound(_) => (S::NOT_FOUND, "not_found", "Not found"),
         E::Invalid(_) => (S::UNPROCESSABLE_ENTITY, "invalid", "Invalid request"),
@@ -128,8 +134,39 @@ fn choose(error: &UseCaseError) -> (StatusCode, &'static str, &'static str) {
         E::Unavailable(_) => {
             (S::SERVICE_UNAVAILABLE, "unavailable", "A role of this system does not answer; try again")
         }
+        E::Footage(fault) => {
+            let status = match fault {
+                FootageFault::Gated => S::FORBIDDEN,
+                FootageFault::Away | FootageFault::GateAway | FootageFault::RoomIsShort => S::SERVICE_UNAVAILABLE,
+            };
+            (status, fault.code(), fault.words())
+        }
         E::Internal(_) => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
     }
+}
+
+/// Each reason is a code of its own, so that the console words it.
+fn barred_code(why: &str) -> &'static str {
+    match why {
+        "disabled" => "account_disabled",
+        "unused" => "account_unused",
+        "charter_missing" => "account_charter_missing",
+        "training_missing" => "account_training_missing",
+        "training_expired" => "account_training_expired",
+        "clearance_missing" => "account_clearance_missing",
+        _ => "login_failed",
+    }
+}
+
+const fn missing_code(first: Requirement) -> (StatusCode, &'static str, &'static str) {
+    let (code, title) = match first {
+        Requirement::Purpose => ("purpose_required", "A purpose is required"),
+        Requirement::Justification => ("justification_required", "A justification is required"),
+        Requirement::Case => ("case_required", "A case number is required"),
+        Requirement::SecondPerson => ("second_person_required", "A second person is required"),
+        Requirement::Magistrate => ("magistrate_required", "A magistrate's written decision is required"),
+    };
+    (StatusCode::FORBIDDEN, code, title)
 }
 
 const fn conflict_code(conflict: &Conflict) -> &'static str {
@@ -148,6 +185,8 @@ const fn conflict_code(conflict: &Conflict) -> &'static str {
         Conflict::SamePerson => "same_person",
         Conflict::NoRoom { .. } => "no_room",
         Conflict::QueueFull => "queue_full",
+        Conflict::ReviewLate => "review_late",
+        Conflict::ProfilesApart { .. } => "profiles_apart",
     }
 }
 
@@ -166,6 +205,8 @@ fn conflict_field(conflict: &Conflict) -> Option<FieldError> {
         | Conflict::ProposeInstead
         | Conflict::NoRoom { .. }
         | Conflict::QueueFull
+        | Conflict::ReviewLate
+        | Conflict::ProfilesApart { .. }
         | Conflict::SamePerson => return None,
     };
     Some(FieldError { field: field.to_owned(), problem: problem.to_owned() })
@@ -204,12 +245,19 @@ impl From<UseCaseError> for Problem {
                 problem.errors = list.into_iter().map(field).collect();
             }
             UseCaseError::Conflict(conflict) => problem.errors.extend(conflict_field(&conflict)),
+            UseCaseError::Missing(list) => {
+                problem.missing = list.into_iter().map(Requirement::code).collect();
+            }
             UseCaseError::Denied { decision, .. } => problem.decision_id = Some(decision.to_string().into()),
             UseCaseError::TooManyTries { retry_after } => problem.retry_after_s = Some(whole_seconds(retry_after)),
             UseCaseError::Unauthenticated
             | UseCaseError::LoginFailed
             | UseCaseError::PasswordChangeRequired
-            | UseCaseError::Missing(_)
+            | UseCaseError::LoginBarred(_)
+            | UseCaseError::SecondFactorRequired
+            | UseCaseError::EnrolmentRequired
+            | UseCaseError::StepUpNeeded { .. }
+            | UseCaseError::FactorFailed
             | UseCaseError::LogUnavailable(_)
             | UseCaseError::NotFound(_)
             | UseCaseError::VersionRequired
@@ -217,6 +265,7 @@ impl From<UseCaseError> for Problem {
             | UseCaseError::StoreUnavailable(_)
             | UseCaseError::OutcomeUnknown(_)
             | UseCaseError::Unavailable(_)
+            | UseCaseError::Footage(_)
             | UseCaseError::Internal(_) => {}
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {

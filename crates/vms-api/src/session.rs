@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use serde::de::DeserializeOwned;
 use vms_app::UseCaseError;
 use vms_app::gate::Actor;
+use vms_app::identity::Pending;
 use vms_app::login::Signed;
 
 use crate::problem::Problem;
@@ -21,7 +22,7 @@ pub const CSRF_HEADER: &str = "x-csrf-token";
 #[derive(Clone, Debug)]
 pub struct Session(pub Signed);
 
-/// A running session, also of somebody who must set a new password first.
+/// A running session, also of somebody who must first set a new password, or show or enrol a second factor.
 #[derive(Clone, Debug)]
 pub struct AnySession(pub Signed);
 
@@ -105,6 +106,11 @@ impl FromRequestParts<Api> for Session {
         let AnySession(signed) = AnySession::from_request_parts(parts, api).await?;
         if signed.must_change_password() {
             return Err(UseCaseError::PasswordChangeRequired.into());
+        }
+        match signed.pending {
+            None => {}
+            Some(Pending::SecondFactor) => return Err(UseCaseError::SecondFactorRequired.into()),
+            Some(Pending::Enrolment) => return Err(UseCaseError::EnrolmentRequired.into()),
         }
         Ok(Self(signed))
     }

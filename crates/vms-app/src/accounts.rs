@@ -2,15 +2,16 @@
 
 use audit::LeafKind;
 use serde_json::json;
-use vms_core::{OrgId, Profile, Relation, Right, TimeRange, UserId};
+use vms_core::{OrgId, Profile, Relation, Right, TimeRange, UserId, WallTime};
 use zeroize::Zeroizing;
 
 use crate::cases::UseCases;
 use crate::error::{Entity, UseCaseError};
 use crate::gate::action::{AdminUsers, ViewAudit};
 use crate::gate::{Actor, Target, Why};
+use crate::identity::secrets::password_fault;
 use crate::model::{Account, LogDetail, PasswordState};
-use crate::passwords::{PASSWORD_CHARS_MIN, PASSWORD_LEN_MAX, one_time_password};
+use crate::passwords::one_time_password;
 use crate::ports::random_bytes;
 use crate::words::Language;
 
@@ -51,6 +52,43 @@ pub struct AccountPatch {
     pub language: Option<Language>,
     /// Make a new one-time password.
     pub reset_password: bool,
+    /// Further profiles.
+    pub more_profiles: Option<Vec<Profile>>,
+    /// What the account shows.
+    pub shows: AccountShows,
+    /// Take all second factors away: the person lost them.
+    pub reset_factors: bool,
+}
+
+/// What an account shows before it opens a session; what is absent stays, `Some(None)` takes it away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountShows {
+    /// Charter signed.
+    pub charter: Option<Option<WallTime>>,
+    /// Training completed.
+    pub training: Option<Option<WallTime>>,
+    /// Clearance seen.
+    pub clearance: Option<Option<WallTime>>,
+}
+
+impl AccountShows {
+    /// Every one noted at `at`.
+    pub const fn all_at(at: WallTime) -> Self {
+        Self { charter: Some(Some(at)), training: Some(Some(at)), clearance: Some(Some(at)) }
+    }
+
+    fn apply(self, account: &mut Account) {
+        account.charter_at = self.charter.unwrap_or(account.charter_at);
+        account.training_at = self.training.unwrap_or(account.training_at);
+        account.cleared_at = self.clearance.unwrap_or(account.cleared_at);
+    }
+
+    fn check(self, now: WallTime) -> Result<(), UseCaseError> {
+        let named = [("charter", self.charter), ("training", self.training), ("clearance", self.clearance)];
+        // A day that is still to come is a slip of the pen.
+        let future = named.into_iter().find(|(_, at)| at.flatten().is_some_and(|at| at > now));
+        future.map_or(Ok(()), |(field, _)| Err(UseCaseError::invalid(field, "in_the_future")))
+    }
 }
 
 impl std::fmt::Debug for AccountPatch {
@@ -88,7 +126,7 @@ impl UseCases {
             profile: Profile::P18,
             language: Language::Nl,
         };
-        self.account_make(None, wish, None).await.map(Some)
+        self.account_make(None, wish, None, AccountShows::default(), Vec::new()).await.map(Some)
     }
 
     /// Makes an account from the machine's own command line, where the operator has the database in hand anyway; the
@@ -101,7 +139,9 @@ impl UseCases {
         wish: AccountWish,
         password: Option<Zeroizing<String>>,
     ) -> Result<AccountMade, UseCaseError> {
-        self.account_make(None, wish, password).await
+        // With a password it is a demo or a test: what an account must show is noted too. The log says who made it.
+        let shows = if password.is_some() { AccountShows::all_at(self.now()) } else { AccountShows::default() };
+        self.account_make(None, wish, password, shows, Vec::new()).await
     }
 
     /// Somebody to act as on the machine's own command line: the named account, in a session id of its own. Every
@@ -131,6 +171,8 @@ impl UseCases {
         actor: Option<&Actor>,
         wish: AccountWish,
         password: Option<Zeroizing<String>>,
+        shows: AccountShows,
+        more_profiles: Vec<Profile>,
     ) -> Result<AccountMade, UseCaseError> {
         let user_name = wish.user_name.trim().to_lowercase();
         let is_name = (2..=60).contains(&user_name.len())
@@ -139,18 +181,22 @@ impl UseCases {
             return Err(UseCaseError::invalid("user_name", "not_a_user_name"));
         }
         check_name(&wish.name)?;
-        if self.org(wish.org).await?.is_none() {
+        let Some(org) = self.org(wish.org).await? else {
             return Err(UseCaseError::invalid("org_id", "unknown"));
-        }
+        };
         let (password, state) = match password {
-            Some(own) if own.chars().count() < PASSWORD_CHARS_MIN || own.len() > PASSWORD_LEN_MAX => {
-                return Err(UseCaseError::invalid("password", "too_short"));
+            Some(own) => {
+                if let Some(fault) = password_fault(&own, &[&user_name, &wish.name, &org.code]) {
+                    return Err(UseCaseError::invalid("password", fault));
+                }
+                (own, PasswordState::Own)
             }
-            Some(own) => (own, PasswordState::Own),
             None => (one_time_password(self.ids.as_ref()), PasswordState::OneTime),
         };
         let now = self.now();
-        let account = Account {
+        shows.check(now)?;
+        let more_profiles = tidy(wish.profile, more_profiles);
+        let mut account = Account {
             id: UserId::from_uuid(self.ids.uuid()),
             org: wish.org,
             user_name,
@@ -158,14 +204,18 @@ impl UseCases {
             password_hash: self.passwords.hash(password.clone(), random_bytes(self.ids.as_ref())).await?,
             password_state: state,
             profile: wish.profile,
+            more_profiles,
             language: wish.language,
             disabled_at: None,
             charter_at: None,
             training_at: None,
+            cleared_at: None,
             last_used_at: now,
             created_at: now,
             version: 1,
         };
+        shows.apply(&mut account);
+        self.check_profiles(&account.profiles().collect::<Vec<_>>())?;
         let details = json!({
             "user": account.id.to_string(), "org": account.org.to_string(), "profile": account.profile.as_str(),
             "by": if actor.is_some() { "administrator" } else { "command_line" },
@@ -193,7 +243,7 @@ impl UseCases {
     ) -> Result<Vec<Account>, UseCaseError> {
         // Everybody's when the table says yes to other organisations; the leaf names which.
         let other = Target { relation: Relation::Other, ..Target::none() };
-        let all = self.gate.would::<AdminUsers>(actor, &other) == policy::Decision::Allow;
+        let all = self.gate.would::<AdminUsers>(actor, &other).is_allow();
         let target = if all { other } else { Target { owner: Some(actor.org), ..Target::none() } };
         let permit = self.gate.permit::<AdminUsers>(actor, target, &Why::default()).await?;
         let org = (!all).then_some(actor.org);
@@ -204,11 +254,20 @@ impl UseCases {
     ///
     /// # Errors
     /// `Denied`, `Invalid`, `Conflict(Taken)`.
-    pub async fn account_create(&self, actor: &Actor, wish: AccountWish) -> Result<AccountMade, UseCaseError> {
+    pub async fn account_create(
+        &self,
+        actor: &Actor,
+        wish: AccountWish,
+        shows: AccountShows,
+        more_profiles: Vec<Profile>,
+    ) -> Result<AccountMade, UseCaseError> {
         let target = Self::user_target(actor, wish.org, None);
         self.gate.permit::<AdminUsers>(actor, target, &Why::default()).await?;
         may_give(actor, wish.profile)?;
-        self.account_make(Some(actor), wish, None).await
+        for profile in &more_profiles {
+            may_give(actor, *profile)?;
+        }
+        self.account_make(Some(actor), wish, None, shows, more_profiles).await
     }
 
     /// Changes an account. Nobody changes their own profile or switches themselves off.
@@ -231,7 +290,9 @@ impl UseCases {
         let target = Self::user_target(actor, account.org, Some(id));
         self.gate.permit::<AdminUsers>(actor, target, &Why::default()).await?;
         let now = self.now();
-        if id == actor.user && (patch.profile.is_some() || patch.disabled == Some(true)) {
+        let own = id == actor.user;
+        let raises = patch.profile.is_some() || patch.more_profiles.is_some() || patch.shows != AccountShows::default();
+        if own && (raises || patch.disabled == Some(true) || patch.reset_factors) {
             return Err(UseCaseError::invalid("id", "own_account"));
         }
         let mut ends_sessions = patch.disabled == Some(true);
@@ -248,6 +309,14 @@ impl UseCases {
             account.profile = profile;
             ends_sessions = true;
         }
+        if let Some(more) = patch.more_profiles {
+            may_give_new(actor, &account.more_profiles, &more)?;
+            account.more_profiles = more;
+        }
+        account.more_profiles = tidy(account.profile, account.more_profiles);
+        self.check_profiles(&account.profiles().collect::<Vec<_>>())?;
+        patch.shows.check(now)?;
+        patch.shows.apply(&mut account);
         if let Some(name) = patch.name {
             check_name(&name)?;
             account.name = name;
@@ -262,7 +331,13 @@ impl UseCases {
             password = Some(fresh);
             ends_sessions = true;
         }
+        let details = change_details(&account, password.is_some(), patch.reset_factors);
+        self.record("account_changed", LeafKind::Change, Some(actor.clone()), details).await?;
         self.stores.account_update(&account).await?;
+        if patch.reset_factors {
+            self.stores.factor_clear(id).await?;
+            ends_sessions = true;
+        }
         if ends_sessions {
             self.stores.session_end_of_user(id, now, None).await?;
             self.note_change();
@@ -284,7 +359,7 @@ impl UseCases {
         limit: u32,
     ) -> Result<Vec<LogDetail>, UseCaseError> {
         let other = Target { relation: Relation::Other, ..Target::none() };
-        let all = self.gate.would::<ViewAudit>(actor, &other) == policy::Decision::Allow;
+        let all = self.gate.would::<ViewAudit>(actor, &other).is_allow();
         let base = if all { other } else { Target { owner: Some(actor.org), ..Target::none() } };
         let target = Target { range: Some(range), ..base };
         let permit = self.gate.permit::<ViewAudit>(actor, target, &Why::default()).await?;
@@ -292,10 +367,41 @@ impl UseCases {
         Ok(self.stores.log_detail_list(&permit, org, range, below, limit).await?)
     }
 
+    /// What keeps an account from a session, now or when its grace ends; and the end of a grace that still runs.
+    pub fn account_lacks(&self, account: &Account) -> (Vec<&'static str>, Option<WallTime>) {
+        let now = self.now();
+        let unused = (now > account.last_used_at.plus(self.rules.unused)).then_some("unused");
+        let lacking = self.identity_rules.lacking(account, now);
+        let grace = self.identity_rules.grace_end(account).filter(|end| now < *end && !lacking.is_empty());
+        (unused.into_iter().chain(lacking.into_iter().map(crate::identity::Unmet::word)).collect(), grace)
+    }
+
     /// Whether the actor has a right towards anything at all.
     pub fn has_right(&self, actor: &Actor, right: Right) -> bool {
         self.gate.rights_of(actor.profile).contains(&right)
     }
+}
+
+/// What a change leaves in the log: no name, no password.
+fn change_details(account: &Account, password: bool, factors: bool) -> serde_json::Value {
+    json!({
+        "user": account.id.to_string(), "profile": account.profile.as_str(),
+        "more_profiles": account.more_profiles.iter().map(|profile| profile.as_str()).collect::<Vec<_>>(),
+        "disabled": account.disabled_at.is_some(), "password": password, "factors": factors,
+    })
+}
+
+/// Only what is new must be the actor's to give.
+fn may_give_new(actor: &Actor, held: &[Profile], wanted: &[Profile]) -> Result<(), UseCaseError> {
+    wanted.iter().filter(|profile| !held.contains(profile)).try_for_each(|profile| may_give(actor, *profile))
+}
+
+/// Further profiles without doubles and without the first one.
+fn tidy(first: Profile, mut more: Vec<Profile>) -> Vec<Profile> {
+    more.retain(|profile| *profile != first);
+    more.sort();
+    more.dedup();
+    more
 }
 
 fn check_name(name: &str) -> Result<(), UseCaseError> {

@@ -64,6 +64,8 @@ pub struct Extensions {
     pub lez: Option<Arc<dyn crate::lez_ports::LezStore>>,
     /// Where evidence exports are made.
     pub exports: Option<Arc<dyn crate::exports_model::ExportDesk>>,
+    /// Second factors.
+    pub identity: crate::identity::IdentityParts,
 }
 
 /// What [`UseCases`] is made of.
@@ -100,9 +102,12 @@ pub struct UseCases {
     pub(crate) passwords: Passwords,
     pub(crate) retention: RetentionTable,
     pub(crate) rules: AccountRules,
+    pub(crate) identity_rules: crate::identity::IdentityRules,
+    pub(crate) challenges: crate::identity::Challenges,
     pub(crate) tries: Mutex<TryCounters>,
     pub(crate) strangers: Mutex<Trickle>,
     pub(crate) events: Arc<EventHub>,
+    pub(crate) sharing: crate::sharing::board::SharingBoard,
     pub(crate) health: HealthBoard,
     /// Rises with every change that may take a right away; running streams decide again at once.
     pub(crate) changes: watch::Sender<u64>,
@@ -126,9 +131,12 @@ impl UseCases {
             passwords: Passwords::new(settings.password_cost, ids.as_ref())?,
             retention: RetentionTable::embedded()?,
             rules: AccountRules::embedded()?,
+            identity_rules: crate::identity::IdentityRules::embedded()?,
+            challenges: crate::identity::Challenges::default(),
             tries: Mutex::default(),
             strangers: Mutex::new(Trickle::new(STRANGER_LEAVES_PER_S)),
             events: Arc::new(EventHub::new(Arc::clone(&stores), Arc::clone(&clock))),
+            sharing: crate::sharing::board::SharingBoard::new()?,
             health: HealthBoard::default(),
             changes: watch::Sender::new(0),
             catalogues: CatalogueDesk::new(random_bytes(ids.as_ref())),
@@ -261,6 +269,7 @@ impl UseCases {
         self.tickets_expire().await?;
         self.playbacks_expire().await?;
         self.export_fetches_expire().await?;
+        self.events_summarise().await?;
         let now = self.now();
         self.events.prune(now).await?;
         Ok(())

@@ -7,7 +7,7 @@ use vms_core::DecisionId;
 
 use crate::catalogue_fault::CatalogueFault;
 use crate::gate::GateError;
-use crate::ports::{MediaError, StoreError};
+use crate::ports::{FootageFault, MediaError, StoreError};
 use crate::words::Cause;
 
 /// Any error, boxed.
@@ -46,10 +46,30 @@ pub enum Entity {
     LegalChange,
     /// A hold on footage.
     Hold,
+    /// Decision to keep footage behind the gate.
+    Gated,
     /// An evidence export.
     Export,
     /// A file of an evidence export.
     ExportFile,
+    /// A police-supervised workstation.
+    Station,
+    /// An event that gives more sight.
+    SharingEvent,
+    /// An emergency access.
+    Emergency,
+    /// A wish for a share.
+    ShareRequest,
+    /// A data flow.
+    Flow,
+    /// A complaint.
+    Complaint,
+    /// A data subject's request.
+    SubjectRequest,
+    /// A second factor.
+    Factor,
+    /// A version of the role matrix.
+    MatrixVersion,
 }
 
 impl Entity {
@@ -71,8 +91,18 @@ impl Entity {
             Self::Decision => "open decision",
             Self::LegalChange => "change of legal fields",
             Self::Hold => "hold",
+            Self::Gated => "decision of the gate",
             Self::Export => "export",
             Self::ExportFile => "file of an export",
+            Self::Station => "workstation",
+            Self::SharingEvent => "event",
+            Self::Emergency => "emergency access",
+            Self::ShareRequest => "wish for a share",
+            Self::Flow => "data flow",
+            Self::Complaint => "complaint",
+            Self::SubjectRequest => "data subject's request",
+            Self::Factor => "second factor",
+            Self::MatrixVersion => "version of the role matrix",
         }
     }
 }
@@ -113,6 +143,15 @@ pub enum Conflict {
     },
     /// As many exports wait as may.
     QueueFull,
+    /// An earlier emergency access of this person was not reviewed in time.
+    ReviewLate,
+    /// Two profiles that one account may not hold together.
+    ProfilesApart {
+        /// The one.
+        one: vms_core::Profile,
+        /// The other.
+        two: vms_core::Profile,
+    },
 }
 
 /// One thing wrong with one field of a request.
@@ -142,6 +181,24 @@ pub enum UseCaseError {
     /// The one-time password has been used; a new one must be set before anything else.
     #[error("a new password must be set first")]
     PasswordChangeRequired,
+    /// The password was right, but the account opens no session now; the word says what is to be done.
+    #[error("{}", crate::login::barred_words(.0))]
+    LoginBarred(&'static str),
+    /// A second factor must be shown first.
+    #[error("the second factor must be shown first: POST /api/v1/session/step-up")]
+    SecondFactorRequired,
+    /// The profile needs a second factor and the account has none.
+    #[error("this profile needs a second factor: enrol one first, under your own account")]
+    EnrolmentRequired,
+    /// A fresh second factor is needed.
+    #[error("{}", step_up_words(*.enrolled))]
+    StepUpNeeded {
+        /// Whether the account has a second factor at all.
+        enrolled: bool,
+    },
+    /// A code or key that does not count, or was used already.
+    #[error("the code or key does not count, or was used already")]
+    FactorFailed,
     /// The role table says no.
     #[error("not allowed: {}", .reason.code())]
     Denied {
@@ -150,9 +207,9 @@ pub enum UseCaseError {
         /// The refusal in the log.
         decision: DecisionId,
     },
-    /// The role table wants more.
+    /// The matrix wants more: all of it, never empty.
     #[error("something is missing: {0:?}")]
-    Missing(Requirement),
+    Missing(Vec<Requirement>),
     /// The log can't be written: nothing is shown.
     #[error("the log of uses can't be written")]
     LogUnavailable(#[source] BoxError),
@@ -177,6 +234,9 @@ pub enum UseCaseError {
     /// The central database did not say whether a change was applied: whoever asked must look before asking again.
     #[error("the central database did not say whether the change was applied")]
     OutcomeUnknown(#[source] BoxError),
+    /// The footage is there, and cannot be handed out now.
+    #[error("{}", .0.words())]
+    Footage(FootageFault),
     /// Another part that is needed can't be reached now.
     #[error("a dependency is unavailable")]
     Unavailable(#[source] BoxError),
@@ -208,7 +268,7 @@ impl From<GateError> for UseCaseError {
     fn from(error: GateError) -> Self {
         match error {
             GateError::Denied { reason, decision } => Self::Denied { reason, decision },
-            GateError::Missing(requirement) => Self::Missing(requirement),
+            GateError::Missing(requirements) => Self::Missing(requirements),
             GateError::Unknown => Self::NotFound(Entity::Decision),
             GateError::LogUnavailable(source) => Self::LogUnavailable(source),
         }
@@ -219,6 +279,7 @@ impl From<MediaError> for UseCaseError {
     fn from(error: MediaError) -> Self {
         match error {
             MediaError::NoFootage => Self::NotFound(Entity::Footage),
+            MediaError::Footage(fault) => Self::Footage(fault),
             MediaError::NoPicture(cause) => Self::Conflict(Conflict::NoPicture(cause)),
             MediaError::Refused { code, detail } => Self::Internal(format!("refused: {code}: {detail}").into()),
             MediaError::Unavailable(source) => Self::Unavailable(source),
@@ -250,8 +311,21 @@ fn stands_in_the_way(conflict: &Conflict) -> String {
             "the disk of the exports has no room: about {needed_mib} MiB are needed, {free_mib} MiB are free; remove finished \
              exports or make room"
         ),
+        Conflict::ProfilesApart { one, two } => format!("one account can't hold {one} and {two} together"),
+        Conflict::ReviewLate => {
+            "an earlier emergency access was not reviewed within its term: somebody else reviews it first".to_owned()
+        }
         Conflict::QueueFull => "as many exports wait as may: let some end, or cancel some".to_owned(),
         Conflict::SamePerson => "whoever proposed a change can't approve or refuse it: somebody else must".to_owned(),
+    }
+}
+
+/// What to do before the request is repeated.
+const fn step_up_words(enrolled: bool) -> &'static str {
+    if enrolled {
+        "show your second factor again (POST /api/v1/session/step-up), then repeat the request within five minutes"
+    } else {
+        "this needs a second factor, and your account has none: enrol one under your own account, then repeat the request"
     }
 }
 

@@ -139,6 +139,7 @@ impl UseCases {
             range,
             purpose,
             case_ref: why.case_ref.unwrap_or_default().trim().to_owned(),
+            magistrate_ref: why.magistrate_ref,
             reason,
             language,
             decision: permit.decision(),
@@ -185,8 +186,8 @@ impl UseCases {
         let audit = self.camera_target::<ViewAudit>(actor, camera, None).await?;
         Ok(ExportRights {
             orders: !matches!(self.gate.would::<OrderExport>(actor, &order), Decision::Deny(_)),
-            approves: self.gate.would::<ApproveExport>(actor, &approve) == Decision::Allow,
-            audits: self.gate.would::<ViewAudit>(actor, &audit) == Decision::Allow,
+            approves: self.gate.would::<ApproveExport>(actor, &approve).is_allow(),
+            audits: self.gate.would::<ViewAudit>(actor, &audit).is_allow(),
         })
     }
 
@@ -367,7 +368,8 @@ pub(crate) fn leaf(export: &Export) -> Value {
     json!({
         "export": export.id.to_string(), "camera": export.camera.to_string(), "stream": export.stream.to_string(),
         "state": export.state.as_str(), "from_us": export.range.from.micros, "to_us": export.range.to.micros,
-        "purpose": export.purpose.as_str(), "case_ref": export.case_ref, "reason": export.reason,
+        "purpose": export.purpose.as_str(), "case_ref": export.case_ref,
+        "magistrate_ref": export.magistrate_ref, "reason": export.reason,
         "ordered_by": export.ordered.user.to_string(),
         "settled_by": export.settled.as_ref().map(|by| by.user.to_string()), "answer": export.answer,
         "failure": export.failure, "manifest_sha256": export.manifest_sha256,

@@ -86,6 +86,7 @@ impl UseCases {
             justification: Some(export.reason.clone()),
             case_ref: Some(export.case_ref.clone()),
             second_person: approver,
+            ..Why::default()
         };
         let held = if approver == Some(actor.user) {
             let target = self.camera_target::<FetchApprovedExport>(actor, camera, why.purpose).await?;

@@ -36,6 +36,8 @@ pub struct Export {
     pub purpose: Purpose,
     /// Case number.
     pub case_ref: String,
+    /// Reference of a magistrate's written decision, where the footage is past its first term.
+    pub magistrate_ref: Option<String>,
     /// Why, in the person's own words.
     pub reason: String,
     /// Language of the custody sheet.

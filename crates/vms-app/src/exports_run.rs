@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use audit::LeafKind;
-use policy::{Audience, Decision};
+use policy::Audience;
 use serde_json::json;
 use tokio::sync::Mutex;
 use vms_core::{ExportId, Profile, UserId, WallTime};
@@ -41,6 +41,9 @@ const LEASE_SPARE: Duration = Duration::from_secs(10);
 const LEASE_NAME: &str = "exports";
 /// While nothing is made, terms and leftovers are looked at so often.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// Why an export waits while the disk has less than two hours left. It goes on by itself.
+pub const ROOM_IS_SHORT: &str = "room_is_short";
 
 /// The runs and fetches of this process.
 #[derive(Debug)]
@@ -69,6 +72,11 @@ struct Run {
     version: u64,
 }
 
+/// Paused for want of room, by nobody.
+fn is_spared(row: &Export) -> bool {
+    row.state == ExportState::Paused && row.failure.as_deref() == Some(ROOM_IS_SHORT)
+}
+
 /// What an export may be run with.
 struct Facts {
     camera: Camera,
@@ -87,7 +95,8 @@ impl UseCases {
         let Ok(desk) = self.export_desk() else { return Ok(()) };
         let open = self.stores.export_list_open().await?;
         let mut runs = self.exports.runs.lock().await;
-        let is_active = |row: &Export| matches!(row.state, ExportState::Queued | ExportState::Running);
+        let is_active =
+            |row: &Export| matches!(row.state, ExportState::Queued | ExportState::Running) || is_spared(row);
         let board = &self.exports;
         let now = self.now();
         let looked_at = WallTime::from_micros(board.looked_at_us.load(Ordering::Relaxed));
@@ -99,6 +108,9 @@ impl UseCases {
         }
         board.looked_at_us.store(now.micros, Ordering::Relaxed);
         self.exports_clean(desk, &open, &mut runs).await?;
+        if self.exports_spared(desk, &open, &mut runs).await? {
+            return Ok(());
+        }
         for row in open.iter().filter(|row| row.state == ExportState::Running) {
             if let Some(run) = runs.remove(&row.id) {
                 if let Some(run) = self.export_watch(desk, row, run).await? {
@@ -117,6 +129,39 @@ impl UseCases {
             }
         }
         Ok(())
+    }
+
+    /// While the disk has less than two hours left nothing is made: what runs or waits for its turn is paused, and says why. When there is
+    /// room again it goes on in its old order. True: nothing else is to be done.
+    async fn exports_spared(
+        &self,
+        desk: &dyn ExportDesk,
+        open: &[Export],
+        runs: &mut HashMap<ExportId, Run>,
+    ) -> Result<bool, UseCaseError> {
+        let is_short = self.storage_health().spares;
+        for row in open {
+            let is_active = matches!(row.state, ExportState::Queued | ExportState::Running);
+            let next = if is_short && is_active {
+                desk.halt(row.id).await;
+                if let Some(run) = runs.remove(&row.id) {
+                    self.export_close(desk, row.id, run, ROOM_IS_SHORT).await?;
+                }
+                Export { state: ExportState::Paused, failure: Some(ROOM_IS_SHORT.to_owned()), ..row.clone() }
+            } else if !is_short && is_spared(row) {
+                Export { state: ExportState::Queued, failure: None, ..row.clone() }
+            } else {
+                continue;
+            };
+            let operation = if is_short { "export_paused" } else { "export_resumed" };
+            self.record(operation, LeafKind::System, None, leaf(&next)).await?;
+            match self.stores.export_update(&next, row.state).await {
+                // A person was faster.
+                Ok(()) | Err(StoreError::Stale) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(is_short || open.iter().any(is_spared))
     }
 
     /// Takes or renews the lease; without it, nothing of this process goes on.
@@ -244,7 +289,7 @@ impl UseCases {
         };
         let (Some(ordered), Some(approved)) = (ordered, approved) else { return Ok(None) };
         let second = self.camera_target::<ApproveExport>(&approved, &camera, None).await?;
-        if self.gate.would::<ApproveExport>(&approved, &second) != Decision::Allow || camera.legal_basis.is_none() {
+        if !self.gate.would::<ApproveExport>(&approved, &second).is_allow() || camera.legal_basis.is_none() {
             return Ok(None);
         }
         let target = self.camera_target::<RunExport>(&ordered, &camera, Some(export.purpose)).await?;
@@ -253,6 +298,7 @@ impl UseCases {
             purpose: Some(export.purpose),
             justification: Some(export.reason.clone()),
             case_ref: Some(export.case_ref.clone()),
+            magistrate_ref: export.magistrate_ref.clone(),
             second_person: Some(approved.user),
         };
         let target = Target { stream, range, object, ..target };

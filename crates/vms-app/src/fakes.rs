@@ -114,6 +114,8 @@ pub enum MediaCall {
 pub struct FakeMedia {
     calls: Arc<Mutex<Vec<MediaCall>>>,
     feeds: Mutex<Vec<mpsc::Sender<LiveEvent>>>,
+    /// With which the last span was opened.
+    capability: Mutex<Option<String>>,
     /// The virtual file of every span; empty means no footage.
     pub film: Bytes,
 }
@@ -127,6 +129,11 @@ impl FakeMedia {
     /// What it was asked so far.
     pub fn calls(&self) -> Vec<MediaCall> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The capability with which the last span was opened.
+    pub fn last_capability(&self) -> Option<String> {
+        self.capability.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The sending end of the newest live stream.
@@ -207,11 +214,12 @@ impl MediaPort for FakeMedia {
 
     async fn open_range(
         &self,
-        _capability: String,
+        capability: String,
         stream: StreamId,
         range: TimeRange,
         form: RangeForm,
     ) -> Result<Box<dyn RangeHandle>, MediaError> {
+        *self.capability.lock().unwrap_or_else(PoisonError::into_inner) = Some(capability);
         self.note(MediaCall::OpenRange(stream, range, form));
         if self.film.is_empty() {
             return Err(MediaError::NoFootage);

@@ -5,12 +5,13 @@
 //! was delivered; a use that is over at once is one leaf; every refusal is one leaf.
 
 pub mod action;
+pub mod circumstances;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use audit::LeafKind;
-use policy::{Audience, Capability, CapabilitySigner, Decision, DenyReason, Requirement, RoleTable, Scope};
+use policy::{Audience, Capability, CapabilitySigner, Decision, DenyReason, Matrix, Obligations, Requirement, Scope};
 use serde_json::json;
 use vms_core::{
     CameraId, DecisionId, OrgId, Profile, Purpose, Relation, Rendition, SessionId, StreamId, TimeRange, UserId,
@@ -18,6 +19,7 @@ use vms_core::{
 };
 
 pub use action::Action;
+pub use circumstances::Circumstances;
 
 use crate::ports::{Clock, Ids};
 
@@ -67,6 +69,8 @@ pub struct Target {
     pub rendition: Rendition,
     /// Id of any other object, or a keyed hash of a query. Never a plate or a name.
     pub object: Option<String>,
+    /// What holds around the request: events, stations, territory, data flows.
+    pub circumstances: Circumstances,
 }
 
 impl Target {
@@ -80,6 +84,7 @@ impl Target {
             range: None,
             rendition: Rendition::Original,
             object: None,
+            circumstances: Circumstances::none(),
         }
     }
 
@@ -100,6 +105,8 @@ pub struct Why {
     pub case_ref: Option<String>,
     /// The other person who agreed. Set by use cases that have that on record, never from a request.
     pub second_person: Option<UserId>,
+    /// Reference of a magistrate's written decision, where the material is older than the matrix lets anybody see without.
+    pub magistrate_ref: Option<String>,
 }
 
 /// Proof that policy said yes to action `A` and that the yes is in the log. Only [`Gate`] makes one.
@@ -112,6 +119,7 @@ pub struct Permit<A> {
     target: Target,
     why: Why,
     leaf_at: Mutex<WallTime>,
+    obligations: Obligations,
     action: std::marker::PhantomData<fn() -> A>,
 }
 
@@ -145,6 +153,11 @@ impl<A> Permit<A> {
     pub const fn why(&self) -> &Why {
         &self.why
     }
+
+    /// What the yes obliges to.
+    pub const fn obligations(&self) -> Obligations {
+        self.obligations
+    }
 }
 
 /// Why there is no permit.
@@ -160,7 +173,7 @@ pub enum GateError {
     },
     /// The table says yes once this is supplied.
     #[error("the request lacks {0:?}")]
-    Missing(Requirement),
+    Missing(Vec<Requirement>),
     /// The id names no use of this session that is still open.
     #[error("no such open use")]
     Unknown,
@@ -224,11 +237,13 @@ struct Open {
     why: Why,
     log_index: u64,
     at: WallTime,
+    obligations: Obligations,
 }
 
 /// The gate.
 pub struct Gate {
-    table: RoleTable,
+    /// The matrix in force. Short lock: whoever asks takes a copy of the pointer.
+    matrix: RwLock<Arc<Matrix>>,
     log: Arc<dyn AuditLog>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
@@ -239,20 +254,21 @@ pub struct Gate {
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("table", &self.table.version()).finish_non_exhaustive()
+        f.debug_struct("Gate").field("matrix", &self.matrix().version()).finish_non_exhaustive()
     }
 }
 
 impl Gate {
-    /// A gate over a table and a log.
+    /// A gate over a matrix and a log.
     pub fn new(
-        table: RoleTable,
+        matrix: Matrix,
         log: Arc<dyn AuditLog>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         signer: CapabilitySigner,
     ) -> Self {
-        Self { table, log, clock, ids, signer, open: Mutex::new(HashMap::new()) }
+        let matrix = RwLock::new(Arc::new(matrix));
+        Self { matrix, log, clock, ids, signer, open: Mutex::new(HashMap::new()) }
     }
 
     /// Public key of the gate, for recorders, readers and gateways.
@@ -260,9 +276,20 @@ impl Gate {
         self.signer.verifier().public()
     }
 
+    /// The matrix in force.
+    pub fn matrix(&self) -> Arc<Matrix> {
+        Arc::clone(&self.matrix.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another matrix in force. Running uses are decided again by it within 5 s; whoever calls this notes the
+    /// change, so that they are at once.
+    pub fn set_matrix(&self, matrix: Arc<Matrix>) {
+        *self.matrix.write().unwrap_or_else(PoisonError::into_inner) = matrix;
+    }
+
     /// The rights that a profile has towards anything at all (for the console's menu).
     pub fn rights_of(&self, profile: Profile) -> Vec<vms_core::Right> {
-        self.table.rights_of(profile)
+        self.matrix().rights_of(profile)
     }
 
     /// What the table would say, without a leaf: for the `may` and `needs` of a view, and for re-decision.
@@ -271,22 +298,33 @@ impl Gate {
     }
 
     fn ask<A: Action>(&self, actor: &Actor, target: &Target, why: &Why) -> Decision {
+        self.ask_of::<A>(&self.matrix(), actor, target, why)
+    }
+
+    fn ask_of<A: Action>(&self, matrix: &Matrix, actor: &Actor, target: &Target, why: &Why) -> Decision {
         let now = self.clock.now();
-        let request = policy::Request {
+        let around = &target.circumstances;
+        matrix.decide(&policy::Request {
             profile: actor.profile,
             right: A::RIGHT,
             relation: target.relation,
             rendition: target.rendition,
-            has_purpose: why.purpose.is_some(),
+            purpose: why.purpose,
             justification: why.justification.as_deref(),
             case_ref: why.case_ref.as_deref(),
+            magistrate_ref: why.magistrate_ref.as_deref(),
             has_second_person: A::AWAITS_SECOND || why.second_person.is_some_and(|second| second != actor.user),
             age_us: target.range.map_or(0, |range| now.micros_since(range.from)),
-            // Events and stations join with issue D; until then both conditions deny.
-            event_active: false,
-            police_station: false,
-        };
-        policy::decide(&self.table, &request)
+            event_active: around.event_active(),
+            police_station: around.police_station,
+            // An organisation's own cameras and reads lie in its territory; anything else must be shown to.
+            own_territory: around.own_territory || target.owner == Some(actor.org),
+            flow_active: around.flow_active,
+            own_file: around.own_file,
+            suspended: around.suspended,
+            aggregated: A::AGGREGATED,
+            reads_only: A::READS_ONLY,
+        })
     }
 
     /// Decides, writes the leaf, and gives the permit. A refusal is a leaf too.
@@ -296,26 +334,34 @@ impl Gate {
     pub async fn permit<A: Action>(&self, actor: &Actor, target: Target, why: &Why) -> Result<Permit<A>, GateError> {
         let at = self.clock.now();
         let decision = DecisionId::from_uuid(self.ids.uuid());
-        let answer = self.ask::<A>(actor, &target, why);
+        let matrix = self.matrix();
+        let answer = self.ask_of::<A>(&matrix, actor, &target, why);
         let (kind, outcome) = match &answer {
-            Decision::Allow => (A::GRAIN, "allow"),
+            Decision::Allow(_) => (A::GRAIN, "allow"),
             Decision::Missing(_) => (LeafKind::Refuse, "missing"),
             Decision::Deny(reason) => (LeafKind::Refuse, reason.code()),
         };
-        let details = self.details::<A>(actor, &target, why, outcome);
+        let details = details::<A>(&matrix, actor, &target, why, outcome);
         let entry = LogEntry { kind, at, decision: Some(decision), refers: None, details };
         let log_index = self.log.append(entry).await.map_err(GateError::LogUnavailable)?;
-        match answer {
-            Decision::Allow => {}
-            Decision::Missing(list) => {
-                return Err(GateError::Missing(list.first().copied().unwrap_or(Requirement::Justification)));
-            }
-            Decision::Deny(reason) => return Err(GateError::Denied { reason, decision }),
-        }
+        let obligations = allowed(answer, decision)?;
         let (actor, why) = (actor.clone(), why.clone());
-        self.remember::<A>(decision, &actor, &target, &why, log_index, at);
+        let session = actor.session;
+        let right = A::RIGHT;
+        let open = Open {
+            session,
+            right,
+            actor: actor.clone(),
+            target: target.clone(),
+            why: why.clone(),
+            log_index,
+            at,
+            obligations,
+        };
+        self.remember(decision, open);
         let leaf_at = Mutex::new(at);
-        Ok(Permit { decision, log_index, at, actor, target, why, leaf_at, action: std::marker::PhantomData })
+        let action = std::marker::PhantomData;
+        Ok(Permit { decision, log_index, at, actor, target, why, leaf_at, obligations, action })
     }
 
     /// Decides again for a running use; a renewal leaf is written once per 15 minutes.
@@ -324,13 +370,8 @@ impl Gate {
     /// [`GateError::Denied`] when the right is gone: end the use.
     pub async fn renew<A: Action>(&self, permit: &Permit<A>, target: Target) -> Result<(), GateError> {
         let why = permit.why();
-        match self.ask::<A>(&permit.actor, &target, why) {
-            Decision::Allow => {}
-            Decision::Missing(list) => {
-                return Err(GateError::Missing(list.first().copied().unwrap_or(Requirement::Justification)));
-            }
-            Decision::Deny(reason) => return Err(GateError::Denied { reason, decision: permit.decision }),
-        }
+        let matrix = self.matrix();
+        allowed(self.ask_of::<A>(&matrix, &permit.actor, &target, why), permit.decision)?;
         let now = self.clock.now();
         let due = {
             let mut last = permit.leaf_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -341,7 +382,7 @@ impl Gate {
             due
         };
         if due {
-            let details = self.details::<A>(&permit.actor, &target, why, "allow");
+            let details = details::<A>(&matrix, &permit.actor, &target, why, "allow");
             self.append(LeafKind::Renew, permit, now, details).await?;
         }
         Ok(())
@@ -402,6 +443,7 @@ impl Gate {
             target: found.target.clone(),
             why: found.why.clone(),
             leaf_at: Mutex::new(found.at),
+            obligations: found.obligations,
             action: std::marker::PhantomData,
         })
     }
@@ -448,6 +490,7 @@ impl Gate {
             rendition: Rendition::Original,
             audience: Audience::Reader,
             standing: false,
+            gated: false,
             issued_at,
             expires_at: WallTime::from_micros(issued_at.micros.saturating_add(CAPABILITY_LIFE_US)),
         })
@@ -464,21 +507,16 @@ impl Gate {
             rendition,
             audience,
             standing,
+            // Condition m: the decision of a magistrate is in the leaf, and nothing else opens what is behind the gate.
+            gated: !standing && permit.target.range.is_some() && permit.why.magistrate_ref.is_some(),
             issued_at,
             expires_at: WallTime::from_micros(issued_at.micros.saturating_add(life)),
         };
         Some(self.signer.sign(&capability))
     }
 
-    fn remember<A: Action>(
-        &self,
-        decision: DecisionId,
-        actor: &Actor,
-        target: &Target,
-        why: &Why,
-        log_index: u64,
-        at: WallTime,
-    ) {
+    fn remember(&self, decision: DecisionId, use_of: Open) {
+        let at = use_of.at;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= RECALL_MAX {
             open.retain(|_, old| at.micros_since(old.at) < RENEWAL_LEAF_US);
@@ -488,29 +526,40 @@ impl Gate {
                 open.remove(&oldest);
             }
         }
-        let (actor, target, why) = (actor.clone(), target.clone(), why.clone());
-        open.insert(decision, Open { session: actor.session, right: A::RIGHT, actor, target, why, log_index, at });
+        open.insert(decision, use_of);
     }
+}
 
-    fn details<A: Action>(&self, actor: &Actor, target: &Target, why: &Why, outcome: &str) -> serde_json::Value {
-        json!({
-            "right": A::RIGHT.as_str(),
-            "outcome": outcome,
-            "table": self.table.version(),
-            "actor": actor_json(actor),
-            "camera": target.camera.map(|id| id.to_string()),
-            "stream": target.stream.map(|id| id.to_string()),
-            "owner": target.owner.map(|id| id.to_string()),
-            "relation": target.relation.as_str(),
-            "rendition": target.rendition.as_str(),
-            "range_us": target.range.map(|range| [range.from.micros, range.to.micros]),
-            "object": target.object,
-            "purpose": why.purpose.map(Purpose::as_str),
-            "justification": why.justification,
-            "case_ref": why.case_ref,
-            "second_person": why.second_person.map(|id| id.to_string()),
-        })
+/// The obligations of a yes, or why there is no permit.
+fn allowed(answer: Decision, decision: DecisionId) -> Result<Obligations, GateError> {
+    match answer {
+        Decision::Allow(obligations) => Ok(obligations),
+        Decision::Missing(list) => Err(GateError::Missing(list)),
+        Decision::Deny(reason) => Err(GateError::Denied { reason, decision }),
     }
+}
+
+fn details<A: Action>(matrix: &Matrix, actor: &Actor, target: &Target, why: &Why, outcome: &str) -> serde_json::Value {
+    json!({
+        "right": A::RIGHT.as_str(),
+        "outcome": outcome,
+        "table": matrix.version(),
+        "matrix_digest": matrix.digest(),
+        "actor": actor_json(actor),
+        "camera": target.camera.map(|id| id.to_string()),
+        "stream": target.stream.map(|id| id.to_string()),
+        "owner": target.owner.map(|id| id.to_string()),
+        "relation": target.relation.as_str(),
+        "rendition": target.rendition.as_str(),
+        "range_us": target.range.map(|range| [range.from.micros, range.to.micros]),
+        "object": target.object,
+        "circumstances": target.circumstances.json(),
+        "purpose": why.purpose.map(Purpose::as_str),
+        "justification": why.justification,
+        "case_ref": why.case_ref,
+        "magistrate_ref": why.magistrate_ref,
+        "second_person": why.second_person.map(|id| id.to_string()),
+    })
 }
 
 fn actor_json(actor: &Actor) -> serde_json::Value {

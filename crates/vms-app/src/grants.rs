@@ -11,13 +11,13 @@ use crate::gate::action::{ShareCameras, ViewGrants};
 use crate::gate::{Action, Actor, Target, Why};
 /// A grant as somebody wishes it has the terms of a grant.
 pub use crate::model::GrantTerms as GrantWish;
-use crate::model::{Camera, Grant, GrantTerms, Org};
-use crate::words::OrgKind;
+use crate::model::{Camera, EventScope, Grant, GrantTerms, Org};
+use crate::words::{EventKind, OrgKind};
 
 /// Rights that can be shared; everything else stays with the owner.
 pub const SHAREABLE: [Right; 3] = [Right::CameraList, Right::Live, Right::Playback];
 /// Most cameras of one request.
-const CAMERAS_MAX: usize = 500;
+pub(crate) const CAMERAS_MAX: usize = 500;
 /// Longest period: a grant is looked at again at least every two years.
 const PERIOD_MAX_US: i64 = 2 * 366 * 86_400_000_000;
 
@@ -90,19 +90,31 @@ impl UseCases {
         let camera = self.stores.camera_fetch(wish.camera).await?.ok_or(UseCaseError::NotFound(Entity::Camera))?;
         let target = self.share_target::<ShareCameras>(actor, camera.owner, Some(camera.id)).await?;
         self.permit_on::<ShareCameras>(actor, &camera, target, &Why::default()).await?;
-        if self.org(wish.partner).await?.is_none() || wish.partner == camera.owner {
+        self.grant_terms_check(camera.owner, wish.partner, &[wish.right], wish.period).await?;
+        Ok(camera)
+    }
+
+    /// Whether an owner can give these rights to a partner for this time, whoever decides it.
+    pub(crate) async fn grant_terms_check(
+        &self,
+        owner: OrgId,
+        partner: OrgId,
+        rights: &[Right],
+        period: TimeRange,
+    ) -> Result<(), UseCaseError> {
+        if self.org(partner).await?.is_none() || partner == owner {
             return Err(UseCaseError::invalid("partner_id", "unknown"));
         }
-        if !SHAREABLE.contains(&wish.right) {
+        if rights.iter().any(|right| !SHAREABLE.contains(right)) {
             return Err(UseCaseError::invalid("rights", "not_yours_to_give"));
         }
-        if wish.period.to <= self.now() {
+        if period.to <= self.now() {
             return Err(UseCaseError::invalid("to", "in_the_past"));
         }
-        if wish.period.to.micros_since(wish.period.from) > PERIOD_MAX_US {
+        if period.to.micros_since(period.from) > PERIOD_MAX_US {
             return Err(UseCaseError::invalid("to", "too_long"));
         }
-        Ok(camera)
+        Ok(())
     }
 
     /// The owner gives a right on a camera to another organisation.
@@ -112,7 +124,8 @@ impl UseCases {
     pub async fn grant_give(&self, actor: &Actor, wanted: GrantWish) -> Result<Grant, UseCaseError> {
         let camera = self.grant_check(actor, &wanted).await?;
         let grant = self.grant_write(actor, &camera, wanted).await?;
-        self.note_change();
+        self.sharing_changed();
+        self.grants_tell(&[grant.owner, grant.terms.partner]).await;
         Ok(grant)
     }
 
@@ -144,11 +157,17 @@ impl UseCases {
         for (camera, wish) in checked {
             given.push(self.grant_write(actor, &camera, wish).await?);
         }
-        self.note_change();
+        self.sharing_changed();
+        self.grants_tell(&[actor.org, partner]).await;
         Ok(given)
     }
 
-    async fn grant_write(&self, actor: &Actor, camera: &Camera, wanted: GrantWish) -> Result<Grant, UseCaseError> {
+    pub(crate) async fn grant_write(
+        &self,
+        actor: &Actor,
+        camera: &Camera,
+        wanted: GrantWish,
+    ) -> Result<Grant, UseCaseError> {
         let grant = Grant {
             id: GrantId::from_uuid(self.ids.uuid()),
             owner: camera.owner,
@@ -166,6 +185,14 @@ impl UseCases {
         Ok(grant)
     }
 
+    /// Consoles of both sides load their lists anew.
+    pub(crate) async fn grants_tell(&self, orgs: &[OrgId]) {
+        for org in orgs {
+            let scope = EventScope::Org(*org, Right::GrantView);
+            self.events.publish(EventKind::Sharing, scope, json!({ "kind": "grants" })).await;
+        }
+    }
+
     /// Grants that the actor may see: those that its organisation gave or got; all of them for an overseer.
     ///
     /// # Errors
@@ -180,7 +207,7 @@ impl UseCases {
                 && (filter.past || (grant.revoked_at.is_none() && now < grant.terms.period.to));
             let party = if grant.terms.partner == actor.org { actor.org } else { grant.owner };
             let target = self.share_target::<ViewGrants>(actor, party, None).await?;
-            if !wanted || self.gate.would::<ViewGrants>(actor, &target) != policy::Decision::Allow {
+            if !wanted || !self.gate.would::<ViewGrants>(actor, &target).is_allow() {
                 continue;
             }
             let org = |id: OrgId| orgs.iter().find(|org| org.id == id).cloned();
@@ -211,10 +238,17 @@ impl UseCases {
             Err(crate::gate::GateError::Denied { .. }) => return Err(UseCaseError::NotFound(Entity::Grant)),
             Err(other) => return Err(other.into()),
         }
+        let terms = &grant.terms;
+        let details = json!({
+            "grant": id.to_string(), "camera": terms.camera.to_string(), "partner": terms.partner.to_string(),
+            "right": terms.right.as_str(),
+        });
+        self.record("grant_taken_back", LeafKind::Change, Some(actor.clone()), details).await?;
         if !self.stores.grant_revoke(id, self.now()).await? {
             return Err(UseCaseError::NotFound(Entity::Grant));
         }
-        self.note_change();
+        self.sharing_changed();
+        self.grants_tell(&[grant.owner, terms.partner]).await;
         Ok(())
     }
 }

@@ -57,6 +57,8 @@ pub struct StorageHealth {
 pub struct HealthBoard {
     streams: Mutex<HashMap<StreamId, StreamHealth>>,
     storage: Mutex<StorageHealth>,
+    log: Mutex<Vec<String>>,
+    reads: Mutex<Vec<String>>,
 }
 
 impl HealthBoard {
@@ -143,6 +145,26 @@ impl UseCases {
         *self.health.storage.lock().unwrap_or_else(PoisonError::into_inner) = report;
     }
 
+    /// Takes what wants a person at the log of uses: stable words such as `log_not_cosigned` (docs/operations.md).
+    pub fn log_report(&self, alarms: Vec<String>) {
+        *self.health.log.lock().unwrap_or_else(PoisonError::into_inner) = alarms;
+    }
+
+    /// Takes what wants a person at the erasing of reads: stable words such as `reads_batch_waits` (docs/operations.md).
+    pub fn reads_report(&self, alarms: Vec<String>) {
+        *self.health.reads.lock().unwrap_or_else(PoisonError::into_inner) = alarms;
+    }
+
+    /// The last word on that.
+    pub fn reads_alarms(&self) -> Vec<String> {
+        self.health.reads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last word on that.
+    pub fn log_alarms(&self) -> Vec<String> {
+        self.health.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Its last word on that.
     pub fn storage_health(&self) -> StorageHealth {
         self.health.storage.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -177,7 +199,7 @@ impl UseCases {
             let relation =
                 crate::sight::relation_of(actor.org, actor.profile, camera, vms_core::Right::CameraList, None, &grants);
             let target = crate::gate::Target::camera(camera.id, camera.owner, relation);
-            self.gate.would::<ViewHealth>(actor, &target) == policy::Decision::Allow
+            self.gate.would::<ViewHealth>(actor, &target).is_allow()
         });
         Ok(visible
             .map(|camera| CameraHealth {

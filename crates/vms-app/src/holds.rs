@@ -142,7 +142,7 @@ impl UseCases {
         Ok((
             !matches!(self.gate.would::<SetHold>(actor, &set), Decision::Deny(_)),
             !matches!(self.gate.would::<ReleaseHold>(actor, &release), Decision::Deny(_)),
-            self.gate.would::<ViewAudit>(actor, &audit) == Decision::Allow,
+            self.gate.would::<ViewAudit>(actor, &audit).is_allow(),
         ))
     }
 

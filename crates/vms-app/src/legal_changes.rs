@@ -2,7 +2,6 @@
 //! then the camera records and shows under the old fields; every version stays, and every step is a leaf of the log.
 
 use audit::LeafKind;
-use policy::Decision;
 use serde_json::{Value, json};
 use vms_core::{CameraId, DecisionId, Profile};
 
@@ -125,7 +124,7 @@ impl UseCases {
     /// Whoever may draft or approve cameras may propose; the decision is the key of the proposal.
     async fn may_propose(&self, actor: &Actor, camera: &Camera) -> Result<DecisionId, UseCaseError> {
         let target = self.camera_target::<ApproveCamera>(actor, camera, None).await?;
-        if self.gate.would::<ApproveCamera>(actor, &target) == Decision::Allow || !may_draft_law(actor.profile) {
+        if self.gate.would::<ApproveCamera>(actor, &target).is_allow() || !may_draft_law(actor.profile) {
             let permit = self.permit_on::<ApproveCamera>(actor, camera, target, &Why::default()).await?;
             return Ok(permit.decision());
         }
@@ -197,9 +196,9 @@ impl UseCases {
         let approve = self.camera_target::<ApproveCamera>(actor, camera, None).await?;
         let edit = self.camera_target::<EditCamera>(actor, camera, None).await?;
         let audit = self.camera_target::<ViewAudit>(actor, camera, None).await?;
-        Ok(self.gate.would::<ApproveCamera>(actor, &approve) == Decision::Allow
-            || self.gate.would::<EditCamera>(actor, &edit) == Decision::Allow
-            || self.gate.would::<ViewAudit>(actor, &audit) == Decision::Allow)
+        Ok(self.gate.would::<ApproveCamera>(actor, &approve).is_allow()
+            || self.gate.would::<EditCamera>(actor, &edit).is_allow()
+            || self.gate.would::<ViewAudit>(actor, &audit).is_allow())
     }
 
     async fn change_sight(
@@ -214,7 +213,7 @@ impl UseCases {
         let target = self.camera_target::<ApproveCamera>(actor, &camera, None).await?;
         let waits = change.state == ChangeState::Waiting;
         let is_own = change.proposed.user == actor.user;
-        let approves = self.gate.would::<ApproveCamera>(actor, &target) == Decision::Allow;
+        let approves = self.gate.would::<ApproveCamera>(actor, &target).is_allow();
         Ok(Some(LegalChangeSight {
             may_settle: waits && !is_own && approves && takes_proposals(&camera),
             may_withdraw: waits && is_own,

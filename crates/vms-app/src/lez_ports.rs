@@ -3,9 +3,8 @@
 //! A read is copied once per purpose. No key and no token is shared between purposes, so a copy made for the low-emission
 //! zone answers no police search, and the other way round (blueprint 4.4).
 //!
-//! Methods named for the machine (`read_take`, `read_waiting`, `read_settle`, …) take the permit of the reading service
-//! (profile P24), which is a leaf of the log; methods for people take the permit of their action. A method without a
-//! permit gives out nothing about a person.
+//! Methods named for the machine (`read_take`, `read_waiting`, `read_settle`, …) take the permit of the reading service (profile P24), which is a
+//! leaf of the log; methods for people take the permit of their action. A method without a permit gives out nothing about a person.
 
 use std::sync::Arc;
 
@@ -491,6 +490,8 @@ pub struct Swept {
     pub keys: u64,
     /// Digest over the keys that died: which, when and why.
     pub destruction: Option<[u8; 32]>,
+    /// Nothing was erased, since too much is due at once: two people have to approve up to this hour (since 1970).
+    pub waits_until_hour: Option<u32>,
 }
 
 /// Purpose-bound copies of reads, and findings.

@@ -29,21 +29,27 @@ pub mod exports_run;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
 pub mod gate;
+pub mod gated;
 pub mod grants;
 pub mod health;
 pub mod holds;
+pub mod identity;
 pub mod legal_changes;
 pub mod lez;
 pub mod lez_ports;
 pub mod live;
 pub mod login;
+pub mod matrix_edits;
+pub mod matrix_ports;
 pub mod model;
+pub mod oversight;
 pub mod partners;
 pub mod passwords;
 pub mod playback;
 pub mod ports;
 pub mod rate;
 pub mod seed;
+pub mod sharing;
 pub mod sight;
 pub mod words;
 

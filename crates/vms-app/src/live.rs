@@ -166,7 +166,7 @@ impl UseCases {
             return Ok(Err(EndWhy::Revoked));
         };
         let account = self.stores.account_of_session(session.user).await?;
-        if account.is_none_or(|account| account.disabled_at.is_some() || account.profile != actor.profile) {
+        if session.profile != actor.profile || account.is_none_or(|account| !account.holds(actor.profile)) {
             return Ok(Err(EndWhy::Revoked));
         }
         let Some(camera) = self.stores.camera_by_stream(stream).await? else { return Ok(Err(EndWhy::CameraGone)) };

@@ -15,8 +15,10 @@ use crate::cases::UseCases;
 use crate::error::{Entity, UseCaseError};
 use crate::events;
 use crate::gate::{Actor, Event};
+use crate::identity::Pending;
+use crate::identity::secrets::password_fault;
 use crate::model::{Account, EventScope, Org, PasswordState, Session};
-use crate::passwords::{PASSWORD_CHARS_MIN, PASSWORD_LEN_MAX};
+use crate::passwords::PASSWORD_LEN_MAX;
 use crate::ports::random_bytes;
 use crate::rate::TryCounter;
 use crate::words::{EventKind, Language};
@@ -53,6 +55,10 @@ pub struct Signed {
     pub expires_at: WallTime,
     /// End unless a request comes before.
     pub idle_expires_at: WallTime,
+    /// What it lacks before it may do anything.
+    pub pending: Option<Pending>,
+    /// Until when its second factor counts as fresh.
+    pub fresh_until: Option<WallTime>,
 }
 
 impl Signed {
@@ -79,6 +85,34 @@ impl std::fmt::Debug for Opened {
 /// The hash under which a token is stored.
 pub fn token_hash(token: &str) -> String {
     hex::encode(Sha256::digest(token.as_bytes()))
+}
+
+/// What somebody with the right password must do when the account opens no session; empty for what is not told.
+pub(crate) fn barred_words(why: &str) -> &'static str {
+    match why {
+        "disabled" => "this account is switched off: ask whoever administers your organisation's accounts",
+        "unused" => {
+            "this account was not used for too long and is switched off: ask whoever administers your organisation's \
+             accounts to switch it on again"
+        }
+        "charter_missing" => {
+            "no signed confidentiality charter is noted for this account: sign it, and ask whoever administers your \
+             organisation's accounts to note the day"
+        }
+        "training_missing" => {
+            "no training is noted for this account: follow it, and ask whoever administers your organisation's accounts \
+             to note the day"
+        }
+        "training_expired" => {
+            "the training noted for this account is too long ago: follow it again, and ask whoever administers your \
+             organisation's accounts to note the day"
+        }
+        "clearance_missing" => {
+            "no security clearance is noted for this account, and its profile needs one: ask whoever administers your \
+             organisation's accounts"
+        }
+        _ => "",
+    }
 }
 
 fn csrf_of(token: &str) -> String {
@@ -111,7 +145,11 @@ impl UseCases {
         let Some(mut account) = account.filter(|_| fits && barred.is_none()) else {
             let why = barred.unwrap_or("wrong_password");
             self.record("login_failed", LeafKind::Session, None, json!({ "why": why })).await?;
-            return Err(UseCaseError::LoginFailed);
+            // Only whoever knows the password hears what is wrong with the account.
+            return Err(match barred.filter(|why| fits && !barred_words(why).is_empty()) {
+                Some(why) => UseCaseError::LoginBarred(why),
+                None => UseCaseError::LoginFailed,
+            });
         };
         if account.password_state == PasswordState::OneTime {
             account.password_state = PasswordState::OneTimeUsed;
@@ -129,9 +167,10 @@ impl UseCases {
             created_at: now,
             seen_at: now,
             ended_at: None,
+            factor_at: None,
         };
         let org = self.org(account.org).await?.ok_or(UseCaseError::NotFound(Entity::Org))?;
-        let signed = self.signed(session, account, org);
+        let signed = self.signed(session, account, org).await?;
         let details = json!({ "session": signed.session.id.to_string() });
         self.record("login", LeafKind::Session, Some(signed.actor.clone()), details).await?;
         self.stores.session_insert(&signed.session).await?;
@@ -140,7 +179,7 @@ impl UseCases {
         Ok(Opened { token, signed })
     }
 
-    fn count_try(&self, user_name: &str, source: &str, now: WallTime) -> Result<(), UseCaseError> {
+    pub(crate) fn count_try(&self, user_name: &str, source: &str, now: WallTime) -> Result<(), UseCaseError> {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         let pair = format!("{user_name}\n{source}");
         let account_key = if tries.good.contains(&pair) { &pair } else { user_name };
@@ -149,7 +188,7 @@ impl UseCases {
         tries.sources.note(source, now).map_err(limited)
     }
 
-    fn forgive_try(&self, user_name: &str, source: &str) {
+    pub(crate) fn forgive_try(&self, user_name: &str, source: &str) {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         let pair = format!("{user_name}\n{source}");
         let account_key = if tries.good.contains(&pair) { pair.clone() } else { user_name.to_owned() };
@@ -172,10 +211,13 @@ impl UseCases {
             }
             PasswordState::OneTime | PasswordState::Own => {}
         }
-        (now > account.last_used_at.plus(self.rules.unused)).then_some("unused")
+        if now > account.last_used_at.plus(self.rules.unused) {
+            return Some("unused");
+        }
+        self.identity_rules.unmet(account, now).first().map(|unmet| unmet.word())
     }
 
-    fn signed(&self, session: Session, account: Account, org: Org) -> Signed {
+    async fn signed(&self, session: Session, account: Account, org: Org) -> Result<Signed, UseCaseError> {
         let actor = Actor {
             user: account.id,
             session: session.id,
@@ -186,12 +228,14 @@ impl UseCases {
         };
         let expires_at = session.created_at.plus(self.rules.session_life);
         let idle_expires_at = session.seen_at.plus(self.rules.session_idle).min(expires_at);
-        let rights = if account.password_state == PasswordState::OneTimeUsed {
+        let pending = self.pending_of(&session, &account).await?;
+        let fresh_until = self.fresh_until(&session);
+        let rights = if pending.is_some() || account.password_state == PasswordState::OneTimeUsed {
             Vec::new()
         } else {
             self.gate.rights_of(session.profile)
         };
-        Signed { actor, session, account, org, rights, expires_at, idle_expires_at }
+        Ok(Signed { actor, session, account, org, rights, expires_at, idle_expires_at, pending, fresh_until })
     }
 
     /// Who is behind a cookie's value; notes that the session is in use.
@@ -207,14 +251,14 @@ impl UseCases {
             return Err(UseCaseError::Unauthenticated);
         }
         let account = self.stores.account_of_session(session.user).await?;
-        let account = account.filter(|account| account.disabled_at.is_none() && account.profile == session.profile);
+        let account = account.filter(|account| account.holds(session.profile));
         let account = account.ok_or(UseCaseError::Unauthenticated)?;
         let org = self.org(account.org).await?.ok_or(UseCaseError::Unauthenticated)?;
         if now.micros_since(session.seen_at) >= SEEN_EVERY_US {
             self.stores.session_seen(session.id, now).await?;
             session.seen_at = now;
         }
-        Ok(self.signed(session, account, org))
+        self.signed(session, account, org).await
     }
 
     /// The same session after its account was changed.
@@ -225,7 +269,7 @@ impl UseCases {
         let session = self.stores.session_fetch(signed.session.id).await?.ok_or(UseCaseError::Unauthenticated)?;
         let account = self.stores.account_of_session(session.user).await?.ok_or(UseCaseError::Unauthenticated)?;
         let org = self.org(account.org).await?.ok_or(UseCaseError::Unauthenticated)?;
-        Ok(self.signed(session, account, org))
+        self.signed(session, account, org).await
     }
 
     /// Whether a session that follows events may go on.
@@ -237,7 +281,8 @@ impl UseCases {
         let now = self.now();
         let Some(session) = session.filter(|session| self.is_alive(session, now)) else { return Ok(false) };
         let account = self.stores.account_of_session(session.user).await?;
-        Ok(account.is_some_and(|account| account.disabled_at.is_none() && account.profile == session.profile))
+        // A switch of profile ends what follows events under the old one; the console asks again at once.
+        Ok(session.profile == signed.session.profile && account.is_some_and(|account| account.holds(session.profile)))
     }
 
     /// Neither ended nor past its life. An idle session is still alive: its live tiles go on, so that an operator does
@@ -283,11 +328,12 @@ impl UseCases {
     ) -> Result<(), UseCaseError> {
         let now = self.now();
         self.count_try(&signed.account.user_name, source, now)?;
-        if new.chars().count() < PASSWORD_CHARS_MIN {
-            return Err(UseCaseError::invalid("password.new", "too_short"));
+        let names = [signed.account.user_name.as_str(), &signed.account.name, &signed.org.code, &signed.org.name_nl];
+        if let Some(fault) = password_fault(&new, &names) {
+            return Err(UseCaseError::invalid("password.new", fault));
         }
-        if new.len() > PASSWORD_LEN_MAX || old.len() > PASSWORD_LEN_MAX {
-            return Err(UseCaseError::invalid("password.new", "too_long"));
+        if old.len() > PASSWORD_LEN_MAX {
+            return Err(UseCaseError::LoginFailed);
         }
         if *new == *old {
             return Err(UseCaseError::invalid("password.new", "unchanged"));

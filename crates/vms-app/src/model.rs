@@ -53,8 +53,10 @@ pub struct Account {
     pub password_hash: String,
     /// What that password is good for.
     pub password_state: PasswordState,
-    /// The one profile of its sessions (`domain.md` H, hard rule 5).
+    /// The profile that its sessions begin with.
     pub profile: Profile,
+    /// Further profiles that a session may switch to; one is active at a time (`domain.md` H, hard rule 5).
+    pub more_profiles: Vec<Profile>,
     /// Language of the console.
     pub language: Language,
     /// Set when switched off.
@@ -63,12 +65,26 @@ pub struct Account {
     pub charter_at: Option<WallTime>,
     /// Training completed.
     pub training_at: Option<WallTime>,
+    /// Security clearance seen, for police profiles.
+    pub cleared_at: Option<WallTime>,
     /// Last successful log-in, or the making of the account.
     pub last_used_at: WallTime,
     /// Made.
     pub created_at: WallTime,
     /// Rises with every change.
     pub version: u64,
+}
+
+impl Account {
+    /// Whether it is switched on and holds the profile.
+    pub fn holds(&self, profile: Profile) -> bool {
+        self.disabled_at.is_none() && self.profiles().any(|held| held == profile)
+    }
+
+    /// Every profile that it holds, the first one first.
+    pub fn profiles(&self) -> impl Iterator<Item = Profile> + '_ {
+        std::iter::once(self.profile).chain(self.more_profiles.iter().copied())
+    }
 }
 
 impl fmt::Debug for Account {
@@ -96,6 +112,8 @@ pub struct Session {
     pub seen_at: WallTime,
     /// Log-out, disabled account, or the end of its life.
     pub ended_at: Option<WallTime>,
+    /// When a second factor was shown last.
+    pub factor_at: Option<WallTime>,
 }
 
 /// Why a camera may be where it is.

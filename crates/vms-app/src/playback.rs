@@ -342,7 +342,7 @@ fn delivered(open: &OpenPlayback, bytes: Bytes) -> Bytes {
 }
 
 /// Bars that touch or nearly touch become one. Input sorted by start.
-fn joined(bars: impl Iterator<Item = TimeRange>) -> Vec<TimeRange> {
+pub(crate) fn joined(bars: impl Iterator<Item = TimeRange>) -> Vec<TimeRange> {
     let mut out: Vec<TimeRange> = Vec::new();
     for bar in bars {
         match out.last_mut() {

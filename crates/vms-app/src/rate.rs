@@ -8,13 +8,24 @@ use vms_core::WallTime;
 /// Tries per minute (`reliability.md` A6).
 pub const TRIES_MAX: usize = 10;
 const WINDOW: Duration = Duration::from_secs(60);
+/// Failed tries in a row (`reliability.md` A6) after which a key has one try an hour until one succeeds. Whoever logged in
+/// from the same place before is counted apart, so that this keeps strangers out and not the owner.
+pub const IN_A_ROW_MAX: u32 = 100;
+const HOUR: Duration = Duration::from_secs(3_600);
 /// Keys remembered; the oldest half is forgotten when full, which can only let more through, never lock out.
 const KEYS_MAX: usize = 50_000;
 
 /// Counts tries per key.
 #[derive(Debug, Default)]
 pub struct TryCounter {
-    tries: HashMap<String, VecDeque<WallTime>>,
+    tries: HashMap<String, Tries>,
+}
+
+#[derive(Debug, Default)]
+struct Tries {
+    lately: VecDeque<WallTime>,
+    in_a_row: u32,
+    last: Option<WallTime>,
 }
 
 impl TryCounter {
@@ -26,7 +37,13 @@ impl TryCounter {
         if self.tries.len() >= KEYS_MAX && !self.tries.contains_key(key) {
             self.forget_old(now);
         }
-        let past = self.tries.entry(key.to_owned()).or_default();
+        let tries = self.tries.entry(key.to_owned()).or_default();
+        if tries.in_a_row >= IN_A_ROW_MAX
+            && let Some(end) = tries.last.map(|last| last.plus(HOUR)).filter(|end| now < *end)
+        {
+            return Err(Duration::from_micros(u64::try_from(end.micros_since(now)).unwrap_or(0)));
+        }
+        let past = &mut tries.lately;
         while past.front().is_some_and(|at| now.micros_since(*at) >= 60_000_000) {
             past.pop_front();
         }
@@ -36,18 +53,22 @@ impl TryCounter {
             return Err(Duration::from_micros(u64::try_from(wait_us).unwrap_or(0)).max(Duration::from_secs(1)));
         }
         past.push_back(now);
+        tries.in_a_row = tries.in_a_row.saturating_add(1);
+        tries.last = Some(now);
         Ok(())
     }
 
-    /// Takes back the last try of `key`: it succeeded.
+    /// Takes back the last try of `key`: it succeeded; and ends a row of failed ones.
     pub fn forgive(&mut self, key: &str) {
-        if let Some(past) = self.tries.get_mut(key) {
-            past.pop_back();
+        if let Some(tries) = self.tries.get_mut(key) {
+            tries.lately.pop_back();
+            tries.in_a_row = 0;
         }
     }
 
     fn forget_old(&mut self, now: WallTime) {
-        self.tries.retain(|_, past| past.back().is_some_and(|at| now.micros_since(*at) < 60_000_000));
+        let lately = |tries: &Tries| tries.last.is_some_and(|at| now.micros_since(at) < 60_000_000);
+        self.tries.retain(|_, tries| lately(tries) || tries.in_a_row >= IN_A_ROW_MAX);
         if self.tries.len() >= KEYS_MAX {
             self.tries.clear();
         }
@@ -102,6 +123,21 @@ mod tests {
         assert_eq!(counter.note("a", at(60)), Ok(()), "hammering did not extend the window");
         counter.forgive("a");
         assert_eq!(counter.note("a", at(60)), Ok(()));
+    }
+
+    #[test]
+    fn a_hundred_in_a_row_and_then_one_an_hour() {
+        let mut counter = TryCounter::default();
+        let at = WallTime::from_secs;
+        for n in 0..100 {
+            assert_eq!(counter.note("a", at(n * 60)), Ok(()), "{n}");
+        }
+        assert_eq!(counter.note("a", at(99 * 60 + 600)), Err(Duration::from_secs(3_000)));
+        assert_eq!(counter.note("a", at(99 * 60 + 3_600)), Ok(()));
+        assert_eq!(counter.note("a", at(99 * 60 + 3_700)), Err(Duration::from_secs(3_500)));
+        assert_eq!(counter.note("b", at(99 * 60)), Ok(()), "another key is not touched");
+        counter.forgive("a");
+        assert_eq!(counter.note("a", at(99 * 60 + 3_700)), Ok(()), "a success ends the row");
     }
 
     #[test]

@@ -96,6 +96,11 @@ struct ClassToml {
     valid_from: String,
     valid_until: Option<String>,
     is_video: bool,
+    /// Second term, behind the magistrate's gate, from the start on.
+    gated: Option<String>,
+    /// All of the class moves, not only what a decision names.
+    #[serde(default)]
+    gated_whole: bool,
     #[expect(dead_code, reason = "for readers of the file")]
     source: String,
 }
@@ -108,6 +113,8 @@ struct Term {
     valid_from: Date,
     valid_until: Option<Date>,
     is_video: bool,
+    gated: Option<Span>,
+    gated_whole: bool,
 }
 
 /// How long footage of a class is kept, by the day.
@@ -140,7 +147,16 @@ impl RetentionTable {
                 None => None,
                 Some(day) => Some(day.parse().map_err(|_| bad(day, "is no date"))?),
             };
+            let gated = match &row.gated {
+                None => None,
+                Some(span) => Some(span.parse().map_err(|_| bad(span, "is no ISO 8601 span"))?),
+            };
+            if row.gated_whole && gated.is_none() {
+                return Err(bad(&row.code, "moves as a whole and has no second term"));
+            }
             terms.push(Term {
+                gated,
+                gated_whole: row.gated_whole,
                 code: RetentionClass::parse(&row.code).ok_or_else(|| bad(&row.code, "is no class"))?,
                 keep_hours: row.keep_hours,
                 bound: row.bound.parse().map_err(|_| bad(&row.bound, "is no ISO 8601 span"))?,
@@ -164,9 +180,27 @@ impl RetentionTable {
     pub fn keep_s(&self, class: &RetentionClass, now: WallTime) -> Option<u64> {
         let day = today(now)?;
         let term = self.term(class, day)?;
-        let oldest = day.checked_sub(term.bound).ok()?;
-        let bound_days = u64::try_from(oldest.until(day).ok()?.get_days()).ok()?;
-        Some((u64::from(term.keep_hours) * 3_600).min(bound_days * 86_400))
+        Some((u64::from(term.keep_hours) * 3_600).min(back_s(day, term.bound)?))
+    }
+
+    /// Seconds that footage of `class` may be kept with its second term, behind the magistrate's gate, seen from `now`; `None` where it
+    /// has none. Counted back on the calendar, and never past the legal bound.
+    pub fn gated_s(&self, class: &RetentionClass, now: WallTime) -> Option<u64> {
+        let day = today(now)?;
+        let term = self.term(class, day)?;
+        Some(back_s(day, term.gated?)?.min(back_s(day, term.bound)?))
+    }
+
+    /// Classes that move behind the gate as a whole, with the day since when and both terms together in seconds.
+    pub fn gated_whole(&self, now: WallTime) -> Vec<(RetentionClass, String, u64)> {
+        let Some(day) = today(now) else { return Vec::new() };
+        let classes: std::collections::BTreeSet<&str> = self.terms.iter().map(|term| term.code.as_str()).collect();
+        let whole = |code: &str| {
+            let class = RetentionClass::parse(code)?;
+            let term = self.term(&class, day).filter(|term| term.gated_whole)?;
+            Some((class.clone(), term.valid_from.to_string(), self.gated_s(&class, now)?))
+        };
+        classes.into_iter().filter_map(whole).collect()
     }
 
     fn term(&self, class: &RetentionClass, day: Date) -> Option<&Term> {
@@ -176,6 +210,13 @@ impl RetentionTable {
             .filter(|term| term.valid_until.is_none_or(|until| day < until))
             .max_by_key(|term| term.valid_from)
     }
+}
+
+/// Seconds of the whole days from a span before `day` until it.
+fn back_s(day: Date, span: Span) -> Option<u64> {
+    let oldest = day.checked_sub(span).ok()?;
+    let days = u64::try_from(oldest.until(day).ok()?.get_days()).ok()?;
+    Some(days * 86_400)
 }
 
 /// The day in Brussels: legal terms run on the local calendar.
@@ -268,6 +309,37 @@ mod tests {
         }
         assert!(table.is_video(&RetentionClass::parse("RC-VID-OPEN").unwrap(), at("2026-11-22T12:00:00Z")));
         assert!(!table.is_video(&RetentionClass::parse("RC-LEZ-FINE").unwrap(), at("2026-11-22T12:00:00Z")));
+    }
+
+    #[test]
+    fn the_second_term_is_counted_on_the_calendar_and_ends_at_the_bound() {
+        let at = |text: &str| WallTime::from_micros(text.parse::<Timestamp>().unwrap().as_microsecond());
+        let table = RetentionTable::embedded().unwrap();
+        let days = |table: &RetentionTable, class: &str, now: &str| {
+            table.gated_s(&RetentionClass::parse(class).unwrap(), at(now)).map(|seconds| seconds / 86_400)
+        };
+        for (class, now, wanted) in [
+            ("RC-VID-POL", "2026-11-22T12:00:00Z", Some(365)),
+            ("RC-VID-POL", "2028-02-28T12:00:00Z", Some(365)),
+            // What was recorded on 28 February died the day before.
+            ("RC-VID-POL", "2028-02-29T12:00:00Z", Some(366)),
+            ("RC-VID-POL", "2028-03-01T12:00:00Z", Some(366)),
+            ("RC-VID-OPEN", "2026-11-22T12:00:00Z", None),
+            ("RC-VID-RISK", "2026-11-22T12:00:00Z", None),
+        ] {
+            assert_eq!(days(&table, class, now), wanted, "{class} {now}");
+        }
+        assert!(table.gated_whole(at("2026-11-22T12:00:00Z")).is_empty(), "the shipped table moves nothing by itself");
+        let row = |more: &str| {
+            format!(
+                "[[class]]\ncode='RC-VID-X'\nkeep_hours=1\nbound='P3M'\nvalid_from='2026-01-01'\nis_video=true\nsource=''\n{more}"
+            )
+        };
+        let whole = RetentionTable::parse(&row("gated='P12M'\ngated_whole=true")).unwrap();
+        assert_eq!(days(&whole, "RC-VID-X", "2026-11-22T12:00:00Z"), Some(92), "never past the bound");
+        let found = whole.gated_whole(at("2026-11-22T12:00:00Z"));
+        assert_eq!(found, [(RetentionClass::parse("RC-VID-X").unwrap(), "2026-01-01".to_owned(), 92 * 86_400)]);
+        assert!(RetentionTable::parse(&row("gated_whole=true")).unwrap_err().to_string().contains("no second term"));
     }
 
     #[test]

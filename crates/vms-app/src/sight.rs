@@ -1,15 +1,18 @@
 //! Who sees what: object → owner → relation, before the gate is asked, and views that say what may be done.
 
+use audit::LeafKind;
 use policy::{Decision, Requirement};
+use serde_json::json;
 use vms_core::{DecisionId, OrgId, Profile, Purpose, Relation, Rendition, Right, StreamUse, WallTime};
 
 use crate::cases::UseCases;
 use crate::error::{Entity, UseCaseError};
 use crate::gate::action::{ApproveCamera, EditCamera, ListCameras, ListReads, TakeTestPicture, ViewLive, ViewPlayback};
-use crate::gate::{Action, Actor, GateError, Permit, Target, Why};
+use crate::gate::{Action, Actor, Circumstances, GateError, Permit, Target, Why};
 use crate::health::StreamHealth;
 use crate::legal_changes::{may_draft_law, takes_proposals};
 use crate::model::{Camera, Grant, Org, Partner};
+use crate::sharing::board::SharingNow;
 
 /// How an organisation stands to a camera for one right, given the grants to it that are in force.
 pub fn relation_of(
@@ -23,7 +26,19 @@ pub fn relation_of(
     if camera.owner == org {
         return Relation::Own;
     }
-    let fits = |grant: &Grant| {
+    if fitting(org, profile, camera, right, purpose, grants).is_empty() { Relation::Other } else { Relation::Shared }
+}
+
+/// The grants under which an organisation uses a camera for one right.
+fn fitting<'g>(
+    org: OrgId,
+    profile: Profile,
+    camera: &Camera,
+    right: Right,
+    purpose: Option<Purpose>,
+    grants: &'g [Grant],
+) -> Vec<&'g Grant> {
+    let fits = |grant: &&Grant| {
         grant.terms.camera == camera.id
             && grant.terms.partner == org
             // The owner at the time of the grant must still be the owner.
@@ -33,7 +48,7 @@ pub fn relation_of(
             && (grant.terms.right == right || right == Right::CameraList)
             && (purpose.is_none() || grant.terms.purpose.is_none() || grant.terms.purpose == purpose)
     };
-    if grants.iter().any(fits) { Relation::Shared } else { Relation::Other }
+    grants.iter().filter(fits).collect()
 }
 
 /// What an actor may do with a camera, and what each needs.
@@ -91,8 +106,49 @@ impl UseCases {
         } else {
             self.stores.grant_list_on(camera.id, actor.org, self.now()).await?
         };
-        let relation = relation_of(actor.org, actor.profile, camera, A::RIGHT, purpose, &grants);
-        Ok(Target::camera(camera.id, camera.owner, relation))
+        let now = self.sharing_now().await?;
+        Ok(self.target_in(&now, actor, camera, A::RIGHT, purpose, &grants))
+    }
+
+    /// The same from what was read already.
+    fn target_in(
+        &self,
+        now: &SharingNow,
+        actor: &Actor,
+        camera: &Camera,
+        right: Right,
+        purpose: Option<Purpose>,
+        grants: &[Grant],
+    ) -> Target {
+        let fitting = fitting(actor.org, actor.profile, camera, right, purpose, grants);
+        let relation = match (camera.owner == actor.org, fitting.is_empty()) {
+            (true, _) => Relation::Own,
+            (false, true) => Relation::Other,
+            (false, false) => Relation::Shared,
+        };
+        let mut circumstances = self.circumstances_in(now, actor, camera, relation, purpose, &fitting);
+        // That a camera exists is no sight of it: whoever used it before reads that the flow is suspended, not that it is gone.
+        circumstances.suspended &= right != Right::CameraList;
+        Target { circumstances, ..Target::camera(camera.id, camera.owner, relation) }
+    }
+
+    /// A share for one purpose is used for that purpose: whoever names none is asked for it, and the refusal is logged.
+    async fn purpose_check<A: Action>(&self, actor: &Actor, target: &Target, why: &Why) -> Result<(), UseCaseError> {
+        let shows = matches!(A::RIGHT, Right::Live | Right::Playback | Right::Ptz);
+        let (Some(camera), None, Relation::Shared, true) = (target.camera, why.purpose, target.relation, shows) else {
+            return Ok(());
+        };
+        let grants = self.stores.grant_list_on(camera, actor.org, self.now()).await?;
+        let fits = |grant: &&Grant| {
+            grant.terms.right == A::RIGHT && grant.terms.profile.is_none_or(|profile| profile == actor.profile)
+        };
+        if grants.iter().filter(fits).any(|grant| grant.terms.purpose.is_none()) {
+            return Ok(());
+        }
+        let details = json!({ "outcome": "missing", "missing": ["purpose"], "right": A::RIGHT.as_str(),
+            "camera": camera.to_string() });
+        self.record("purpose_missing", LeafKind::Refuse, Some(actor.clone()), details).await?;
+        Err(UseCaseError::Missing(vec![Requirement::Purpose]))
     }
 
     /// A permit for something on a camera. A refusal becomes "no such camera" when the actor may not know of it.
@@ -103,12 +159,15 @@ impl UseCases {
         target: Target,
         why: &Why,
     ) -> Result<Permit<A>, UseCaseError> {
-        match self.gate.permit::<A>(actor, target, why).await {
+        self.purpose_check::<A>(actor, &target, why).await?;
+        let permit = match self.gate.permit::<A>(actor, target, why).await {
             Err(GateError::Denied { .. }) if !self.is_visible(actor, camera).await? => {
-                Err(UseCaseError::NotFound(Entity::Camera))
+                return Err(UseCaseError::NotFound(Entity::Camera));
             }
-            other => other.map_err(UseCaseError::from),
-        }
+            other => other.map_err(UseCaseError::from)?,
+        };
+        self.follow_up(&permit).await?;
+        Ok(permit)
     }
 
     /// The permit of an earlier decision of this session, decided again against the table, the grants and the owner of this
@@ -130,10 +189,12 @@ impl UseCases {
             None => {
                 let is_own = asked.owner.is_none_or(|owner| owner == actor.org);
                 let relation = if is_own { Relation::Own } else { Relation::Other };
-                Target { owner: asked.owner, relation, ..Target::none() }
+                let circumstances =
+                    if is_own { self.circumstances_of_own(actor, None).await? } else { Circumstances::none() };
+                Target { owner: asked.owner, relation, circumstances, ..Target::none() }
             }
         };
-        let target = Target { owner: now.owner, relation: now.relation, ..asked };
+        let target = Target { owner: now.owner, relation: now.relation, circumstances: now.circumstances, ..asked };
         match self.gate.renew(&permit, target.clone()).await {
             Ok(()) => Ok(permit),
             Err(GateError::Denied { .. } | GateError::Missing(_)) => {
@@ -147,7 +208,7 @@ impl UseCases {
     /// Whether the actor may know that the camera exists.
     pub(crate) async fn is_visible(&self, actor: &Actor, camera: &Camera) -> Result<bool, UseCaseError> {
         let target = self.camera_target::<ListCameras>(actor, camera, None).await?;
-        Ok(self.gate.would::<ListCameras>(actor, &target) == Decision::Allow)
+        Ok(self.gate.would::<ListCameras>(actor, &target).is_allow())
     }
 
     /// A look that shows no image and no read: no leaf when allowed, a leaf when refused.
@@ -155,7 +216,7 @@ impl UseCases {
         let target = self.camera_target::<A>(actor, camera, None).await?;
         let relation = target.relation;
         match self.gate.would::<A>(actor, &target) {
-            Decision::Allow | Decision::Missing(_) => Ok(relation),
+            Decision::Allow(_) | Decision::Missing(_) => Ok(relation),
             Decision::Deny(_) => {
                 let why = Why::default();
                 self.permit_on::<A>(actor, camera, target, &why).await.map(|_| relation)
@@ -185,12 +246,14 @@ impl UseCases {
         orgs: &[Org],
         partners: &[Partner],
     ) -> Option<CameraSight> {
-        let target = |right: Right, rendition: Rendition| {
-            let relation = relation_of(actor.org, actor.profile, camera, right, None, grants);
-            Target { rendition, ..Target::camera(camera.id, camera.owner, relation) }
+        // Read a moment ago by whoever asked for the grants.
+        let now = self.sharing.latest();
+        let target = |right: Right, rendition: Rendition| Target {
+            rendition,
+            ..self.target_in(&now, actor, camera, right, None, grants)
         };
         let listed = target(Right::CameraList, Rendition::Original);
-        if self.gate.would::<ListCameras>(actor, &listed) != Decision::Allow {
+        if !self.gate.would::<ListCameras>(actor, &listed).is_allow() {
             return None;
         }
         let partner = camera.partner.and_then(|org| partners.iter().find(|partner| partner.org == org)).cloned();
@@ -228,6 +291,8 @@ impl UseCases {
     }
 
     pub(crate) async fn grants_to(&self, org: OrgId, at: WallTime) -> Result<Vec<Grant>, UseCaseError> {
+        // The views that follow decide with what holds now.
+        drop(self.sharing_now().await?);
         Ok(self.stores.grant_list_to(org, at).await?)
     }
 }
@@ -235,7 +300,7 @@ impl UseCases {
 /// What a yes still needs; `None` for a no.
 fn yes(decision: &Decision) -> Option<Vec<Requirement>> {
     match decision {
-        Decision::Allow => Some(Vec::new()),
+        Decision::Allow(_) => Some(Vec::new()),
         Decision::Missing(needs) => Some(needs.clone()),
         Decision::Deny(_) => None,
     }

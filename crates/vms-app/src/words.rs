@@ -81,6 +81,36 @@ words!(
 );
 
 words!(
+    /// Where a decision to keep footage behind the magistrate's gate stands.
+    GatedState {
+        /// Somebody else has to agree.
+        Proposed = "proposed",
+        /// Two people agreed.
+        InForce = "in_force",
+        /// Somebody else did not.
+        Refused = "refused",
+    }
+);
+
+words!(
+    /// Where a version of the role matrix stands.
+    MatrixState {
+        /// Somebody else has to agree.
+        Waiting = "waiting",
+        /// Two people agreed; its time has not come.
+        Approved = "approved",
+        /// Somebody else did not agree, or it could not come into force.
+        Refused = "refused",
+        /// Taken back by its proposer.
+        Withdrawn = "withdrawn",
+        /// In force.
+        Active = "active",
+        /// It was in force.
+        Superseded = "superseded",
+    }
+);
+
+words!(
     /// Where an evidence export stands.
     ExportState {
         /// For somebody else than whoever ordered it to look at.
@@ -235,6 +265,8 @@ words!(
         Finding = "finding",
         /// The receiver's own session.
         Session = "session",
+        /// Grants, requests, events, emergency access, notices or data flows changed.
+        Sharing = "sharing",
     }
 );
 
@@ -251,6 +283,92 @@ words!(
         Authority = "authority",
         /// An overseer.
         Overseer = "overseer",
+    }
+);
+
+words!(
+    /// Why an event gives more sight than usual (`domain.md` H5 rule 8).
+    SharingEventKind {
+        /// A gathering, match or summit.
+        Event = "event",
+        /// A crisis under the governor or a mayor.
+        Crisis = "crisis",
+        /// An incident of the fire service that is going on.
+        Incident = "incident",
+    }
+);
+
+words!(
+    /// Where a wish for a share stands.
+    ShareRequestState {
+        /// For the owner to answer.
+        Waiting = "waiting",
+        /// The owner's local administrator agrees; the zone chief has to as well.
+        WaitsSecond = "waits_second",
+        /// Given: grants are in force.
+        Approved = "approved",
+        /// Turned down, with a reason.
+        Refused = "refused",
+        /// Taken back by whoever asked.
+        Withdrawn = "withdrawn",
+    }
+);
+
+words!(
+    /// Where a data flow stands (`domain.md` D5): only a granted one flows.
+    FlowState {
+        /// Registered; nobody has authorised it yet.
+        Requested = "requested",
+        /// Authorised, also after it was resumed.
+        Granted = "granted",
+        /// Stopped for the moment.
+        Suspended = "suspended",
+        /// The authorisation was taken back.
+        Withdrawn = "withdrawn",
+        /// The term of the authorisation is over.
+        Expired = "expired",
+        /// Ended for good.
+        Ended = "ended",
+    }
+);
+
+words!(
+    /// What a notice is about.
+    NoticeKind {
+        /// A use of one's cameras under the condition "the owner is told".
+        Use = "use",
+        /// Emergency access to one's cameras.
+        BreakGlass = "break_glass",
+        /// The uses of one's cameras during an event, the day after.
+        EventSummary = "event_summary",
+        /// Somebody asks for a share, or it was answered.
+        ShareRequest = "share_request",
+        /// A data flow changed its state.
+        Flow = "flow",
+    }
+);
+
+words!(
+    /// Under which law a data subject's request is answered.
+    SubjectRegime {
+        /// The controller answers.
+        Gdpr = "gdpr",
+        /// Police images: indirect access, through the supervisory body (COC).
+        Police = "police",
+    }
+);
+
+words!(
+    /// Where a complaint or a data subject's request stands.
+    CaseState {
+        /// Taken in.
+        Received = "received",
+        /// Handed to the body that is competent.
+        Routed = "routed",
+        /// Answered.
+        Answered = "answered",
+        /// Turned down, with a reason.
+        Refused = "refused",
     }
 );
 

@@ -81,6 +81,10 @@ words!(
         HoldSet = "hold.set",
         /// Approve the release of a hold, and review it.
         HoldRelease = "hold.release",
+        /// Propose to keep footage past its first term, behind the magistrate's gate.
+        GatedPropose = "gated.propose",
+        /// Be the second person of that.
+        GatedApprove = "gated.approve",
         /// Take footage out of the house as evidence, with a second person.
         Export = "export",
         /// Be the second person of an export.
@@ -103,6 +107,122 @@ words!(
         PartnerAdmin = "partner.admin",
         /// Machine only: decode a stream to read plates for one purpose.
         AnprDecode = "anpr.decode",
+
+        // Video (`domain.md` H3).
+        /// Turn and zoom a camera.
+        Ptz = "ptz",
+        /// Turn a camera a little to see whether its motor works.
+        PtzTest = "ptz.test",
+        /// See faces and plates that the masked rendition hides.
+        Unmask = "unmask",
+        /// Be the second person of an unmasking.
+        UnmaskApprove = "unmask.approve",
+        /// Look at a sample of footage to check a logged use; no operational sight.
+        OversightPlayback = "oversight.playback",
+        /// Ask a camera's owner for something that no share gives.
+        GrantRequest = "grant.request",
+        /// Answer somebody's request for a share of own cameras.
+        GrantApprove = "grant.approve",
+
+        // Plates (`domain.md` H4).
+        /// Confirm or reject a hit.
+        HitReview = "hit.review",
+        /// See of a hit only its category.
+        HitCategory = "hit.category",
+        /// See why a plate stands in a watchlist, at a hit.
+        WatchlistReason = "watchlist.reason",
+        /// See where and when a plate was read.
+        PlateHistory = "plate.history",
+        /// Be the second person of a plate search.
+        PlateApprove = "plate.approve",
+        /// See a watchlist.
+        WatchlistView = "watchlist.view",
+        /// See names, sizes and ages of watchlists, no entry.
+        WatchlistSummary = "watchlist.summary",
+        /// Put a plate in a watchlist.
+        WatchlistEdit = "watchlist.edit",
+        /// Put a plate in a watchlist for at most 24 h.
+        WatchlistUrgent = "watchlist.urgent",
+        /// Ask the keeper to put a plate in a watchlist.
+        WatchlistRequest = "watchlist.request",
+        /// Approve an entry of a watchlist.
+        WatchlistApprove = "watchlist.approve",
+        /// Validate average-speed findings.
+        TrajectoryReview = "trajectory.review",
+        /// Validate findings of a restricted-access zone.
+        ZbtReview = "zbt.review",
+        /// Overrule a finding after an objection.
+        FindingOverrule = "finding.overrule",
+        /// Work with a fine's file.
+        FineFile = "fine.file",
+        /// Hand a finding over to who fines.
+        FineHandover = "fine.handover",
+        /// See permits and exemptions.
+        PermitView = "permit.view",
+        /// Give, change and end permits and exemptions.
+        PermitEdit = "permit.edit",
+        /// See statistics of traffic and findings.
+        StatisticsView = "statistics.view",
+        /// See technical rates: reads per camera, confidence, delay.
+        StatisticsTechnical = "statistics.technical",
+
+        // Administration and oversight (`domain.md` H5).
+        /// Change a camera's name and presets.
+        CameraName = "camera.name",
+        /// Approve an account.
+        UserApprove = "user.approve",
+        /// See accounts.
+        UserView = "user.view",
+        /// See how many accounts there are, by profile and organisation.
+        UserCount = "user.count",
+        /// See the role matrix and its history.
+        MatrixView = "matrix.view",
+        /// Put a change of the role matrix before a second person.
+        MatrixPropose = "matrix.propose",
+        /// Approve or refuse a change of the role matrix.
+        MatrixApprove = "matrix.approve",
+        /// See retention classes and terms.
+        RetentionView = "retention.view",
+        /// Put a change of a retention class before a second person.
+        RetentionPropose = "retention.propose",
+        /// Approve or refuse a change of a retention class.
+        RetentionApprove = "retention.approve",
+        /// See data flows and authorisations.
+        FlowView = "flow.view",
+        /// Register a data flow and its authorisation.
+        FlowRegister = "flow.register",
+        /// Suspend, resume or end a data flow, at once.
+        FlowStop = "flow.stop",
+        /// See the technical part of the log.
+        AuditTechnical = "audit.technical",
+        /// See changes of the platform's configuration in the log.
+        AuditConfig = "audit.config",
+        /// See administration of one's own organisation in the log.
+        AuditAdmin = "audit.admin",
+        /// See counts from the log.
+        AuditCount = "audit.count",
+        /// See who a pseudonym in the log is.
+        AuditPersons = "audit.persons",
+        /// Take the log, or a part of it, out of the house.
+        AuditExport = "audit.export",
+        /// Write the annual report.
+        ReportDraft = "report.draft",
+        /// Comment on the annual report.
+        ReportComment = "report.comment",
+        /// Read the annual report.
+        ReportView = "report.view",
+        /// Activate, extend or end an event.
+        EventActivate = "event.activate",
+        /// See events and their use.
+        EventView = "event.view",
+        /// Open emergency access for 60 minutes.
+        BreakGlass = "break_glass",
+        /// Review an emergency access.
+        BreakGlassReview = "break_glass.review",
+        /// Keep the complaint register.
+        ComplaintHandle = "complaint.handle",
+        /// Answer a data subject's request.
+        SubjectRequestHandle = "subject_request.handle",
     }
 );
 

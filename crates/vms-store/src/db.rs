@@ -59,6 +59,18 @@ pub const ANSWER_MAX: Duration = Duration::from_secs(9);
 const SQLITE_PRAGMAS: &str = "pragma journal_mode = wal; pragma synchronous = full; pragma secure_delete = on;
     pragma foreign_keys = on; pragma busy_timeout = 5000; pragma temp_store = memory;";
 
+/// Whether nothing is open on a connection that comes back. When a full disk makes SQLite end a transaction by itself, the rollback
+/// that sqlx sends is refused and its count stays one too high: no transaction could begin on this connection any more.
+async fn is_idle(connection: &mut sqlx::AnyConnection) -> Result<bool, sqlx::Error> {
+    use sqlx::Connection as _;
+    if !connection.is_in_transaction() {
+        return Ok(true);
+    }
+    // Goes behind the rollback of a transaction that was dropped.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
 impl Store {
     /// Opens the database; SQLite's file is made when absent. Connects lazily: a PostgreSQL that is away now is no error
     /// here, but of the first query.
@@ -95,6 +107,7 @@ impl Store {
                         Ok(())
                     })
                 })
+                .after_release(|conn, _| Box::pin(is_idle(conn)))
                 .connect_lazy_with(options.clone())
         };
         let many = pool(settings.connections_max.max(2));

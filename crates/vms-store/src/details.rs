@@ -1,11 +1,15 @@
-//! Copies the details of leaves from the log's journal into the database, for the audit page.
+//! Copies the details of leaves and their salts from the log's journal into the database: for the audit page, for the overseer's
+//! copy, and for forgetting them.
 
 use audit::Leaf;
+use audit::rules::DetailLine;
 use vms_app::model::LogDetail;
-use vms_app::ports::{LogDetailStore as _, StoreError};
+use vms_app::ports::StoreError;
 
-use crate::db::Store;
+use crate::bounded::Writing;
+use crate::db::{Store, db_error};
 use crate::log::journal::Record;
+use crate::row::{Columns as _, signed};
 
 /// What a journal record looks like in the table; `None` when its leaf line does not read.
 pub fn detail_of(record: &Record) -> Option<LogDetail> {
@@ -27,20 +31,109 @@ pub fn detail_of(record: &Record) -> Option<LogDetail> {
     })
 }
 
-/// Stores the details of `records`, in order; returns the index after the last one stored. Idempotent.
+/// Stores the details and salts of `records`, in order and at once; returns the index after the last one. Idempotent: what was
+/// forgotten meanwhile stays forgotten.
 ///
 /// # Errors
-/// [`StoreError`]; what was stored stays, the next call goes on from there.
+/// [`StoreError`]; nothing of these was stored then.
 pub async fn store_details(store: &Store, records: &[Record]) -> Result<Option<u64>, StoreError> {
-    let mut upto = None;
+    let mut rows = Vec::with_capacity(records.len());
     for record in records {
         match detail_of(record) {
-            Some(detail) => store.log_detail_put(&detail).await?,
+            Some(detail) => rows.push((signed(record.index)?, detail, hex::encode(record.salt))),
             None => tracing::error!(index = record.index, "leaf {} has no readable details", record.index),
         }
-        upto = Some(record.index.saturating_add(1));
     }
-    Ok(upto)
+    write_txn!(store, |conn| {
+        for (index, detail, salt) in &rows {
+            put(conn, *index, detail, salt).await?;
+        }
+        Ok(())
+    })?;
+    Ok(records.last().map(|record| record.index.saturating_add(1)))
+}
+
+async fn put(conn: &mut Writing<'_>, index: i64, detail: &LogDetail, salt: &str) -> Result<(), StoreError> {
+    let done = sqlx::query(
+        "insert into log_detail (leaf_index, at_us, org_id, user_id, operation, decision_id, details)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict (leaf_index) do nothing",
+    )
+    .bind(index)
+    .bind(detail.at.micros)
+    .bind(detail.org.map(|id| id.to_string()))
+    .bind(detail.user.map(|id| id.to_string()))
+    .bind(detail.operation.clone())
+    .bind(detail.decision.map(|id| id.to_string()))
+    .bind(detail.details.clone())
+    .execute(&mut *conn)
+    .await
+    .map_err(db_error)?;
+    if done.rows_affected() == 0 {
+        return Ok(());
+    }
+    sqlx::query("insert into log_opening (leaf_index, salt) values ($1, $2) on conflict (leaf_index) do nothing")
+        .bind(index)
+        .bind(salt.to_owned())
+        .execute(conn)
+        .await
+        .map(drop)
+        .map_err(db_error)
+}
+
+/// The details of leaves from `after` on with what opens them, in order, as an export holds them; at most `limit`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn opened_details(store: &Store, after: u64, limit: u32) -> Result<Vec<DetailLine>, StoreError> {
+    let rows = sqlx::query(
+        "select d.leaf_index, d.details, o.salt, f.by_leaf from log_detail d
+         left join log_opening o on o.leaf_index = d.leaf_index
+         left join log_forgotten f on f.leaf_index = d.leaf_index
+         where d.leaf_index >= $1 order by d.leaf_index limit $2",
+    )
+    .bind(signed(after)?)
+    .bind(i64::from(limit))
+    .fetch_all(store.read())
+    .await
+    .map_err(db_error)?;
+    rows.iter()
+        .map(|row| {
+            let index: u64 = row.number("leaf_index")?;
+            let forgotten = row.int_opt("by_leaf")?.and_then(|by| u64::try_from(by).ok());
+            Ok(match forgotten {
+                Some(by) => DetailLine { index, salt: String::new(), details: String::new(), forgotten: Some(by) },
+                None => DetailLine {
+                    index,
+                    salt: row.text_opt("salt")?.unwrap_or_default(),
+                    details: row.text("details")?,
+                    forgotten: None,
+                },
+            })
+        })
+        .collect()
+}
+
+/// Forgets the details of leaves: text, person and salt. `by` is the erasing leaf, already durable, whose details name every one of
+/// them (`operation` = `details_forgotten`, `details.leaves`). The log's proofs stay as they are.
+///
+/// # Errors
+/// [`StoreError`]; then nothing was forgotten.
+pub async fn forget_details(store: &Store, leaves: &[u64], by: u64) -> Result<(), StoreError> {
+    let by = signed(by)?;
+    let leaves = leaves.iter().map(|index| signed(*index)).collect::<Result<Vec<_>, _>>()?;
+    write_txn!(store, |conn| {
+        for index in &leaves {
+            for text in [
+                "update log_detail set org_id = null, user_id = null, operation = 'forgotten', decision_id = null,
+                 details = '{}' where leaf_index = $1 and leaf_index <> $2",
+                "delete from log_opening where leaf_index = $1 and leaf_index <> $2",
+                "insert into log_forgotten (leaf_index, by_leaf) values ($1, $2) on conflict (leaf_index) do nothing",
+            ] {
+                sqlx::query(text).bind(*index).bind(by).execute(&mut *conn).await.map_err(db_error)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]

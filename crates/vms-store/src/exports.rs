@@ -12,7 +12,7 @@ use vms_core::{ExportId, TimeRange};
 use crate::db::{Store, db_error};
 use crate::row::{Columns as _, nonsense, signed, unsigned};
 
-const ALL: &str = "select id, camera_id, stream_id, from_us, to_us, purpose, case_ref, reason, language, decision_id, ordered_by,
+const ALL: &str = "select id, camera_id, stream_id, from_us, to_us, purpose, case_ref, magistrate_ref, reason, language, decision_id, ordered_by,
         ordered_name, ordered_at_us, ordered_as, session_id, state, settled_by, settled_name, settled_at_us, settled_as, answer,
         per_mille, bytes, frames, failure, ended_at_us, expires_at_us, manifest_sha256
    from footage_export";
@@ -30,6 +30,7 @@ fn export(row: &AnyRow) -> Stored<Export> {
         range: TimeRange::new(row.at("from_us")?, row.at("to_us")?).ok_or_else(|| nonsense("to_us"))?,
         purpose: row.word("purpose")?,
         case_ref: row.text("case_ref")?,
+        magistrate_ref: row.text_opt("magistrate_ref")?,
         reason: row.text("reason")?,
         language: row.word("language")?,
         decision: row.word("decision_id")?,
@@ -62,8 +63,9 @@ impl ExportStore for Store {
         write_txn!(self, |conn| {
             sqlx::query(
                 "insert into footage_export (id, camera_id, stream_id, from_us, to_us, purpose, case_ref, reason, language,
-                    decision_id, ordered_by, ordered_name, ordered_at_us, ordered_as, session_id, state, per_mille, bytes, frames)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0)",
+                    decision_id, ordered_by, ordered_name, ordered_at_us, ordered_as, session_id, state, per_mille, bytes, frames,
+                    magistrate_ref)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, $17)",
             )
             .bind(wanted.id.to_string())
             .bind(wanted.camera.to_string())
@@ -81,6 +83,7 @@ impl ExportStore for Store {
             .bind(wanted.ordered_as.as_str())
             .bind(wanted.session.to_string())
             .bind(wanted.state.as_str())
+            .bind(wanted.magistrate_ref.clone())
             .execute(conn)
             .await
             .map(drop)

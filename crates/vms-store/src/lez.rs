@@ -52,14 +52,19 @@ pub struct LezVault {
     sealing: Arc<RwLock<Looked>>,
 }
 
-/// When keys that no row names were looked for last.
+/// What the sweep remembers.
 #[derive(Debug, Default)]
-struct Looked(Option<WallTime>);
+struct Looked {
+    /// When keys that no row names were looked for last.
+    at: Option<WallTime>,
+    /// What went lately.
+    spent: sweep::Spent,
+}
 
 impl Looked {
     /// At the start and once an hour.
     fn is_due(&self, now: WallTime) -> bool {
-        self.0.is_none_or(|at| now < at || now.micros_since(at) >= 3_600_000_000)
+        self.at.is_none_or(|at| now < at || now.micros_since(at) >= 3_600_000_000)
     }
 }
 

@@ -21,12 +21,17 @@ mod cameras;
 mod catalogue;
 mod events;
 mod exports;
+mod gated;
 mod holds;
+mod identity;
 mod legal_changes;
 mod lez;
+mod matrix;
 mod orgs;
+mod oversight;
 mod partners;
 mod people;
+mod sharing;
 
 pub use db::{Dialect, Store, StoreSettings};
 pub use lez::{KeyAccess, LezVault};

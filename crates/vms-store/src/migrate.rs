@@ -15,6 +15,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "legal changes", include_str!("../migrations/0005_legal_changes.sql")),
     (6, "holds", include_str!("../migrations/0006_holds.sql")),
     (7, "exports", include_str!("../migrations/0007_exports.sql")),
+    (8, "identity", include_str!("../migrations/0008_identity.sql")),
+    (9, "sharing", include_str!("../migrations/0009_sharing.sql")),
+    (10, "matrix", include_str!("../migrations/0010_matrix.sql")),
+    (11, "log", include_str!("../migrations/0011_log.sql")),
+    (12, "gated", include_str!("../migrations/0012_gated.sql")),
     (100, "lez", include_str!("../migrations/0100_lez.sql")),
 ];
 

@@ -9,7 +9,7 @@ use vms_app::gate::action::AdminUsers;
 use vms_app::model::{Account, PasswordState, Session};
 use vms_app::ports::store::Stored;
 use vms_app::ports::{AccountStore, SessionStore, StoreError};
-use vms_core::{OrgId, SessionId, UserId, WallTime};
+use vms_core::{OrgId, Profile, SessionId, UserId, WallTime};
 
 use crate::db::{Store, db_error};
 use crate::row::{Columns as _, nonsense, signed};
@@ -20,6 +20,14 @@ const fn state_word(state: PasswordState) -> &'static str {
         PasswordState::OneTime => "one_time",
         PasswordState::OneTimeUsed => "one_time_used",
     }
+}
+
+fn more_profiles(words: &str) -> Stored<Vec<Profile>> {
+    words.split_ascii_whitespace().map(|word| word.parse().map_err(|_| nonsense("more_profiles"))).collect()
+}
+
+fn profile_words(profiles: &[Profile]) -> String {
+    profiles.iter().map(|profile| profile.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 fn account(row: &AnyRow) -> Stored<Account> {
@@ -37,10 +45,12 @@ fn account(row: &AnyRow) -> Stored<Account> {
         password_hash: row.text("password_hash")?,
         password_state,
         profile: row.word("profile")?,
+        more_profiles: more_profiles(&row.text("more_profiles")?)?,
         language: row.word("language")?,
         disabled_at: row.at_opt("disabled_at_us")?,
         charter_at: row.at_opt("charter_at_us")?,
         training_at: row.at_opt("training_at_us")?,
+        cleared_at: row.at_opt("cleared_at_us")?,
         last_used_at: row.at("last_used_at_us")?,
         created_at: row.at("created_at_us")?,
         version: row.number("version")?,
@@ -57,6 +67,7 @@ fn session(row: &AnyRow) -> Stored<Session> {
         created_at: row.at("created_at_us")?,
         seen_at: row.at("seen_at_us")?,
         ended_at: row.at_opt("ended_at_us")?,
+        factor_at: row.at_opt("factor_at_us")?,
     })
 }
 
@@ -76,10 +87,12 @@ fn bind_account<'q>(query: Bound<'q>, account: &Account) -> Bound<'q> {
         .bind(account.charter_at.map(|at| at.micros))
         .bind(account.training_at.map(|at| at.micros))
         .bind(account.last_used_at.micros)
+        .bind(account.cleared_at.map(|at| at.micros))
+        .bind(profile_words(&account.more_profiles))
 }
 
 const ACCOUNT_COLUMNS: &str = "id, org_id, user_name, name, password_hash, password_state, profile, language,
-    disabled_at_us, charter_at_us, training_at_us, last_used_at_us, created_at_us, version";
+    disabled_at_us, charter_at_us, training_at_us, cleared_at_us, more_profiles, last_used_at_us, created_at_us, version";
 
 async fn account_where(store: &Store, sql: &'static str, value: String) -> Stored<Option<Account>> {
     let row = sqlx::query(sql).bind(value).fetch_optional(&store.read).await.map_err(db_error)?;
@@ -96,14 +109,14 @@ impl AccountStore for Store {
     async fn account_by_user_name(&self, user_name: &str) -> Stored<Option<Account>> {
         let sql =
             "select id, org_id, user_name, name, password_hash, password_state, profile, language, disabled_at_us,
-            charter_at_us, training_at_us, last_used_at_us, created_at_us, version from account where user_name = $1";
+            charter_at_us, training_at_us, cleared_at_us, more_profiles, last_used_at_us, created_at_us, version from account where user_name = $1";
         account_where(self, sql, user_name.to_owned()).await
     }
 
     async fn account_of_session(&self, user: UserId) -> Stored<Option<Account>> {
         let sql =
             "select id, org_id, user_name, name, password_hash, password_state, profile, language, disabled_at_us,
-            charter_at_us, training_at_us, last_used_at_us, created_at_us, version from account where id = $1";
+            charter_at_us, training_at_us, cleared_at_us, more_profiles, last_used_at_us, created_at_us, version from account where id = $1";
         account_where(self, sql, user.to_string()).await
     }
 
@@ -132,8 +145,9 @@ impl AccountStore for Store {
         write_txn!(self, |conn| {
             let query = sqlx::query(
                 "insert into account (id, org_id, user_name, name, password_hash, password_state, profile, language,
-                    disabled_at_us, charter_at_us, training_at_us, last_used_at_us, created_at_us, version)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1)",
+                    disabled_at_us, charter_at_us, training_at_us, last_used_at_us, cleared_at_us, more_profiles, created_at_us,
+                    version)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)",
             );
             let query = bind_account(query, wanted).bind(wanted.created_at.micros);
             query.execute(conn).await.map(drop).map_err(db_error)
@@ -146,8 +160,8 @@ impl AccountStore for Store {
             let query = sqlx::query(
                 "update account set org_id = $2, user_name = $3, name = $4, password_hash = $5, password_state = $6,
                     profile = $7, language = $8, disabled_at_us = $9, charter_at_us = $10, training_at_us = $11,
-                    last_used_at_us = $12, version = version + 1
-                  where id = $1 and version = $13",
+                    last_used_at_us = $12, cleared_at_us = $13, more_profiles = $14, version = version + 1
+                  where id = $1 and version = $15",
             );
             let query = bind_account(query, wanted).bind(version);
             let done = query.execute(conn).await.map_err(db_error)?;
@@ -173,8 +187,8 @@ impl SessionStore for Store {
     async fn session_insert(&self, wanted: &Session) -> Stored<()> {
         write_txn!(self, |conn| {
             sqlx::query(
-                "insert into session (id, token_hash, csrf, user_id, profile, created_at_us, seen_at_us, ended_at_us)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8)",
+                "insert into session (id, token_hash, csrf, user_id, profile, created_at_us, seen_at_us, ended_at_us, factor_at_us)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             )
             .bind(wanted.id.to_string())
             .bind(wanted.token_hash.clone())
@@ -184,6 +198,7 @@ impl SessionStore for Store {
             .bind(wanted.created_at.micros)
             .bind(wanted.seen_at.micros)
             .bind(wanted.ended_at.map(|at| at.micros))
+            .bind(wanted.factor_at.map(|at| at.micros))
             .execute(conn)
             .await
             .map(drop)
@@ -192,14 +207,16 @@ impl SessionStore for Store {
     }
 
     async fn session_by_token(&self, token_hash: &str) -> Stored<Option<Session>> {
-        let sql = "select id, token_hash, csrf, user_id, profile, created_at_us, seen_at_us, ended_at_us
+        let sql = "select id, token_hash, csrf, user_id, profile, created_at_us, seen_at_us, ended_at_us,
+                factor_at_us
              from session where token_hash = $1";
         let row = sqlx::query(sql).bind(token_hash.to_owned()).fetch_optional(&self.read).await.map_err(db_error)?;
         row.as_ref().map(session).transpose()
     }
 
     async fn session_fetch(&self, id: SessionId) -> Stored<Option<Session>> {
-        let sql = "select id, token_hash, csrf, user_id, profile, created_at_us, seen_at_us, ended_at_us
+        let sql = "select id, token_hash, csrf, user_id, profile, created_at_us, seen_at_us, ended_at_us,
+                factor_at_us
              from session where id = $1";
         let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(&self.read).await.map_err(db_error)?;
         row.as_ref().map(session).transpose()

@@ -2,6 +2,7 @@
 //!
 //! Used by end-to-end tests and by the hammer. Everything is started from a folder of built programs; nothing is mocked.
 
+use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,6 +45,11 @@ pub struct Rig {
     sim: Option<Child>,
     belfry: Option<Child>,
     password: String,
+    totp: Vec<u8>,
+    /// Last step of a code that each person used: a code works once.
+    steps: tokio::sync::Mutex<HashMap<String, i64>>,
+    /// Recovery codes that each person has left: for commands that log in again and again.
+    recovery: tokio::sync::Mutex<HashMap<String, Vec<String>>>,
 }
 
 /// A port that was free a moment ago, and that no outgoing connection is given: the kernel takes those from 32768 on, and one of them
@@ -76,7 +82,18 @@ impl Rig {
         rustls::crypto::ring::default_provider().install_default().ok();
         let dir = tempfile::Builder::new().prefix("belfry-rig").tempdir()?;
         let (http, rtsp) = (free_port()?, free_port()?);
-        let mut rig = Self { dir, options, http, rtsp, sim: None, belfry: None, password: String::new() };
+        let mut rig = Self {
+            dir,
+            options,
+            http,
+            rtsp,
+            sim: None,
+            belfry: None,
+            password: String::new(),
+            totp: Vec::new(),
+            steps: Default::default(),
+            recovery: Default::default(),
+        };
         rig.write_config()?;
         rig.write_cameras()?;
         rig.start_sim()?;
@@ -89,6 +106,7 @@ impl Rig {
         let status = setup.stdout(rig.log("setup")?).stderr(rig.log("setup")?).status()?;
         ensure!(status.success(), "setting up failed:\n{}", rig.log_tail("setup"));
         rig.password = std::fs::read_to_string(rig.path().join("password.txt"))?;
+        rig.totp = hex::decode(std::fs::read_to_string(rig.path().join("totp.txt"))?)?;
         rig.start_belfry()?;
         rig.until("the console answers", Duration::from_secs(30), async |rig: &Self| {
             rig.get_plain("/api/v1/openapi.json").await.is_ok()
@@ -290,7 +308,61 @@ impl Rig {
         ensure!(status.is_success(), "log-in of {user}: {status} {text}");
         let view: Value = serde_json::from_str(&text)?;
         let csrf = view.get("csrf_token").and_then(Value::as_str).unwrap_or("").to_owned();
-        Ok(Person { http, base: self.url(""), cookie: cookie.join("; "), csrf })
+        let person = Person { http, base: self.url(""), cookie: cookie.join("; "), csrf };
+        if view.get("pending").is_some() {
+            self.step_up(user, &person).await?;
+        }
+        Ok(person)
+    }
+
+    /// Shows the demo's second factor, which is fresh for five minutes then.
+    ///
+    /// # Errors
+    /// The code was not taken.
+    pub async fn step_up(&self, user: &str, person: &Person) -> anyhow::Result<()> {
+        let code = self.next_code(user).await?;
+        let request = person.http.post(self.url("/api/v1/session/step-up")).header("Content-Type", "application/json");
+        let request = request.header("Cookie", &person.cookie).header("X-CSRF-Token", &person.csrf);
+        let response = request.body(json!({ "code": code }).to_string()).send().await?;
+        let (status, text) = (response.status(), response.text().await?);
+        ensure!(status.is_success(), "second factor of {user}: {status} {text}");
+        Ok(())
+    }
+
+    /// A recovery code that was not used; makes ten new ones when none is left.
+    ///
+    /// # Errors
+    /// The log-in or the making failed.
+    pub async fn recovery_code(&self, user: &str) -> anyhow::Result<String> {
+        let mut all = self.recovery.lock().await;
+        let left = all.entry(user.to_owned()).or_default();
+        if left.is_empty() {
+            let person = self.log_in(user).await?;
+            let request = person.http.post(self.url("/api/v1/session/recovery-codes"));
+            let request = request.header("Cookie", &person.cookie).header("X-CSRF-Token", &person.csrf);
+            let text = request.send().await?.error_for_status()?.text().await?;
+            let view: Value = serde_json::from_str(&text)?;
+            let codes = view.get("recovery_codes").and_then(Value::as_array).cloned().unwrap_or_default();
+            left.extend(codes.iter().filter_map(Value::as_str).map(str::to_owned));
+        }
+        left.pop().context("no recovery code was made")
+    }
+
+    /// A code that was not used: one step before now at the earliest, one after at the latest; waits where all were used.
+    async fn next_code(&self, user: &str) -> anyhow::Result<String> {
+        let mut steps = self.steps.lock().await;
+        loop {
+            #[expect(clippy::disallowed_methods, reason = "the program under test reads the same clock")]
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+            let now = i64::try_from(now.as_secs())? / 30;
+            // The step before now may end while the request is under way.
+            let step = steps.get(user).map_or(now, |last| (last + 1).max(now));
+            if step <= now + 1 {
+                steps.insert(user.to_owned(), step);
+                return Ok(code_of(&self.totp, step));
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
     }
 }
 
@@ -312,6 +384,16 @@ impl Drop for Rig {
             self.dir.disable_cleanup(true);
         }
     }
+}
+
+/// A code of RFC 6238, written a second time so that the program is not its own judge.
+fn code_of(secret: &[u8], step: i64) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
+    let tag = ring::hmac::sign(&key, &step.to_be_bytes());
+    let tag = tag.as_ref();
+    let at = usize::from(tag.last().copied().unwrap_or(0) & 15);
+    let number = tag.iter().skip(at).take(4).fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
+    format!("{:06}", (number & 0x7FFF_FFFF) % 1_000_000)
 }
 
 fn terminate(child: &Child) -> anyhow::Result<()> {

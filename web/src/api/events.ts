@@ -71,6 +71,10 @@ function open(client: QueryClient, refused: () => void): EventSource {
     soon(keys.reads);
   });
   source.addEventListener("finding", () => soon(keys.findings));
+  source.addEventListener("sharing", () => {
+    soon(keys.sharing);
+    soon(keys.cameras);
+  });
   source.addEventListener("session", (event) => {
     const why = parse<{ why: string }>(event)?.why;
     if (why === "expiring") sessionExpiring.set(true);

@@ -9,12 +9,28 @@ export interface Problem {
   code: string;
   detail: string | null;
   errors: { field: string; problem: string }[];
+  /** Everything that the matrix asks for and the request did not say. */
+  missing?: string[];
 }
 
 export type Result<T> = { ok: true; value: T; etag: string | null } | { ok: false; problem: Problem };
 
 /** Counts answers `401` after a log-in: the overlay watches it. */
 export const sessionLost = store(false);
+
+/** Asks for a fresh second factor; true when one was shown. Set by the part of the console that has a dialog for it. */
+export const askStepUp = plainStore<(() => Promise<boolean>) | null>(null);
+
+/** A value of a function: `store` would call it. */
+function plainStore<T>(initial: T): { get(): T; set(next: T): void } {
+  let value = initial;
+  return {
+    get: () => value,
+    set: (next) => {
+      value = next;
+    },
+  };
+}
 
 let csrfToken: string | null = null;
 
@@ -27,6 +43,8 @@ export interface CallOptions {
   ifMatch?: string | null;
   /** A log-in's own 401 is no lost session. */
   quiet?: boolean;
+  /** The call is part of a step-up. */
+  noStepUp?: boolean;
 }
 
 export async function call<T>(method: string, path: string, options: CallOptions = {}): Promise<Result<T>> {
@@ -83,7 +101,13 @@ async function send(
   }
   if (answer.ok) return answer;
   if (answer.status === 401 && options.quiet !== true) sessionLost.set(true);
-  return { ok: false, problem: await problemOf(answer) };
+  const problem = await problemOf(answer);
+  const ask = askStepUp.get();
+  // Asked once: a second refusal is told as it is.
+  if (problem.code === "step_up_needed" && options.noStepUp !== true && ask !== null && (await ask())) {
+    return send(method, path, { ...options, noStepUp: true });
+  }
+  return { ok: false, problem };
 }
 
 async function problemOf(answer: Response): Promise<Problem> {
@@ -98,6 +122,7 @@ async function problemOf(answer: Response): Promise<Problem> {
     code: typeof raw["code"] === "string" ? raw["code"] : `http_${answer.status}`,
     detail: typeof raw["detail"] === "string" ? raw["detail"] : null,
     errors: Array.isArray(raw["errors"]) ? (raw["errors"] as Problem["errors"]) : [],
+    missing: Array.isArray(raw["missing"]) ? raw["missing"].filter((one): one is string => typeof one === "string") : [],
   };
 }
 

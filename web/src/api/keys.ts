@@ -2,6 +2,7 @@
 
 export const keys = {
   session: ["session"] as const,
+  factors: ["factors"] as const,
   cameras: ["cameras"] as const,
   legalChanges: ["legalChanges"] as const,
   holds: ["holds"] as const,
@@ -9,6 +10,7 @@ export const keys = {
   reads: ["reads"] as const,
   findings: ["findings"] as const,
   partners: ["partners"] as const,
+  sharing: ["sharing"] as const,
   users: ["users"] as const,
   orgs: ["orgs"] as const,
   audit: ["audit"] as const,

@@ -56,7 +56,7 @@ export type FieldError = Schemas["FieldError"];
 export type Session = Narrow<
   Schemas["SessionView"],
   { user: Narrow<Schemas["UserRef"], { language: "nl" | "fr" | "en" }> }
->;
+> & { pending?: "second_factor" | "enrolment"; profiles?: string[]; fresh_until?: string };
 
 /** Address, transport and credentials in the single view of those who may change the camera. */
 export type Stream = Told<Schemas["StreamView"], "url" | "transport" | "has_credentials">;

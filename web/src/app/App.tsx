@@ -12,6 +12,8 @@ import { setLanguage } from "../i18n";
 import { LoginPage } from "../routes/login/LoginPage";
 import { NewPassword } from "../routes/login/NewPassword";
 import { Relogin } from "../routes/login/Relogin";
+import { SecondFactor } from "../routes/login/SecondFactor";
+import { StepUpDialog } from "../routes/login/StepUpDialog";
 import { router } from "./router";
 import { SessionContext } from "./sessionContext";
 import { useStore } from "./useStore";
@@ -51,7 +53,7 @@ export function App() {
 function Inside({ session, onSession }: { session: Session; onSession: (session: Session) => void }) {
   const client = useQueryClient();
   const lost = useStore(sessionLost);
-  const mustChange = session.password_change_required === true;
+  const mustChange = session.password_change_required === true || session.pending !== undefined;
   useEffect(() => (lost || mustChange ? undefined : listen(client)), [client, lost, mustChange]);
   const again = (next: Session): void => {
     // Another person at the desk starts with a clean screen.
@@ -63,10 +65,13 @@ function Inside({ session, onSession }: { session: Session; onSession: (session:
     <SessionContext value={session}>
       {session.password_change_required === true ? (
         <NewPassword onSession={onSession} />
+      ) : session.pending !== undefined ? (
+        <SecondFactor session={session} onSession={again} />
       ) : (
         <RouterProvider router={router} context={{ session }} />
       )}
       <WhyDialog />
+      <StepUpDialog />
       {lost ? <Relogin userName={session.user.user_name ?? ""} onSession={again} /> : null}
     </SessionContext>
   );

@@ -1,5 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { CircleHelp, LogOut, Settings2, ShieldQuestion, TimerReset, WifiOff, X } from "lucide-react";
+import { Link } from "@tanstack/react-router";
+import { CircleHelp, LogOut, Settings2, ShieldQuestion, TimerReset, UserRound, WifiOff, X } from "lucide-react";
 import { useEffect, useState } from "react";
 import { Dialog, DialogTrigger, Popover } from "react-aria-components";
 import { session as sessionCalls } from "../api/calls";
@@ -166,6 +167,10 @@ function Desk() {
             />
             {t("shell.singleKeys")}
           </label>
+          <Link to="/account" className="inline-flex min-h-[30px] items-center gap-1.5 underline">
+            <UserRound size={15} aria-hidden />
+            {t("page.account")}
+          </Link>
           <ChangePassword />
           <Button onPress={() => void leave()}>
             <LogOut size={15} aria-hidden />

@@ -25,16 +25,20 @@ function Form({ asked }: { asked: Question }) {
   const [code, setCode] = useState<PurposeCode>(before?.code ?? defaultPurpose(profile));
   const [text, setText] = useState(before?.justification ?? "");
   const [caseRef, setCaseRef] = useState(before?.case_ref ?? "");
+  const [magistrate, setMagistrate] = useState(before?.magistrate_ref ?? "");
   const [tried, setTried] = useState(false);
   const needsText = asked.needs.includes("justification");
   const needsCase = asked.needs.includes("case");
+  const needsMagistrate = asked.needs.includes("magistrate");
   const textError = (needsText || text.trim() !== "") && !goodJustification(text) ? t("why.tooShort") : null;
   const caseError = needsCase && caseRef.trim() === "" ? t("why.caseMissing") : null;
+  const magistrateError = needsMagistrate && magistrate.trim() === "" ? t("why.magistrateMissing") : null;
   const submit = (event: React.FormEvent): void => {
     event.preventDefault();
     setTried(true);
-    if (textError !== null || caseError !== null) return;
-    asked.answer({ code, justification: text.trim() || null, case_ref: caseRef.trim() || null });
+    if (textError !== null || caseError !== null || magistrateError !== null) return;
+    const reference = magistrate.trim() === "" ? {} : { magistrate_ref: magistrate.trim() };
+    asked.answer({ code, justification: text.trim() || null, case_ref: caseRef.trim() || null, ...reference });
   };
   return (
     <form onSubmit={submit} className="flex flex-col gap-3">
@@ -73,6 +77,15 @@ function Form({ asked }: { asked: Question }) {
         value={caseRef}
         onChange={(event) => setCaseRef(event.target.value)}
       />
+      {needsMagistrate ? (
+        <TextInput
+          label={t("why.magistrate")}
+          error={tried ? magistrateError : null}
+          maxLength={64}
+          value={magistrate}
+          onChange={(event) => setMagistrate(event.target.value)}
+        />
+      ) : null}
       <div className="flex justify-end gap-2">
         <Button onPress={() => asked.answer(null)}>{t("common.cancel")}</Button>
         <Button look="primary" type="submit">

@@ -125,11 +125,34 @@ const partnersRoute = createRoute({
   beforeLoad: guard("/partners"),
   component: lazyRouteComponent(() => import("../routes/partners/PartnersPage"), "PartnersPage"),
 });
+const sharingRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/sharing",
+  beforeLoad: guard("/sharing"),
+  component: lazyRouteComponent(() => import("../routes/sharing/SharingPage"), "SharingPage"),
+});
+const eventsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/events",
+  beforeLoad: guard("/events"),
+  component: lazyRouteComponent(() => import("../routes/sharing/EventsPage"), "EventsPage"),
+});
+const oversightRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/oversight",
+  beforeLoad: guard("/oversight"),
+  component: lazyRouteComponent(() => import("../routes/oversight/OversightPage"), "OversightPage"),
+});
 const usersRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/users",
   beforeLoad: guard("/users"),
   component: lazyRouteComponent(() => import("../routes/users/UsersPage"), "UsersPage"),
+});
+const accountRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/account",
+  component: lazyRouteComponent(() => import("../routes/account/AccountPage"), "AccountPage"),
 });
 const auditRoute = createRoute({
   getParentRoute: () => rootRoute,
@@ -156,7 +179,11 @@ export const router = createRouter({
     exportsRoute,
     camerasRoute,
     partnersRoute,
+    sharingRoute,
+    eventsRoute,
+    oversightRoute,
     usersRoute,
+    accountRoute,
     auditRoute,
     healthRoute,
   ]),

@@ -46,11 +46,10 @@ export function endTask(): void {
   why.set(null);
 }
 
-const DEMANDS: Record<string, Need> = {
-  purpose_required: "purpose",
-  justification_required: "justification",
-  case_required: "case",
-};
+/** What a person can supply in the dialog; the rest (a second person) is told as it is. */
+const DEMANDS: readonly Need[] = ["purpose", "justification", "case", "magistrate"];
+
+const EMPTY = (profile: string): Why => ({ code: defaultPurpose(profile), justification: null, case_ref: null });
 
 export type WithPurpose<T> = Result<T> | { ok: false; cancelled: true; problem: Problem };
 
@@ -66,11 +65,13 @@ export async function withPurpose<T>(
     if (lacking.length > 0 && (await ask(lacking)) === null) {
       return { ok: false, cancelled: true, problem: { status: 0, code: "cancelled", detail: null, errors: [] } };
     }
-    const reason = why.get() ?? { code: defaultPurpose(session.profile), justification: null, case_ref: null };
+    const reason = why.get() ?? EMPTY(session.profile);
     const answer = await run(reason);
-    const demand = answer.ok ? undefined : DEMANDS[answer.problem.code];
-    if (demand === undefined || round >= 3) return answer;
-    if (wanted.has(demand)) why.set(null);
-    wanted.add(demand);
+    // The answer names everything that is missing at once: one dialog, not one after the other.
+    const told = answer.ok ? [] : (answer.problem.missing ?? []);
+    const demands = DEMANDS.filter((need) => told.includes(need));
+    if (demands.length === 0 || demands.length < told.length || round >= 3) return answer;
+    if (demands.some((need) => wanted.has(need))) why.set(null);
+    demands.forEach((need) => wanted.add(need));
   }
 }

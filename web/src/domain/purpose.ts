@@ -22,6 +22,8 @@ export interface Why {
   code: PurposeCode;
   justification: string | null;
   case_ref: string | null;
+  /** Reference of a magistrate's written decision, for material past its first term. */
+  magistrate_ref?: string | null;
 }
 
 const BY_PROFILE: Record<string, PurposeCode> = {
@@ -54,7 +56,7 @@ export function goodJustification(text: string): boolean {
   return bare.length >= 10 && new Set(bare.replace(/\s/g, "")).size >= 4;
 }
 
-export type Need = "purpose" | "justification" | "case";
+export type Need = "purpose" | "justification" | "case" | "magistrate";
 
 /** What the role table asks for and this reason does not say yet. */
 export function missing(why: Why | null, needs: readonly string[]): Need[] {
@@ -62,5 +64,6 @@ export function missing(why: Why | null, needs: readonly string[]): Need[] {
   if (needs.includes("purpose") && why === null) out.push("purpose");
   if (needs.includes("justification") && (why?.justification ?? "") === "") out.push("justification");
   if (needs.includes("case") && (why?.case_ref ?? "") === "") out.push("case");
+  if (needs.includes("magistrate") && (why?.magistrate_ref ?? "") === "") out.push("magistrate");
   return out;
 }

@@ -279,7 +279,7 @@ async fn first_byte(dir: &Path) -> anyhow::Result<()> {
     for _ in 0..50 {
         let from = WallTime::from_secs(START_S + dice.random_range(60..3_500_i64));
         let range = TimeRange::new(from, from.plus(Duration::from_hours(1))).context("a range")?;
-        let source = Source { root: media.clone(), vault: Arc::clone(&vault), tiers: Tiers::default() };
+        let source = Source { root: media.clone(), vault: Arc::clone(&vault), tiers: Tiers::default(), gate: None };
         let began = clock();
         let mut film = open(source, &index, &catalogue, stream(1), range).await?;
         opened.push(began.elapsed().as_secs_f64() * 1e3);

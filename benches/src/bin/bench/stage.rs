@@ -53,7 +53,7 @@ pub(crate) fn vault(dir: &Path) -> anyhow::Result<Arc<Vault>> {
         protection: Protection::FileMode,
         remember: Duration::from_hours(40 * 24),
     };
-    let config = VaultConfig { store, root_every: Duration::from_hours(1), backup: None, stops: "a bench" };
+    let config = VaultConfig { store, root_every: Duration::from_hours(1), backup: None, gate: None, stops: "a bench" };
     Ok(Arc::new(Vault::open(Some(config), dir, true, Arc::new(Standing))))
 }
 

@@ -233,6 +233,7 @@ fn reads_capability(signer: &CapabilitySigner) -> String {
         rendition: Rendition::Original,
         audience: Audience::Reader,
         standing: false,
+        gated: false,
         issued_at: WallTime::from_micros(now),
         expires_at: WallTime::from_micros(now + 15_000_000),
     })

@@ -29,6 +29,11 @@ pub(crate) struct Keys {
     pub backup: PathBuf,
     /// Folder of the keys of backups: never copied, never beside the backups.
     pub backup_keys: PathBuf,
+    /// Folder of the magistrate's gate (footage only), best on a medium that is attached when a magistrate has decided; empty:
+    /// `footage-gate` in the state folder.
+    pub gate: PathBuf,
+    /// A second place for the same; empty: none, and what is behind the gate is lost with the first.
+    pub gate_copy: PathBuf,
     /// A backup is made so often, hours: 1 to 24. Each can be read for 72 h at most.
     pub backup_every_hours: u32,
 }
@@ -46,6 +51,8 @@ impl Default for Keys {
             root_change_hours: 1,
             backup: PathBuf::new(),
             backup_keys: PathBuf::new(),
+            gate: PathBuf::new(),
+            gate_copy: PathBuf::new(),
             backup_every_hours: 6,
         }
     }
@@ -57,7 +64,13 @@ impl Keys {
         for (path, default) in [(&mut self.store, "store"), (&mut self.root, "root")] {
             *path = if path.as_os_str().is_empty() { state.join(name).join(default) } else { folder.join(&*path) };
         }
-        for path in [&mut self.second_store, &mut self.second_root, &mut self.backup, &mut self.backup_keys] {
+        if self.gate.as_os_str().is_empty() {
+            self.gate = state.join(name.replace("-keys", "-gate"));
+        } else {
+            self.gate = folder.join(&self.gate);
+        }
+        let others = [&mut self.second_store, &mut self.second_root, &mut self.backup, &mut self.backup_keys];
+        for path in others.into_iter().chain([&mut self.gate_copy]) {
             if !path.as_os_str().is_empty() {
                 *path = folder.join(&*path);
             }
@@ -101,7 +114,7 @@ impl Keys {
 
     fn folders(&self) -> Vec<&PathBuf> {
         let all = [&self.store, &self.root, &self.second_store, &self.second_root, &self.backup, &self.backup_keys];
-        all.into_iter().filter(|path| !path.as_os_str().is_empty()).collect()
+        all.into_iter().chain([&self.gate, &self.gate_copy]).filter(|path| !path.as_os_str().is_empty()).collect()
     }
 
     /// Whether two key stores share no folder.

@@ -11,20 +11,26 @@ use policy::{CapabilitySigner, RoleTable};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vms_app::gate::Gate;
+use vms_app::gate::{AuditLog as _, Gate, LogEntry};
+use vms_app::identity::IdentityParts;
+use vms_app::identity::seal::FactorKey;
+use vms_app::identity::webauthn::Site;
 use vms_app::passwords::PasswordCost;
 use vms_app::ports::Clock as _;
 use vms_app::{Parts, Settings, UseCases};
-use vms_store::log::{LogSettings, Sequencer};
+use vms_store::log::{CHECKPOINT_EVERY, LogSettings, Sequencer};
 use vms_store::{Store, StoreSettings};
 
 use crate::config::Config;
 use crate::keys::{secret_32, write_durably};
 use crate::roles::prepare_run_dir;
+use crate::wiring::alarms::AlarmFollower;
+use crate::wiring::carrier::LogCarrier;
 use crate::wiring::copiers::{Guard, RecorderCopier, copy_details, every};
 use crate::wiring::exports::EvidenceDesk;
 use crate::wiring::media_port::{Sockets, media_port};
 use crate::wiring::system::{SystemClock, SystemRandom, random_32};
+use crate::wiring::witnesses::Witnesses;
 use crate::wiring::{read_keys, reads};
 
 /// Connections to the central database (SQLite: readers).
@@ -33,6 +39,8 @@ const CONNECTIONS_MAX: u32 = 8;
 const SESSIONS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// Between two looks at a database that is away when the role starts.
 const DATABASE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// One leaf for all new segments so often, whatever the number of cameras (reliability.md 4.2.4).
+const RECORDS_EVERY: Duration = Duration::from_secs(10);
 /// How long open requests may finish when the role stops.
 const EDGE_GRACE: Duration = Duration::from_secs(5);
 
@@ -43,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) store: Arc<Store>,
     exports: Arc<EvidenceDesk>,
     read_keys: Arc<recorder::vault::Vault>,
+    log_key: String,
     log_thread: std::thread::JoinHandle<()>,
 }
 
@@ -60,7 +69,14 @@ impl Core {
         let store = Arc::new(open_store(config)?);
         store.migrate(SystemClock.now()).await.context("bringing the central database up to date")?;
         let log_verifier = log_key.verifier_key().to_owned();
-        let settings = LogSettings { dir: config.paths.state.join("log"), key: log_key, salt: random_32 };
+        let lock = key_dir.join("log.signed");
+        let settings = LogSettings {
+            dir: config.paths.state.join("log"),
+            lock,
+            key: log_key,
+            salt: random_32,
+            checkpoint_every: CHECKPOINT_EVERY,
+        };
         let (log, log_thread) = Sequencer::start(settings).context("recovering the log of uses")?;
 
         let clock = Arc::new(SystemClock);
@@ -77,14 +93,20 @@ impl Core {
             tracing::debug!(%error, "keys of reads may reach the swap: give the unit LimitMEMLOCK=infinity, or run without swap");
         }
         let read_keys = read_keys::open(config, &store).await?;
-        let keys = Arc::new(read_keys::VaultKeys(Arc::clone(&read_keys)));
+        let approvals = read_keys::reads_dir(config).join("deletions");
+        let keys = Arc::new(read_keys::VaultKeys { vault: Arc::clone(&read_keys), approvals });
         let mut extensions =
             reads::extensions(&config.paths.state, &store, Arc::clone(&stores), Arc::clone(&gate), keys)?;
         let exports = Arc::new(
-            EvidenceDesk::open(config, (log.public_dir().to_owned(), log_verifier))
+            EvidenceDesk::open(config, (log.public_dir().to_owned(), log_verifier.clone()))
                 .context("the place of evidence exports")?,
         );
         extensions.exports = Some(exports.clone());
+        let factor_key = FactorKey::new(&secret_32(&key_dir.join("factors.key"))?);
+        extensions.identity = IdentityParts {
+            key: Some(Arc::new(factor_key.map_err(|error| anyhow::anyhow!("{error}"))?)),
+            site: site_of(config),
+        };
         let cases = UseCases::new(Parts {
             stores,
             gate,
@@ -97,7 +119,8 @@ impl Core {
         })
         .map_err(|error| anyhow::anyhow!("{error}"))?;
         cases.seed_organisations().await.context("seeding organisations")?;
-        Ok(Self { cases: Arc::new(cases), log, store, exports, read_keys, log_thread })
+        cases.matrix_take_up().await.context("the role matrix")?;
+        Ok(Self { cases: Arc::new(cases), log, store, exports, read_keys, log_key: log_verifier, log_thread })
     }
 
     /// Signs a last checkpoint and closes the database.
@@ -137,6 +160,14 @@ fn catalogue_client(config: &Config) -> anyhow::Result<CatalogueClient> {
 pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
     let settings = StoreSettings { url: config.database.url.clone(), connections_max: CONNECTIONS_MAX };
     Store::open_bounded(&settings, answer_max(config) * 9 / 10).context("opening the central database")
+}
+
+/// Where security keys belong: the first configured origin that they can be bound to; a console on this machine alone goes by
+/// the name `localhost`.
+fn site_of(config: &Config) -> Option<Site> {
+    let own = config.http.bind.ip().is_loopback() && !config.http.tls_in_front;
+    let local = own.then(|| format!("http://localhost:{}", config.http.bind.port()));
+    config.http.origins.iter().chain(&local).find_map(|address| Site::of(address))
 }
 
 fn answer_max(config: &Config) -> Duration {
@@ -192,13 +223,14 @@ pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Res
     let tasks = TaskTracker::new();
     let background = stop.child_token();
     spawn_reconcilers(config, &core, &tasks, &background);
+    spawn_log(config, &core, &tasks, &background).await?;
     reads::spawn(config, &core.cases, &tasks, &background)?;
     read_keys::tend(&core.read_keys, &tasks, &background);
     serve_metrics(config, &tasks, &background).await?;
 
     let settings = vms_api::Settings {
         console_dir: Some(config.paths.web.clone()),
-        log_dir: Some(core.log.public_dir().to_owned()),
+        log_dir: config.log.public.then(|| core.log.public_dir().to_owned()),
         origins: config.http.origins.clone(),
         tls: config.http.tls_in_front,
         answer_max: answer_max(config),
@@ -235,11 +267,21 @@ fn spawn_reconcilers(config: &Config, core: &Core, tasks: &TaskTracker, stop: &C
         allowed_ports: config.cameras.allowed_ports.clone(),
     };
     let second = Duration::from_secs(1);
-    let recorder =
-        Arc::new(RecorderCopier::recorder(Arc::clone(&core.cases), config.socket("recorder"), guard.clone()));
+    let checkpoint = core.log.public_dir().join("checkpoint");
+    let recorder = Arc::new(RecorderCopier::recorder(
+        Arc::clone(&core.cases),
+        config.socket("recorder"),
+        guard.clone(),
+        checkpoint,
+    ));
     tasks.spawn(every("recorder copy", second, stop.clone(), move || {
         let recorder = Arc::clone(&recorder);
         async move { recorder.round().await }
+    }));
+    let alarms = Arc::new(AlarmFollower::new(Arc::clone(&core.cases), config.socket("recorder")));
+    tasks.spawn(every("recorder alarms", second, stop.clone(), move || {
+        let alarms = Arc::clone(&alarms);
+        async move { alarms.follow().await }
     }));
     if config.gateway.enabled {
         let gateway = Arc::new(RecorderCopier::gateway(Arc::clone(&core.cases), config.socket("gateway"), guard));
@@ -262,6 +304,11 @@ fn spawn_reconcilers(config: &Config, core: &Core, tasks: &TaskTracker, stop: &C
         async move { Ok(cases.housekeeping().await?) }
     }));
     let cases = Arc::clone(&core.cases);
+    tasks.spawn(every("role matrix", second, stop.clone(), move || {
+        let cases = Arc::clone(&cases);
+        async move { Ok(cases.matrix_round().await?) }
+    }));
+    let cases = Arc::clone(&core.cases);
     tasks.spawn(every("exports", second, stop.clone(), move || {
         let cases = Arc::clone(&cases);
         async move { Ok(cases.exports_round().await?) }
@@ -281,6 +328,30 @@ fn spawn_reconcilers(config: &Config, core: &Core, tasks: &TaskTracker, stop: &C
         let (store, log, next) = (Arc::clone(&store), log.clone(), Arc::clone(&next));
         async move { copy_details(&store, &log, &mut *next.lock().await).await }
     }));
+}
+
+/// What the log of uses needs beside its own thread: a leaf that says that this process began, its witnesses, and what the recorder
+/// must account for.
+async fn spawn_log(config: &Config, core: &Core, tasks: &TaskTracker, stop: &CancellationToken) -> anyhow::Result<()> {
+    let details = serde_json::json!({ "role": "serve", "release": env!("CARGO_PKG_VERSION") });
+    let details = serde_json::json!({ "operation": "started", "actor": null, "details": details });
+    let at = core.cases.clock().now();
+    let entry = LogEntry { kind: audit::LeafKind::System, at, decision: None, refers: None, details };
+    core.log.append(entry).await.map_err(|error| anyhow::anyhow!(error)).context("the leaf of the start")?;
+    let peers: Vec<_> = config.log.witness.iter().map(|peer| (peer.url.clone(), peer.key.clone())).collect();
+    let witnesses = Witnesses::new(Arc::clone(&core.cases), core.log.clone(), core.log_key.clone(), &peers)?;
+    let witnesses = Arc::new(witnesses);
+    tasks.spawn(every("witnesses of the log", Duration::from_secs(2), stop.clone(), move || {
+        let witnesses = Arc::clone(&witnesses);
+        async move { witnesses.round().await }
+    }));
+    let (cases, store, socket) = (Arc::clone(&core.cases), Arc::clone(&core.store), config.socket("recorder"));
+    let carrier = Arc::new(LogCarrier::new(cases, store, core.log.clone(), socket));
+    tasks.spawn(every("records for the log", RECORDS_EVERY, stop.clone(), move || {
+        let carrier = Arc::clone(&carrier);
+        async move { carrier.round().await }
+    }));
+    Ok(())
 }
 
 async fn serve_metrics(config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Words of the protocol to words of the use cases, one exhaustive match each.
 
 use link::message as wire;
+use vms_app::gated::GatedOrder;
 use vms_app::health::StreamHealth;
 use vms_app::model::{GapCopy, Hold, SegmentCopy, StreamSpec, TimelineGap};
 use vms_app::words::{Cause, EndWhy, HoldState, Phase, TransportKind};
@@ -86,6 +87,18 @@ pub(crate) fn hold_spec(hold: &Hold) -> wire::HoldSpec {
         from_us: hold.range.from.micros,
         to_us: hold.range.to.micros,
         released: hold.state == HoldState::Released,
+    }
+}
+
+/// One decision of the magistrate's gate for a recorder.
+pub(crate) fn gated_spec(order: &GatedOrder) -> wire::GatedSpec {
+    wire::GatedSpec {
+        decision: order.decision.clone(),
+        camera: order.camera.map(|camera| camera.to_string()),
+        class: order.class.as_str().to_owned(),
+        from_hour: order.from_hour,
+        to_hour: order.to_hour,
+        keep_s: order.keep_s,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use link::message::HOLDS_MAX;
+use link::message::{GATED_MAX, HOLDS_MAX};
 use link::{Assignment, Connection, Control, Role};
 use tokio::net::UnixStream;
 use tokio::time::MissedTickBehavior;
@@ -23,7 +23,7 @@ const DETAILS: usize = 500;
 /// An assignment is handed over again after this time even when nothing changed.
 const HAND_OVER_AGAIN: Duration = Duration::from_secs(3_600);
 /// Rounds from one copy of the index to the next: every growing segment is a changed row each time.
-const ROUNDS_PER_COPY: u32 = 2;
+const ROUNDS_PER_COPY: u32 = 4;
 const RECORDER: &str = "recorder-0";
 
 /// Guard values that go with every assignment.
@@ -66,6 +66,13 @@ where
     }
 }
 
+/// When the newest checkpoint was signed, µs since 1970: it is written anew with each, and by nobody else.
+async fn written_us(path: &std::path::Path) -> Option<i64> {
+    let modified = tokio::fs::metadata(path).await.ok()?.modified().ok()?;
+    let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_micros()).ok()
+}
+
 /// Which kind of live origin a copier keeps told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
@@ -85,11 +92,13 @@ pub(crate) struct RecorderCopier {
     connection: tokio::sync::Mutex<Option<Connection<UnixStream>>>,
     handed_over: tokio::sync::Mutex<Option<tokio::time::Instant>>,
     rounds: std::sync::atomic::AtomicU32,
+    /// The newest signed checkpoint of the log, where this process keeps one.
+    checkpoint: Option<PathBuf>,
 }
 
 impl RecorderCopier {
-    pub(crate) fn recorder(cases: Arc<UseCases>, socket: PathBuf, guard: Guard) -> Self {
-        Self::new(cases, socket, guard, Origin::Recorder)
+    pub(crate) fn recorder(cases: Arc<UseCases>, socket: PathBuf, guard: Guard, checkpoint: PathBuf) -> Self {
+        Self { checkpoint: Some(checkpoint), ..Self::new(cases, socket, guard, Origin::Recorder) }
     }
 
     pub(crate) fn gateway(cases: Arc<UseCases>, socket: PathBuf, guard: Guard) -> Self {
@@ -98,7 +107,16 @@ impl RecorderCopier {
 
     fn new(cases: Arc<UseCases>, socket: PathBuf, guard: Guard, origin: Origin) -> Self {
         let (connection, handed_over) = (tokio::sync::Mutex::const_new(None), tokio::sync::Mutex::const_new(None));
-        Self { cases, socket, guard, origin, connection, handed_over, rounds: std::sync::atomic::AtomicU32::new(0) }
+        Self {
+            cases,
+            socket,
+            guard,
+            origin,
+            connection,
+            handed_over,
+            rounds: std::sync::atomic::AtomicU32::new(0),
+            checkpoint: None,
+        }
     }
 
     /// One round: assignment if it changed, index pages every second time, health.
@@ -183,10 +201,23 @@ impl RecorderCopier {
         let known = self.cases.recorder_holds().await?;
         anyhow::ensure!(known.len() <= HOLDS_MAX, "more holds than a recorder takes");
         let holds = known.iter().map(convert::hold_spec).collect();
-        let answer = connection.ask(Control::Holds { holds }).await?;
-        let Control::HoldsReport { rows } = answer else {
+        let gated = self.cases.recorder_gated().await?;
+        anyhow::ensure!(gated.len() <= GATED_MAX, "more decisions of the gate than a recorder takes");
+        let gated = Some(gated.iter().map(convert::gated_spec).collect());
+        let checkpoint_us = match &self.checkpoint {
+            Some(path) => written_us(path).await,
+            None => None,
+        };
+        let answer = connection.ask(Control::Holds { holds, gated, checkpoint_us }).await?;
+        let Control::HoldsReport { rows, gated } = answer else {
             anyhow::bail!("the recorder did not take the holds: {answer:?}");
         };
+        for row in gated {
+            // A class that moves as a whole has no decision of its own.
+            if let Ok(id) = row.decision.parse() {
+                self.cases.gated_carried_out(id, row.hours, row.waiting).await?;
+            }
+        }
         for row in rows {
             let Some(hold) = known.iter().find(|hold| hold.id.to_string() == row.hold) else { continue };
             let before = hold.applied.map(|applied| (applied.segments, applied.refused));

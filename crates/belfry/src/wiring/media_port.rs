@@ -16,8 +16,8 @@ use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use vms_app::model::StreamSpec;
 use vms_app::ports::{
-    LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, ProbeReport, RangeForm, RangeHandle,
-    RangeInfo, RangePart, RangeParts,
+    FootageFault, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, ProbeReport, RangeForm,
+    RangeHandle, RangeInfo, RangePart, RangeParts,
 };
 use vms_core::{DecisionId, Rendition, StreamId, TimeRange, WallTime};
 
@@ -71,6 +71,9 @@ fn refused(code: String, detail: String) -> MediaError {
         "no_footage" => MediaError::NoFootage,
         // A store of segments, the key store or the index does not answer now: nothing is lost, and asking again helps.
         "unavailable" => MediaError::Unavailable(detail.into()),
+        code if FootageFault::from_code(code).is_some() => {
+            FootageFault::from_code(code).map_or(MediaError::NoFootage, MediaError::Footage)
+        }
         _ => match serde_json::from_value::<link::Cause>(serde_json::Value::String(code.clone())) {
             Ok(cause) => MediaError::NoPicture(convert::cause(cause)),
             Err(_) => MediaError::Refused { code, detail },

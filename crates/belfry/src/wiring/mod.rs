@@ -1,5 +1,7 @@
 //! Where concrete types meet: ports of the use cases and engines on one side, `link`, stores and the real clock on the other.
 
+pub(crate) mod alarms;
+pub(crate) mod carrier;
 pub(crate) mod convert;
 pub(crate) mod copiers;
 pub(crate) mod exports;
@@ -7,3 +9,4 @@ pub(crate) mod media_port;
 pub(crate) mod read_keys;
 pub(crate) mod reads;
 pub(crate) mod system;
+pub(crate) mod witnesses;

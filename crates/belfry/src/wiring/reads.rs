@@ -52,7 +52,7 @@ pub(crate) fn extensions(
     let root = secret_32(&state.join("keys").join("reads.key")).context("the root secret of reads")?;
     let vault: Arc<dyn LezStore> = Arc::new(LezVault::new(store.clone(), root, Arc::new(SystemRandom), keys));
     let marks = ReadMarks::new(stores, Arc::clone(&vault), gate);
-    Ok(Extensions { timeline_marks: Some(Arc::new(marks)), lez: Some(vault), exports: None })
+    Ok(Extensions { timeline_marks: Some(Arc::new(marks)), lez: Some(vault), ..Extensions::default() })
 }
 
 /// Starts the reconcilers of reads.
@@ -108,7 +108,15 @@ pub(crate) fn spawn(
             if let Err(held) = checked.now {
                 anyhow::bail!("the wall clock cannot be trusted, so nothing is erased: {held:?}");
             }
-            Ok(service.sweep().await?)
+            let waits = service.sweep().await?;
+            metrics::gauge!("belfry_reads_batch_waits").set(f64::from(u8::from(waits.is_some())));
+            if let Some(until_hour) = waits {
+                anyhow::bail!(
+                    "reads and findings of more than 36 hours of ends are due: nothing is erased before two people say \
+                     `belfry keys --of reads approve --until-hour {until_hour}`"
+                );
+            }
+            Ok(())
         }
     }));
     Ok(())

@@ -1,26 +1,12 @@
 //! `moto`, an S3 server in Python, behind a line that the test can cut.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-
-const SERVE: &str = "
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
-";
-
-/// moto looks only at the service's name in it.
-const AUTH: &str =
-    "AWS4-HMAC-SHA256 Credential=test-key/20261122/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+use vms_testkit::moto::{AUTH, Moto};
 
 /// How the line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,54 +23,28 @@ pub(crate) enum Line {
 /// The server, and the line to it.
 #[derive(Debug)]
 pub(crate) struct Store {
-    direct: String,
+    moto: Moto,
     port: u16,
     line: Arc<AtomicU8>,
-    child: Child,
     proxy: tokio::task::JoinHandle<()>,
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
         self.proxy.abort();
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 
 impl Store {
     /// With the bucket `belfry`; `None` where `scripts/setup.sh test` was not run, which CI does not accept.
     pub(crate) async fn start() -> Option<Self> {
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv-moto");
-        if !packages.join("requirements.txt").exists() {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "moto is not there; run scripts/setup.sh test");
-            eprintln!("NOT RUN: no moto in .venv-moto; `scripts/setup.sh test` installs it");
-            return None;
-        }
-        let mut child = Command::new("python3")
-            .args(["-c", SERVE])
-            .env("PYTHONPATH", packages)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let first = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            output.read_line(&mut line).unwrap();
-            line.trim().parse::<u16>().unwrap()
-        });
-        let target = first.await.unwrap();
+        let moto = Moto::start().await.unwrap()?;
+        moto.bucket(false).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let line = Arc::new(AtomicU8::new(Line::Whole as u8));
-        let proxy = tokio::spawn(forward(listener, target, Arc::clone(&line)));
-        let store = Self { direct: format!("http://127.0.0.1:{target}"), port, line, child, proxy };
-        let made = reqwest::Client::new().put(store.url("")).header("authorization", AUTH).send().await.unwrap();
-        assert!(made.status().is_success(), "{made:?}");
-        Some(store)
+        let proxy = tokio::spawn(forward(listener, moto.port(), Arc::clone(&line)));
+        Some(Self { moto, port, line, proxy })
     }
 
     /// The section `[[recorder.tier.store]]` for it, with its credentials in a file beside the configuration.
@@ -106,7 +66,7 @@ impl Store {
     }
 
     fn url(&self, rest: &str) -> String {
-        format!("{}/belfry{rest}", self.direct)
+        format!("{}/belfry{rest}", self.moto.endpoint())
     }
 
     async fn get(&self, rest: &str) -> reqwest::Response {

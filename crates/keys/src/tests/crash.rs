@@ -131,26 +131,38 @@ fn reopen(disk: &Arc<FakeDisk>, random: &Arc<SeededRandom>, two: bool, is_fresh:
 }
 
 /// Every wrap of a dead key is zeros in every copy, and wraps of segments lie only where an hour key lives.
-fn nothing_is_owed(disk: &FakeDisk, when: &str) {
+pub(super) fn nothing_is_owed(disk: &FakeDisk, when: &str) {
     for (path, bytes) in disk.files().into_iter().filter(|(path, _)| path.to_string_lossy().contains("/keys-")) {
         let entries = crate::frame::merge(&[&bytes]).unwrap().entries;
         let mut alive = BTreeSet::new();
         let mut dead = BTreeSet::new();
         let mut released = BTreeSet::new();
+        let mut gated = BTreeSet::new();
         for (entry, _) in &entries {
             match entry {
                 Entry::HourKey { epoch, .. } => assert!(alive.insert(*epoch)),
                 Entry::Destroyed { epoch, .. } => assert!(dead.insert(*epoch)),
                 Entry::Released { hold, .. } => assert!(released.insert(*hold)),
-                Entry::HoldKey { .. } | Entry::Held { .. } => {}
+                Entry::GatedHour { epoch, .. } => {
+                    assert!(gated.insert(*epoch));
+                }
+                Entry::HoldKey { .. } | Entry::Held { .. } | Entry::GateKey { .. } | Entry::Pinned { .. } => {}
             }
         }
+        let moved = gated.clone();
+        gated.retain(|epoch| !dead.contains(epoch));
         alive.retain(|epoch| !dead.contains(epoch));
+        alive.extend(&gated);
         for (entry, _) in &entries {
             let is_dead = match entry {
-                Entry::HourKey { epoch, .. } => dead.contains(epoch),
+                Entry::HourKey { epoch, .. } => dead.contains(epoch) || moved.contains(epoch),
+                Entry::GatedHour { epoch, .. } => dead.contains(epoch),
                 Entry::HoldKey { hold, .. } => released.contains(hold),
-                Entry::Held { .. } | Entry::Destroyed { .. } | Entry::Released { .. } => false,
+                Entry::Held { .. }
+                | Entry::Destroyed { .. }
+                | Entry::Released { .. }
+                | Entry::GateKey { .. }
+                | Entry::Pinned { .. } => false,
             };
             assert!(!is_dead || entry.slot() == Some(Slot::Blank), "{when}: a dead wrap lies in {path:?}");
         }

@@ -3,6 +3,7 @@
 mod backups;
 mod crash;
 mod fakedisk;
+mod gate;
 mod holds;
 mod journal;
 mod rows;

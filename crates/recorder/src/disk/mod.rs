@@ -8,7 +8,9 @@
 
 pub(crate) mod file;
 pub(crate) mod keyfeed;
+mod pulse;
 mod sync;
+pub(crate) mod volume;
 pub(crate) mod writer;
 
 use std::collections::HashMap;
@@ -22,6 +24,7 @@ use media::{Fragment, ParameterSets};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use vms_core::{CameraId, RetentionClass, SegmentId, StreamId};
 
+use self::pulse::Pulse;
 use crate::catalogue::{Catalogue, GapChange};
 use crate::plan::{Hole, SegmentLimits};
 use crate::ports::Clock;
@@ -138,6 +141,8 @@ pub struct DiskHandle {
     jobs: SyncSender<Job>,
     room: Arc<Semaphore>,
     catalogue: Arc<Catalogue>,
+    clock: Arc<dyn Clock>,
+    pulse: Pulse,
 }
 
 /// A fragment on its way to the writer.
@@ -179,11 +184,19 @@ impl DiskHandle {
         let (jobs, inbox) = sync_channel(JOBS_MAX);
         let permits = usize::try_from(config.queue_bytes / PERMIT_BYTES).unwrap_or(usize::MAX);
         let room = Arc::new(Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS)));
-        let sync = sync::start_sync(Arc::clone(&catalogue), jobs.clone())?;
+        let mut pulse = Pulse::default();
+        let (writes, syncs) = (pulse.beat(&clock), pulse.beat(&clock));
+        let sync = sync::start_sync(Arc::clone(&catalogue), jobs.clone(), syncs)?;
         let keys = keyfeed::start(vault, Arc::clone(&clock), jobs.clone())?;
-        let writer = writer::Writer::new(config, clock, Arc::clone(&catalogue), (sync, keys), fault);
-        let thread = std::thread::Builder::new().name("recorder-disk".to_owned()).spawn(move || writer.run(&inbox))?;
-        Ok((Self { jobs, room, catalogue }, thread))
+        let writer = writer::Writer::new(config, Arc::clone(&clock), Arc::clone(&catalogue), (sync, keys), fault);
+        let work = move || writer.run(&inbox, &writes);
+        let thread = std::thread::Builder::new().name("recorder-disk".to_owned()).spawn(work)?;
+        Ok((Self { jobs, room, catalogue, clock, pulse }, thread))
+    }
+
+    /// Whether a thread of the disk has been at one thing for so long that the disk does not answer.
+    pub(crate) fn stands(&self) -> bool {
+        self.pulse.longest(self.clock.mono()) >= pulse::STANDS_AFTER
     }
 
     /// Hands a fragment over without waiting. When the queue is full it is dropped and the hole noted.

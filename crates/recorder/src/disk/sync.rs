@@ -7,6 +7,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use vms_core::{SegmentId, StreamId, WallTime};
 
+use super::pulse::Beat;
 use super::{AckBoard, Job};
 use crate::catalogue::Catalogue;
 
@@ -51,30 +52,36 @@ fn announce(round: &[SyncItem]) {
     }
 }
 
+/// Syncs a round, one file after the other. A file that fails is remembered and never tried again: the kernel may have dropped its
+/// dirty pages and call a retry a success.
+fn sync_round(round: &[SyncItem], failed: &mut VecDeque<SegmentId>, catalogue: &Catalogue, jobs: &SyncSender<Job>) {
+    announce(round);
+    for item in round {
+        if failed.contains(&item.segment) {
+            continue;
+        }
+        if let Err(error) = item.sync(catalogue) {
+            failed.truncate(FAILED_KEPT - 1);
+            failed.push_front(item.segment);
+            tracing::error!(segment = %item.segment, %error, "fdatasync failed: the segment is suspect");
+            metrics::counter!("recorder_sync_errors_total").increment(1);
+            jobs.send(Job::Suspect { segment: item.segment }).ok();
+        }
+    }
+}
+
 /// Starts the sync thread; a round that is not finished makes the next one wait (the channel holds one).
 pub(super) fn start_sync(
     catalogue: Arc<Catalogue>,
     jobs: SyncSender<Job>,
+    beat: Beat,
 ) -> std::io::Result<SyncSender<Vec<SyncItem>>> {
     let (rounds, inbox) = sync_channel::<Vec<SyncItem>>(1);
     let work = move || {
         // A round that waited behind a failed one may hold the same file.
         let mut failed: VecDeque<SegmentId> = VecDeque::with_capacity(FAILED_KEPT);
         for round in inbox {
-            announce(&round);
-            for item in &round {
-                if failed.contains(&item.segment) {
-                    continue;
-                }
-                if let Err(error) = item.sync(&catalogue) {
-                    // Never synced again: the kernel may have dropped the dirty pages and call a retry a success.
-                    failed.truncate(FAILED_KEPT - 1);
-                    failed.push_front(item.segment);
-                    tracing::error!(segment = %item.segment, %error, "fdatasync failed: the segment is suspect");
-                    metrics::counter!("recorder_sync_errors_total").increment(1);
-                    jobs.send(Job::Suspect { segment: item.segment }).ok();
-                }
-            }
+            beat.during(|| sync_round(&round, &mut failed, &catalogue, &jobs));
             // Once for all: each word to an ingest process wakes two threads.
             let mut boards: Vec<&Arc<AckBoard>> =
                 round.iter().filter_map(|item| Some(&item.ack.as_ref()?.to)).collect();

@@ -304,3 +304,24 @@ async fn each_segment_has_the_key_of_the_hour_it_begins_in() {
     assert!(found[0].key_epoch == found[1].key_epoch && found[1].key_epoch == found[2].key_epoch);
     assert!(rig.catalogue.gaps_overlapping(stream(1), whole()).iter().all(|gap| gap.cause != Cause::Keys));
 }
+
+/// Writes come back when somebody says so.
+struct Gate(std::sync::mpsc::Receiver<()>);
+
+impl Fault for Gate {
+    fn write(&mut self, _bytes: usize) -> Option<(usize, Error)> {
+        self.0.recv().ok();
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_answer_is_seen_and_is_seen_to_answer_again() {
+    let (open, gate) = std::sync::mpsc::channel();
+    let rig = Rig::start(Box::new(Gate(gate)), 1 << 20);
+    assert!(!rig.handle.stands());
+    rig.submit(fragments(film(1, 0..50, 25)).into_iter().next().unwrap());
+    until("the disk stands", || rig.handle.stands().then_some(())).await;
+    drop(open);
+    until("the disk answers", || (!rig.handle.stands()).then_some(())).await;
+}

@@ -1,7 +1,6 @@
 //! The writer thread.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
@@ -12,7 +11,9 @@ use vms_core::{MonoTime, SegmentId, StreamId, WallTime};
 
 use super::file::{Fault, SegmentFile, fragment_end};
 use super::keyfeed::{KeyOrder, ReadyKey, key_name};
+use super::pulse::Beat;
 use super::sync::{Ack, SyncItem};
+use super::volume::free_bytes;
 use super::{DiskConfig, FragmentJob, Job};
 use crate::catalogue::{Catalogue, GapChange, SegmentState};
 use crate::format::{FLAG_SUSPECT, SegmentHeader};
@@ -104,12 +105,12 @@ impl Writer {
         }
     }
 
-    pub(super) fn run(mut self, inbox: &Receiver<Job>) {
+    pub(super) fn run(mut self, inbox: &Receiver<Job>, beat: &Beat) {
         let sync_us = u64::try_from(self.config.sync_every.as_micros()).unwrap_or(u64::MAX);
         loop {
             match inbox.recv_timeout(self.config.sync_every) {
                 Ok(Job::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(job) => self.take(job),
+                Ok(job) => beat.during(|| self.take(job)),
                 Err(RecvTimeoutError::Timeout) => self.sync(),
             }
             if self.clock.mono().micros.saturating_sub(self.synced_at.micros) >= sync_us {
@@ -265,15 +266,13 @@ impl Writer {
                     metrics::counter!("recorder_write_errors_total").increment(1);
                 }
                 // What the kernel did not write before is gone: the file is not written again.
-                self.abandon(stream);
-                self.block(stream, from, Cause::Disk);
+                self.give_up(stream, from);
             }
             Err(error) => {
                 tracing::error!(%stream, %error, "a write failed: the segment is suspect");
                 metrics::counter!("recorder_write_errors_total").increment(1);
-                let (_, _, to) = fragment_end(&job.fragment);
-                self.catalogue.gap(GapChange { stream, from, to: Some(to), cause: Cause::Disk });
-                self.abandon(stream);
+                self.give_up(stream, from);
+                self.retry_now(stream);
             }
         }
     }
@@ -282,8 +281,13 @@ impl Writer {
     fn block(&mut self, stream: StreamId, from: WallTime, cause: Cause) {
         let retry_at = MonoTime { micros: self.clock.mono().micros.saturating_add(RETRY_US) };
         let file = self.streams.entry(stream).or_default();
-        let since = file.blocked.map_or(from, |blocked| blocked.since);
-        if file.blocked.is_none_or(|blocked| blocked.cause != cause) {
+        let since = file.blocked.map_or(from, |blocked| blocked.since.min(from));
+        // A hole that turns out to begin earlier is another one; the one that was told ends where this one takes over.
+        let was_later = file.blocked.filter(|blocked| since < blocked.since);
+        if let Some(Blocked { since: told, cause, .. }) = was_later {
+            self.catalogue.gap(GapChange { stream, from: told, to: Some(told.plus(Duration::from_micros(1))), cause });
+        }
+        if was_later.is_some() || file.blocked.is_none_or(|blocked| blocked.cause != cause) {
             self.catalogue.gap(GapChange { stream, from: since, to: None, cause });
             self.catalogue.set_blocked(stream, Some(cause));
         }
@@ -524,20 +528,33 @@ impl Writer {
         }
     }
 
+    /// Abandons the open file. What was not promised may be lost with it: the next fragment, in a new file, notes the hole from where
+    /// the stream was durable, or from `from` on when that was earlier.
+    fn give_up(&mut self, stream: StreamId, from: WallTime) {
+        self.abandon(stream);
+        let since = self.catalogue.durable(stream).map_or(from, |durable| durable.min(from));
+        self.block(stream, since, Cause::Disk);
+    }
+
+    /// The next fragment is tried at once, in a new file.
+    fn retry_now(&mut self, stream: StreamId) {
+        let now = self.clock.mono();
+        if let Some(blocked) = self.streams.get_mut(&stream).and_then(|file| file.blocked.as_mut()) {
+            blocked.retry_at = now;
+        }
+    }
+
     fn suspect(&mut self, segment: SegmentId) {
         let found =
             self.streams.iter().find(|(_, file)| file.open.as_ref().is_some_and(|open| open.header.segment == segment));
         if let Some(stream) = found.map(|(stream, _)| *stream) {
-            self.abandon(stream);
-            // What was not promised may be lost: the next fragment, in a new file, notes the hole.
-            let durable = self.catalogue.durable(stream);
             let end = self.catalogue.end(stream).map(|end| end.wall);
-            if let Some((since, _)) = durable.zip(end).filter(|(since, end)| since < end) {
-                self.block(stream, since, Cause::Disk);
-                let now = self.clock.mono();
-                if let Some(blocked) = self.streams.get_mut(&stream).and_then(|file| file.blocked.as_mut()) {
-                    blocked.retry_at = now;
-                }
+            let durable = self.catalogue.durable(stream);
+            if let Some((_, end)) = durable.zip(end).filter(|(since, end)| since < end) {
+                self.give_up(stream, end);
+                self.retry_now(stream);
+            } else {
+                self.abandon(stream);
             }
             return;
         }
@@ -549,7 +566,14 @@ impl Writer {
         if let Some((stream, from, to)) = lost {
             let from = self.catalogue.durable(stream).map_or(from, |durable| durable.max(from));
             if from < to {
-                self.hole(stream, Hole { from, to, cause: Cause::Disk });
+                let is_open = self.streams.get(&stream).is_some_and(|file| file.open.is_some());
+                if is_open {
+                    self.hole(stream, Hole { from, to, cause: Cause::Disk });
+                } else {
+                    // No file to note it in: the next one does, so that the media tell it without the index.
+                    self.block(stream, from, Cause::Disk);
+                    self.retry_now(stream);
+                }
             }
         }
     }
@@ -573,16 +597,4 @@ fn needed(job: &FragmentJob) -> (KeyName, WallTime) {
 
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-}
-
-/// Size of the volume of `path`, and bytes free on it for an ordinary user.
-pub(crate) fn volume_bytes(path: &Path) -> Option<(u64, u64)> {
-    let found = rustix::fs::statvfs(path).ok()?;
-    Some((found.f_blocks.saturating_mul(found.f_frsize), found.f_bavail.saturating_mul(found.f_frsize)))
-}
-
-/// Bytes free for an ordinary user on the volume of `path`.
-pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
-    let found = rustix::fs::statvfs(path).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
 }

@@ -73,7 +73,10 @@ pub(super) struct Pass {
     shared: Arc<Shared>,
     number: u64,
     role: Role,
+    is_begun: bool,
     expires: WallTime,
+    /// It opens what is behind the magistrate's gate.
+    pub(super) gated: Option<DecisionId>,
     /// Cancelled when a decision of this use is revoked.
     pub(super) revoked: CancellationToken,
 }
@@ -90,7 +93,9 @@ impl Pass {
             shared: Arc::clone(shared),
             number: shared.number(),
             role,
+            is_begun: false,
             expires: WallTime::default(),
+            gated: None,
             revoked: CancellationToken::new(),
         };
         pass.renew(text, covers)?;
@@ -117,7 +122,26 @@ impl Pass {
         entry.0.insert(capability.decision);
         drop(inner);
         self.expires = capability.expires_at;
+        // The gate is open for as long as each renewal names a magistrate's decision, and no renewal opens it.
+        let gated = capability.gated.then_some(capability.decision);
+        if self.is_begun && self.gated.is_some() && gated.is_none() {
+            return Err(Refusal::new("footage_gated", "the renewal names no magistrate's decision"));
+        }
+        if !self.is_begun {
+            (self.is_begun, self.gated) = (true, gated);
+        }
         Ok(())
+    }
+
+    /// Where it may read footage: with the magistrate's gate only where the capability names a decision of one.
+    pub(super) async fn source(&self) -> crate::playback::Source {
+        match self.gated {
+            None => self.shared.source(),
+            Some(decision) => {
+                tracing::info!(%decision, "the magistrate's gate is opened for one span");
+                self.shared.gated_source().await
+            }
+        }
     }
 
     /// Whether it is still worth something.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::{Shared, keeper, lock};
 use crate::deletions::Step;
 use crate::ladder::{Admission, Look};
@@ -25,6 +27,8 @@ pub(crate) enum Alarm {
     Overdue,
     /// Rows, files and keys do not agree.
     Disagreement,
+    /// The disk does not answer: what arrives waits in memory.
+    DiskStands,
     /// The disk has less than twelve hours left.
     DiskLow,
     /// What is optional has stopped for want of room.
@@ -47,6 +51,7 @@ impl Alarm {
             Self::BatchWaits => "batch_waits",
             Self::Overdue => "overdue",
             Self::Disagreement => "disagreement",
+            Self::DiskStands => "disk_stands",
             Self::DiskLow => "disk_low",
             Self::DiskSpare => "disk_spare",
             Self::DiskLoses => "disk_loses",
@@ -60,6 +65,8 @@ impl Alarm {
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     alarms: BTreeSet<Alarm>,
+    /// Whoever waits for another set of alarms.
+    changed: watch::Sender<()>,
     /// How the disk stands.
     pub(crate) room: Look,
     /// Whether cameras and disk fit; `None` before the first look.
@@ -71,6 +78,7 @@ impl Board {
     pub(crate) fn set(&mut self, alarm: Alarm, is_on: bool) {
         let changed = if is_on { self.alarms.insert(alarm) } else { self.alarms.remove(&alarm) };
         if changed {
+            self.changed.send_replace(());
             metrics::gauge!("recorder_alarm", "alarm" => alarm.as_str()).set(f64::from(u8::from(is_on)));
             if is_on {
                 tracing::error!(alarm = alarm.as_str(), "ALARM");
@@ -78,6 +86,11 @@ impl Board {
                 tracing::warn!(alarm = alarm.as_str(), "an alarm is over");
             }
         }
+    }
+
+    /// Told of each change of the alarms.
+    pub(crate) fn follow(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// The alarms that are up.

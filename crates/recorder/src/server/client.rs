@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use link::message::{HOLDS_MAX, HoldSpec};
+use link::message::{GATED_MAX, GatedSpec, HOLDS_MAX, HoldSpec};
 use link::{Assignment, Cause, Connection, Control, LinkError, Message, ProbeReport, RangeAsk, Role, StreamSpec};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
+use vms_core::WallTime;
 
 use super::admit::Refusal;
 use super::range::{Form, OpenRange};
 use super::stored::OpenStored;
-use super::{Shared, ingest, keeper, live, lock};
-use crate::{assignment, holds};
+use super::{Shared, ingest, keeper, live, lock, records};
+use crate::{assignment, gated, holds};
 
 /// Most rows of each kind in one page.
 const PAGE_MAX: u32 = 1_000;
 
 /// A probe that ingest does not answer in this time has failed.
 const PROBE_MAX: Duration = Duration::from_secs(20);
+
+/// Whoever waits for other alarms hears after so long that there are none: a peer that is gone must be noticed.
+const ALARMS_WAIT: Duration = Duration::from_secs(5);
 
 /// Serves an accepted connection to its end.
 pub(super) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
@@ -136,16 +140,13 @@ async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
             let assignment = lock(&shared.kept).assignment.version;
             Control::RecorderInfo { seal_key: shared.seal.public_hex(), assignment }
         }
-        Control::IndexSince { after, limit } => {
-            // What is known now shall be in the answer.
-            keeper::flush_index(shared).await;
-            match shared.index.since(after, limit.clamp(1, PAGE_MAX)).await {
-                Ok((segments, gaps, cursor)) => Control::IndexPage { segments, gaps, cursor },
-                Err(error) => Refusal::new("unavailable", &error.to_string()).control(),
-            }
+        Control::IndexSince { after, limit } => index_since(shared, after, limit).await,
+        Control::AskRecords(ask) => records::answer(shared, ask).await.unwrap_or_else(Refusal::control),
+        Control::Holds { holds, gated, checkpoint_us } => {
+            take_told(shared, holds, gated, checkpoint_us).await.unwrap_or_else(Refusal::control)
         }
-        Control::Holds { holds } => take_holds(shared, holds).await.unwrap_or_else(Refusal::control),
         Control::Health => health(shared).await,
+        Control::AlarmsWait { known } => alarms(shared, &known).await,
         Control::Revoke { decision } => match decision.parse() {
             Ok(decision) => {
                 shared.admissions.revoke(decision);
@@ -163,6 +164,7 @@ async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
         | Control::RecorderInfo { .. }
         | Control::IndexPage { .. }
         | Control::HealthReport { .. }
+        | Control::AlarmsReport { .. }
         | Control::Probed { .. }
         | Control::IngestAssign { .. }
         | Control::Demand { .. }
@@ -186,6 +188,7 @@ async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
         | Control::StoredSegment(_)
         | Control::StoredFrames(_)
         | Control::StoredGap(_)
+        | Control::Records(_)
         | Control::StoredMore
         | Control::StoredEnd
         | Control::ReaderAssign { .. }
@@ -196,6 +199,15 @@ async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
         | Control::ReaderHealth
         | Control::HoldsReport { .. }
         | Control::ReaderReport { .. } => Refusal::new("bad_request", "a recorder does not answer this").control(),
+    }
+}
+
+async fn index_since(shared: &Arc<Shared>, after: u64, limit: u32) -> Control {
+    // What is known now shall be in the answer.
+    keeper::flush_index(shared).await;
+    match shared.index.since(after, limit.clamp(1, PAGE_MAX)).await {
+        Ok((segments, gaps, cursor)) => Control::IndexPage { segments, gaps, cursor },
+        Err(error) => Refusal::new("unavailable", &error.to_string()).control(),
     }
 }
 
@@ -229,14 +241,47 @@ async fn take_holds(shared: &Arc<Shared>, holds: Vec<HoldSpec>) -> Result<Contro
     }
     let rows = lock(&shared.holds).rows();
     if lock(&shared.holds).has(&holds) {
-        return Ok(Control::HoldsReport { rows });
+        return Ok(Control::HoldsReport { rows, gated: shared.vault.gated_rows() });
     }
     let path = shared.config.dir.join(holds::FILE);
     let saving = tokio::task::spawn_blocking(move || holds::save(&path, &holds).map(|()| holds));
     let kept = saving.await.map_err(|error| Refusal::new("disk", &error.to_string()))?;
     let kept = kept.map_err(|error| Refusal::new("disk", &error.to_string()))?;
     lock(&shared.holds).replace(kept);
-    Ok(Control::HoldsReport { rows })
+    Ok(Control::HoldsReport { rows, gated: shared.vault.gated_rows() })
+}
+
+/// What is told with every copy of the index: holds, decisions of the magistrate's gate, and what time the log knows.
+async fn take_told(
+    shared: &Arc<Shared>,
+    holds: Vec<HoldSpec>,
+    gated: Option<Vec<GatedSpec>>,
+    checkpoint_us: Option<i64>,
+) -> Result<Control, Refusal> {
+    if let Some(at) = checkpoint_us {
+        shared.trust.note_checkpoint(WallTime::from_micros(at));
+    }
+    take_gated(shared, gated).await?;
+    take_holds(shared, holds).await
+}
+
+/// Keeps the decisions of the magistrate's gate on disk, before the sweep that follows them.
+async fn take_gated(shared: &Arc<Shared>, specs: Option<Vec<GatedSpec>>) -> Result<(), Refusal> {
+    let Some(specs) = specs else { return Ok(()) };
+    if specs.len() > GATED_MAX {
+        return Err(Refusal::new("bad_request", "too many decisions"));
+    }
+    if shared.vault.decisions().has(&specs) {
+        return Ok(());
+    }
+    let path = shared.config.dir.join(gated::FILE);
+    let saving = tokio::task::spawn_blocking(move || {
+        let decisions = gated::Decisions::new(specs);
+        decisions.save(&path).map(|()| decisions)
+    });
+    let kept = saving.await.map_err(|error| Refusal::new("disk", &error.to_string()))?;
+    shared.vault.decide(kept.map_err(|error| Refusal::new("disk", &error.to_string()))?);
+    Ok(())
 }
 
 async fn health(shared: &Arc<Shared>) -> Control {
@@ -244,20 +289,37 @@ async fn health(shared: &Arc<Shared>) -> Control {
     streams.sort_by(|one, other| one.stream.cmp(&other.stream));
     let disk_used = shared.index.bytes().await.unwrap_or(0).saturating_add(shared.catalogue.unflushed_bytes());
     let media = shared.config.media();
-    let free = tokio::task::spawn_blocking(move || crate::disk::writer::free_bytes(&media)).await;
+    let free = tokio::task::spawn_blocking(move || crate::disk::volume::free_bytes(&media)).await;
     let disk_free = free.ok().flatten().unwrap_or(0);
     let disk_cap = shared.config.disk_cap_bytes.unwrap_or_else(|| disk_used.saturating_add(disk_free));
-    let storage = {
-        let board = lock(&shared.board);
-        link::message::StorageHealth {
-            alarms: board.alarms(),
-            rung: board.room.rung.as_str().to_owned(),
-            headroom_s: board.room.headroom.map(|span| span.as_secs()),
-            spares: board.room.spares,
-            detail: super::room::words(board.admission.as_ref()),
+    let storage = storage(shared);
+    Control::HealthReport { streams, disk_free, disk_used, disk_cap, storage }
+}
+
+/// Clock, terms and room; touches no disk.
+fn storage(shared: &Shared) -> link::message::StorageHealth {
+    let board = lock(&shared.board);
+    link::message::StorageHealth {
+        alarms: board.alarms(),
+        rung: board.room.rung.as_str().to_owned(),
+        headroom_s: board.room.headroom.map(|span| span.as_secs()),
+        spares: board.room.spares,
+        detail: super::room::words(board.admission.as_ref()),
+    }
+}
+
+/// Answers when the alarms are others than `known`, or after a while.
+async fn alarms(shared: &Arc<Shared>, known: &[String]) -> Control {
+    let mut changes = lock(&shared.board).follow();
+    let differ = async {
+        while lock(&shared.board).alarms() == known {
+            if changes.changed().await.is_err() {
+                return;
+            }
         }
     };
-    Control::HealthReport { streams, disk_free, disk_used, disk_cap, storage }
+    drop(tokio::time::timeout(ALARMS_WAIT, differ).await);
+    Control::AlarmsReport { storage: storage(shared) }
 }
 
 /// Hands a probe to an ingest process of the right kind; the credentials travel opened, in the field of the sealed ones.

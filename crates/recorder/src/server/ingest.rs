@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use link::{Connection, Control, LinkError, Message};
+use link::{Connection, Control, LinkError, Message, WireParameterSets};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use vms_core::StreamId;
@@ -144,24 +144,23 @@ fn take(shared: &Arc<Shared>, shard: u32, message: Message, acks: &Arc<AckBoard>
     }
 }
 
+fn take_sets(hub: &Hub, stream: &str, sets: &WireParameterSets) {
+    match sets.read() {
+        Some(sets) => hub.parameter_sets(Arc::new(sets)),
+        None => tracing::warn!(%stream, "parameter sets of no use"),
+    }
+}
+
 fn take_control(shared: &Arc<Shared>, control: Control) {
-    let hub = |stream: &str| stream.parse().ok().and_then(|stream| shared.hub(stream));
+    let with = |stream: &str, act: &dyn Fn(&Hub)| {
+        if let Some(hub) = stream.parse().ok().and_then(|stream| shared.hub(stream)) {
+            act(&hub);
+        }
+    };
     match control {
-        Control::ParameterSets { stream, sets } => match (hub(&stream), sets.read()) {
-            (Some(hub), Some(sets)) => hub.parameter_sets(Arc::new(sets)),
-            (Some(_), None) => tracing::warn!(%stream, "parameter sets of no use"),
-            (None, Some(_) | None) => {}
-        },
-        Control::StreamState { stream, phase, cause, .. } => {
-            if let Some(hub) = hub(&stream) {
-                hub.phase(phase, cause);
-            }
-        }
-        Control::Hole { stream, cause, .. } => {
-            if let Some(hub) = hub(&stream) {
-                hub.hole(cause);
-            }
-        }
+        Control::ParameterSets { stream, sets } => with(&stream, &|hub| take_sets(hub, &stream, &sets)),
+        Control::StreamState { stream, phase, cause, .. } => with(&stream, &|hub| hub.phase(phase, cause)),
+        Control::Hole { stream, cause, .. } => with(&stream, &|hub| hub.hole(cause)),
         Control::Probed { request, report } => {
             if let Some(waiting) = lock(&shared.probes).remove(&request) {
                 waiting.send(report).ok();
@@ -198,6 +197,8 @@ fn take_control(shared: &Arc<Shared>, control: Control) {
         | Control::StoredSegment(_)
         | Control::StoredFrames(_)
         | Control::StoredGap(_)
+        | Control::AskRecords(_)
+        | Control::Records(_)
         | Control::StoredMore
         | Control::StoredEnd
         | Control::ReaderAssign { .. }
@@ -207,6 +208,8 @@ fn take_control(shared: &Arc<Shared>, control: Control) {
         | Control::Picture { .. }
         | Control::ReaderHealth
         | Control::Holds { .. }
+        | Control::AlarmsWait { .. }
+        | Control::AlarmsReport { .. }
         | Control::HoldsReport { .. }
         | Control::ReaderReport { .. }
         | Control::GatewayAssign(_) => {

@@ -13,7 +13,8 @@ use super::room::Room;
 use super::{RecorderConfig, RecorderError, Shared, lock};
 use crate::catalogue::Batch;
 use crate::deletions::Step;
-use crate::disk::writer::free_bytes;
+use crate::disk::volume::free_bytes;
+use crate::gated::Decisions;
 use crate::index::{Index, IndexError, Located};
 use crate::ports::Clock;
 use crate::reseal::{self, ResealError};
@@ -21,8 +22,10 @@ use crate::sweep::{Sweep, SweepError, Terms};
 use crate::vault::{Curtain, Vault};
 use crate::{holds, recover};
 
-/// Between looks at held fragments.
-const TEND_EVERY: Duration = Duration::from_millis(500);
+/// Between looks at held fragments and at the disk's threads.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// The alarm of a disk that does not answer stays up for so long after it did again: five seconds, microseconds.
+const STOOD_US: u64 = 5_000_000;
 
 /// Between two looks at the disk.
 const ROOM_EVERY: Duration = Duration::from_secs(5);
@@ -103,27 +106,43 @@ pub(super) async fn open_vault(
     let (keys, dir, media, clock) = (config.keys.clone(), config.dir.clone(), config.media(), Arc::clone(clock));
     let opening = tokio::task::spawn_blocking(move || {
         let is_new = !known && !recover::has_sealed(&media)?;
-        Ok::<_, std::io::Error>(Vault::open(keys, &dir, is_new, clock))
+        let vault = Vault::open(keys, &dir, is_new, clock);
+        vault.decide(Decisions::load(&dir.join(crate::gated::FILE))?);
+        Ok::<_, std::io::Error>(vault)
     });
     let vault = opening.await.map_err(|_| std::io::Error::other("the key store was not opened"))??;
     Ok(Arc::new(vault))
 }
 
-/// Tends every stream and flushes the index.
+/// Looks after held fragments and at whether the disk answers. Never waits for a disk itself.
+pub(super) async fn watch(shared: Arc<Shared>) {
+    let mut looks = tokio::time::interval(WATCH_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stood_at = None;
+    loop {
+        tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            _ = looks.tick() => {}
+        }
+        let (mono, wall) = (shared.clock.mono(), shared.clock.wall());
+        for hub in shared.all_hubs() {
+            hub.tend(mono, wall);
+        }
+        if shared.disk.stands() {
+            stood_at = Some(mono);
+        }
+        let stands = stood_at.is_some_and(|at| mono.micros.saturating_sub(at.micros) < STOOD_US);
+        lock(&shared.board).set(Alarm::DiskStands, stands);
+    }
+}
+
+/// Flushes the index.
 pub(super) async fn tend(shared: Arc<Shared>) {
-    let mut look = tokio::time::interval(TEND_EVERY);
     let mut flush = tokio::time::interval(shared.config.index_every);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = shared.shutdown.cancelled() => return,
-            _ = look.tick() => {
-                let (mono, wall) = (shared.clock.mono(), shared.clock.wall());
-                for hub in shared.all_hubs() {
-                    hub.tend(mono, wall);
-                }
-            }
             _ = flush.tick() => flush_index(&shared).await,
         }
     }
@@ -195,7 +214,11 @@ pub(super) async fn sweep(shared: Arc<Shared>, work: SweepWork) {
                     let holds = lock(&shared.holds);
                     !holds.is_lost() && !holds.is_due()
                 };
+                let spared = lock(&shared.board).room.spares;
                 room.tend(&shared, &mut sweep, is_known).await;
+                if lock(&shared.board).room.spares != spared {
+                    shared.apply();
+                }
             },
             _ = compare.tick() => board::reconcile(&shared, &mut sweep).await,
             _ = pause.tick() => {
@@ -276,7 +299,7 @@ async fn sweep_once(shared: &Arc<Shared>, sweep: &mut Sweep) {
     }
     let keys = sweep.expire_keys(&terms, now).await;
     // What waits for two people keeps its files as well.
-    let waits = matches!(keys, Err(SweepError::Unusual { .. }));
+    let waits = matches!(keys, Err(SweepError::Unusual { .. } | SweepError::DecisionsLost));
     match keys {
         Ok(0) => {}
         Ok(keys) => tracing::info!(keys, "hour keys past their term were destroyed, with their files"),

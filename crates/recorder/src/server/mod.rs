@@ -9,6 +9,7 @@ mod ingest;
 mod keeper;
 mod live;
 mod range;
+mod records;
 mod room;
 mod stored;
 
@@ -223,20 +224,31 @@ impl Shared {
 
     /// Where footage comes from.
     pub(crate) fn source(&self) -> crate::playback::Source {
-        crate::playback::Source { root: self.config.media(), vault: Arc::clone(&self.vault), tiers: self.tiers.clone() }
+        let (root, vault) = (self.config.media(), Arc::clone(&self.vault));
+        crate::playback::Source { root, vault, tiers: self.tiers.clone(), gate: None }
+    }
+
+    /// The same with the magistrate's gate, for whoever came with a decision of one.
+    pub(crate) async fn gated_source(&self) -> crate::playback::Source {
+        let vault = Arc::clone(&self.vault);
+        let gate = tokio::task::spawn_blocking(move || vault.open_gate()).await.unwrap_or_default();
+        metrics::counter!("recorder_gate_opened_total").increment(1);
+        crate::playback::Source { gate: Some(Arc::new(gate)), ..self.source() }
     }
 
     /// Makes hubs, segments and ingest processes follow the assignment in force.
     pub(crate) fn apply(&self) {
         let kept = lock(&self.kept).clone();
         let mut wanted = HashMap::new();
-        for spec in &kept.assignment.streams {
-            match assignment::hub_spec(spec) {
+        let spares = lock(&self.board).room.spares;
+        for of in &kept.assignment.streams {
+            match assignment::hub_spec(of) {
                 Some((stream, mut spec)) => {
-                    spec.record &= self.config.origin == Origin::Recorder;
+                    // Sub-streams are the first that the disk can do without.
+                    spec.record &= self.config.origin == Origin::Recorder && !(spares && of.use_ == "sub");
                     wanted.insert(stream, spec);
                 }
-                None => tracing::error!(stream = %spec.stream, "a stream of the assignment is malformed and left out"),
+                None => tracing::error!(stream = %of.stream, "a stream of the assignment is malformed and left out"),
             }
         }
         let mut hubs = lock(&self.hubs);
@@ -294,9 +306,8 @@ pub async fn run(
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> Result<(), RecorderError> {
-    let media = config.media();
+    let (media, boot) = (config.media(), boot_id());
     tokio::fs::create_dir_all(&media).await?;
-    let boot = boot_id();
     let trust = Arc::new(GuardedClock::open(clock, &config.dir, &boot)?);
     let clock: Arc<dyn Clock> = Arc::<GuardedClock>::clone(&trust);
     let seal = SealKey::load_or_make(&config.dir.join("seal.key"))?;
@@ -357,6 +368,7 @@ pub async fn run(
     });
     shared.apply();
     shared.tasks.spawn(tiers.run(shutdown.clone()));
+    shared.tasks.spawn(keeper::watch(Arc::clone(&shared)));
     shared.tasks.spawn(keeper::tend(Arc::clone(&shared)));
     shared.tasks.spawn(keeper::sweep(Arc::clone(&shared), keeper::SweepWork { sweep, waiting }));
     let outcome = accept(&shared, &listener, &writer).await;

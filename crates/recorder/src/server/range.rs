@@ -10,8 +10,8 @@ use link::{Control, LinkError, Message, RangeAsk, Role};
 use tokio::net::UnixStream;
 use vms_core::{StreamId, TimeRange, WallTime};
 
-use super::Shared;
 use super::admit::{Pass, Refusal};
+use super::{Shared, lock};
 use crate::playback::{self, PIECE_MAX, RangeError, RangeFile};
 
 /// What a range is opened as.
@@ -52,7 +52,10 @@ impl OpenRange {
         let range = TimeRange::new(WallTime::from_micros(from_us), WallTime::from_micros(to_us))
             .ok_or_else(|| Refusal::new("bad_request", "the span ends before it begins"))?;
         let pass = Pass::open(shared, role, capability, |held| held.covers_range(stream, range))?;
-        let source = shared.source();
+        if form == Form::Preview && lock(&shared.board).room.spares {
+            return Err(Refusal::new("room_is_short", "the disk has less than two hours left: no previews are made"));
+        }
+        let source = pass.source().await;
         let file = match form {
             Form::Whole => playback::open(source, &shared.index, &shared.catalogue, stream, range).await?,
             Form::Preview => playback::open_preview(source, &shared.index, &shared.catalogue, stream, range).await?,

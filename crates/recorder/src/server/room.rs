@@ -10,7 +10,7 @@ use vms_core::{MonoTime, StreamId, WallTime};
 use super::board::{Alarm, gauge};
 use super::{RecorderError, Shared, lock};
 use crate::assignment::Kept;
-use crate::disk::writer::volume_bytes;
+use crate::disk::volume::{free_files, volume_bytes};
 use crate::index::Index;
 use crate::ladder::{self, Admission, Look, Need, Place, RATE_DEFAULT, Rung, Space};
 use crate::sweep::{Losing, Sweep};
@@ -74,8 +74,11 @@ impl Room {
 
     async fn space(&self, shared: &Shared) -> Option<Space> {
         let media = shared.config.media();
-        let (volume, free) = tokio::task::spawn_blocking(move || volume_bytes(&media)).await.ok()??;
-        let rate = rate(shared) / 8;
+        let looking = tokio::task::spawn_blocking(move || Some((volume_bytes(&media)?, free_files(&media))));
+        let ((volume, free), files) = looking.await.ok()??;
+        let (bits, streams) = rate(shared);
+        let rate = bits / 8;
+        let free = free.min(files.map_or(u64::MAX, |files| bytes_of_files(files, rate, streams)));
         let now = shared.clock.mono().micros;
         let since_us = self.counted_at.map_or(0, |at| now.saturating_sub(at.micros));
         let grown = u128::from(rate) * u128::from(since_us) / 1_000_000;
@@ -166,19 +169,24 @@ pub async fn admission(
     Ok(Some(ladder::admit(&needs_of(&kept.assignment, measured), &place)))
 }
 
-/// Bits per second that arrive to be recorded; also while the disk refuses them.
-fn rate(shared: &Shared) -> u64 {
+/// The footage that so many more files can hold: a volume may run out of files before it runs out of bytes, and the ladder counts in bytes.
+fn bytes_of_files(files: u64, rate: u64, streams: u64) -> u64 {
+    let per_file = rate.saturating_mul(SEGMENT_S).checked_div(streams).unwrap_or(0);
+    if per_file == 0 { u64::MAX } else { files.saturating_mul(per_file) }
+}
+
+/// A segment is a file and holds about so many seconds.
+const SEGMENT_S: u64 = 60;
+
+/// Bits per second that arrive to be recorded, also while the disk refuses them, and of how many streams.
+fn rate(shared: &Shared) -> (u64, u64) {
     let recorded: std::collections::HashSet<String> = {
         let kept = lock(&shared.kept);
         kept.assignment.streams.iter().filter(|spec| spec.record).map(|spec| spec.stream.clone()).collect()
     };
-    let streams = shared.all_hubs();
-    streams
-        .iter()
-        .map(|hub| hub.health())
-        .filter(|health| recorded.contains(&health.stream))
-        .map(|health| health.bits_per_s)
-        .sum()
+    let hubs = shared.all_hubs();
+    let arriving = hubs.iter().map(|hub| hub.health()).filter(|health| recorded.contains(&health.stream));
+    arriving.fold((0, 0), |(bits, streams), health| (bits + health.bits_per_s, streams + 1))
 }
 
 fn note(shared: &Shared, look: Look) {
@@ -196,4 +204,23 @@ fn note(shared: &Shared, look: Look) {
 /// What is known of cameras and disk, in words.
 pub(super) fn words(admission: Option<&Admission>) -> Option<String> {
     admission.filter(|found| !found.fits() || found.is_cap_too_large).map(Admission::words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes_of_files;
+
+    #[test]
+    fn files_that_are_left_count_as_the_footage_that_fits_into_them() {
+        // Two cameras of 4 Mbit/s: a segment is 30 MB.
+        for (files, rate, streams, bytes) in [
+            (100, 1_000_000, 2, 3_000_000_000),
+            (0, 1_000_000, 2, 0),
+            (100, 0, 2, u64::MAX),
+            (100, 1_000_000, 0, u64::MAX),
+            (u64::MAX, 1_000_000, 2, u64::MAX),
+        ] {
+            assert_eq!(bytes_of_files(files, rate, streams), bytes, "{files} {rate} {streams}");
+        }
+    }
 }

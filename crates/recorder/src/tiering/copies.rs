@@ -67,6 +67,16 @@ impl Copies {
         asked.await.map_err(|error| failed(&error))
     }
 
+    /// Until when a decision keeps what these keys sealed.
+    async fn kept_until(&self, epochs: Vec<u64>) -> Result<Vec<Option<WallTime>>, PortError> {
+        let vault = Arc::clone(&self.vault);
+        let asked = tokio::task::spawn_blocking(move || {
+            let ask = |epoch: u64| KeyEpoch::new(epoch).and_then(|epoch| vault.kept_until(epoch));
+            epochs.into_iter().map(ask).collect()
+        });
+        asked.await.map_err(|error| failed(&error))
+    }
+
     fn is_told_to_hold(&self, facts: &Facts) -> bool {
         lock(&self.holds).covers(facts.camera, facts.from, facts.to)
     }
@@ -103,14 +113,16 @@ impl LocalCopies for Copies {
         let rows: BTreeMap<SegmentId, AwayRow> = rows.into_iter().map(|row| (row.at.segment, row)).collect();
         let keys = self.keys(segments.iter().map(|facts| (facts.segment, facts.epoch)).collect()).await?;
         let terms = Terms::of_assignment(&lock(&self.kept).assignment);
-        let standing = |(facts, (has_hold, is_dead)): (&Facts, (bool, bool))| {
+        let kept: Vec<Option<WallTime>> = self.kept_until(segments.iter().map(|facts| facts.epoch).collect()).await?;
+        let standing = |((facts, (has_hold, is_dead)), kept): ((&Facts, (bool, bool)), Option<WallTime>)| {
             let row = rows.get(&facts.segment);
             let erased_at = row.and_then(|row| row.erased_at).or(is_dead.then_some(WallTime::from_micros(0)));
             // What is erased is not brought back by a hold that came too late.
             let held = has_hold || (erased_at.is_none() && self.is_told_to_hold(facts));
-            Standing { held, expires_at: erased_at.or_else(|| ends_at(&terms, facts, row)) }
+            let until = kept.map(|until| until.plus(LATE));
+            Standing { held, expires_at: erased_at.or(until).or_else(|| ends_at(&terms, facts, row)) }
         };
-        Ok(segments.iter().zip(keys).map(standing).collect())
+        Ok(segments.iter().zip(keys).zip(kept).map(standing).collect())
     }
 
     async fn drop_copy(&self, segment: SegmentId) -> Result<bool, PortError> {
@@ -132,7 +144,7 @@ impl LocalCopies for Copies {
     }
 
     fn free_bytes(&self) -> Option<u64> {
-        crate::disk::writer::free_bytes(&self.media)
+        crate::disk::volume::free_bytes(&self.media)
     }
 }
 

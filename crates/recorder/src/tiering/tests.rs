@@ -111,7 +111,7 @@ impl Away {
 
     fn source(&self) -> Source {
         let vault = Arc::clone(&self.rig.vault);
-        Source { root: self.rig.dir.path().join("media"), vault, tiers: self.tiers.clone() }
+        Source { root: self.rig.dir.path().join("media"), vault, tiers: self.tiers.clone(), gate: None }
     }
 
     /// Entity tag and bytes of the first hours of a stream.
@@ -177,7 +177,7 @@ async fn what_left_for_a_tier_plays_byte_for_byte_and_a_store_that_is_away_says_
     std::fs::rename(&store, &aside).unwrap();
     let error = away.play(index, stream(1)).await.unwrap_err();
     assert!(matches!(error, RangeError::Away), "{error:?}");
-    assert_eq!(error.code(), "unavailable");
+    assert_eq!(error.code(), "footage_away");
     // What ended before the span is wanted for its key frame only.
     let late = WallTime::from_secs(start_s() + 61);
     let span = TimeRange::new(late, late.plus(Duration::from_secs(60))).unwrap();

@@ -46,6 +46,7 @@ fn config(dir: &Path) -> VaultConfig {
             remember: Duration::from_secs(40 * 86_400),
         },
         root_every: Duration::from_hours(1),
+        gate: None,
         stops: "nothing is recorded",
         backup: Some((
             BackupPlan {

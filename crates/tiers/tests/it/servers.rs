@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::servers::{KEY, Moto, S3s, SECRET, directory, store_config, tier, tier_as};
+use crate::support::servers::{KEY, S3s, SECRET, directory, store_config, tier, tier_as};
 use crate::support::{Disk, START, TestClock, content, gather, limits, mover};
 use tiers::{Credentials, Mover, MoverLimits, ReadError, Tier, Warning};
+use vms_testkit::moto::Moto;
 
 const MIB: usize = 1024 * 1024;
 const HOT: Duration = Duration::ZERO;
@@ -211,32 +212,32 @@ async fn a_probe_says_what_to_mend() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moto_without_versions() {
-    let Some(server) = Moto::start().await else { return };
-    server.bucket(false).await;
-    assert_eq!(tier(&server.endpoint).probe([1; 16]).await.unwrap().warnings, []);
-    Box::pin(story(tier(&server.endpoint))).await;
+    let Some(server) = Moto::start().await.unwrap() else { return };
+    server.bucket(false).await.unwrap();
+    assert_eq!(tier(&server.endpoint()).probe([1; 16]).await.unwrap().warnings, []);
+    Box::pin(story(tier(&server.endpoint()))).await;
 }
 
 /// Not read back: `moto` gives MD5 `ETag`s, of the whole and of parts, and both agree with ours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moto_verified_by_etag() {
-    let Some(server) = Moto::start().await else { return };
-    server.bucket(false).await;
-    Box::pin(story_with(tier(&server.endpoint), MoverLimits { read_back_one_in: u32::MAX, ..big_limits() })).await;
+    let Some(server) = Moto::start().await.unwrap() else { return };
+    server.bucket(false).await.unwrap();
+    Box::pin(story_with(tier(&server.endpoint()), MoverLimits { read_back_one_in: u32::MAX, ..big_limits() })).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moto_with_versions_keeps_nothing_of_what_was_deleted() {
-    let Some(server) = Moto::start().await else { return };
-    server.bucket(true).await;
-    assert_eq!(tier(&server.endpoint).probe([1; 16]).await.unwrap().warnings, [Warning::Versioned]);
-    let mut accepting = store_config(&server.endpoint);
+    let Some(server) = Moto::start().await.unwrap() else { return };
+    server.bucket(true).await.unwrap();
+    assert_eq!(tier(&server.endpoint()).probe([1; 16]).await.unwrap().warnings, [Warning::Versioned]);
+    let mut accepting = store_config(&server.endpoint());
     accepting.accept_versions = true;
     let credentials = Credentials::new("test-key".to_owned(), "x".to_owned(), None);
     let quiet = Tier::open(&accepting, Some(&credentials)).unwrap();
     assert_eq!(quiet.probe([1; 16]).await.unwrap().warnings, []);
-    Box::pin(story(tier(&server.endpoint))).await;
-    let left = reqwest::get(format!("{}/belfry?versions", server.endpoint)).await.unwrap().text().await.unwrap();
+    Box::pin(story(tier(&server.endpoint()))).await;
+    let left = reqwest::get(format!("{}/belfry?versions", server.endpoint())).await.unwrap().text().await.unwrap();
     assert!(left.contains("ListVersionsResult"), "{left}");
     assert!(!left.contains("<VersionId>"), "{left}");
 }
@@ -245,10 +246,10 @@ async fn moto_with_versions_keeps_nothing_of_what_was_deleted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moto_shows_unfinished_uploads_and_they_are_ended() {
     use object_store::multipart::MultipartStore as _;
-    let Some(server) = Moto::start().await else { return };
-    server.bucket(false).await;
+    let Some(server) = Moto::start().await.unwrap() else { return };
+    server.bucket(false).await.unwrap();
     let s3 = object_store::aws::AmazonS3Builder::new()
-        .with_endpoint(&server.endpoint)
+        .with_endpoint(server.endpoint())
         .with_region("us-east-1")
         .with_bucket_name("belfry")
         .with_access_key_id("test-key")
@@ -266,7 +267,7 @@ async fn moto_shows_unfinished_uploads_and_they_are_ended() {
     let clock = Arc::new(crate::support::Ahead);
     let mover = Mover::new(tiers::Setup {
         recorder: crate::support::recorder(),
-        tiers: vec![(tier(&server.endpoint), big_limits())],
+        tiers: vec![(tier(&server.endpoint()), big_limits())],
         policy: tiers::Policy::default(),
         ledger: tiers::Ledger::open(&state.path().join("tiers.sqlite")).await.unwrap(),
         local: disk,

@@ -107,6 +107,7 @@ const fn need(requirement: Requirement) -> &'static str {
         Requirement::Justification => "justification",
         Requirement::Case => "case",
         Requirement::SecondPerson => "second_person",
+        Requirement::Magistrate => "magistrate",
     }
 }
 

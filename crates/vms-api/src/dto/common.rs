@@ -112,6 +112,9 @@ pub struct PurposeDto {
     pub justification: Option<String>,
     /// Case, report or ticket number.
     pub case_ref: Option<String>,
+    /// Reference of a magistrate's written decision, where the footage is past its first term.
+    #[serde(default)]
+    pub magistrate_ref: Option<String>,
 }
 
 /// Longest justification and case number, bytes.
@@ -124,15 +127,19 @@ impl PurposeDto {
     /// 422 for an unknown code or an endless text.
     pub fn to_why(this: Option<Self>) -> Result<Why, Problem> {
         let this = this.unwrap_or_default();
-        let texts = [("purpose.justification", &this.justification), ("purpose.case_ref", &this.case_ref)];
+        let texts = [
+            ("purpose.justification", &this.justification),
+            ("purpose.case_ref", &this.case_ref),
+            ("purpose.magistrate_ref", &this.magistrate_ref),
+        ];
         for (field, text) in texts {
             if text.as_ref().is_some_and(|text| text.len() > WHY_LEN_MAX) {
                 return Err(Problem::invalid(field, "too_long"));
             }
         }
         let purpose = this.code.as_deref().map(|code| parse_word("purpose.code", code)).transpose()?;
-        let (justification, case_ref) = (this.justification, this.case_ref);
-        Ok(Why { purpose, justification, case_ref, second_person: None })
+        let (justification, case_ref, magistrate_ref) = (this.justification, this.case_ref, this.magistrate_ref);
+        Ok(Why { purpose, justification, case_ref, magistrate_ref, ..Why::default() })
     }
 }
 

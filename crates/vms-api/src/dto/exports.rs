@@ -75,6 +75,8 @@ pub struct ExportView {
     pub purpose: String,
     /// Case number.
     pub case_ref: String,
+    /// Reference of a magistrate's written decision.
+    pub magistrate_ref: Option<String>,
     /// Why.
     pub reason: String,
     /// Language of the custody sheet.
@@ -124,6 +126,7 @@ impl From<&ExportSight> for ExportView {
             to: instant(export.range.to),
             purpose: export.purpose.as_str().to_owned(),
             case_ref: export.case_ref.clone(),
+            magistrate_ref: export.magistrate_ref.clone(),
             reason: export.reason.clone(),
             language: export.language.as_str().to_owned(),
             state: export.state.as_str().to_owned(),

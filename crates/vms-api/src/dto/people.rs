@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use vms_app::accounts::AccountMade;
+use vms_app::identity::Pending;
+use vms_app::identity::rules::day_text;
 use vms_app::login::Signed;
 use vms_app::model::{Account, LogDetail};
+use vms_core::Profile;
 use zeroize::Zeroizing;
 
 use super::common::{OrgView, instant};
@@ -38,7 +40,7 @@ impl LoginDto {
 pub struct PasswordDto {
     /// The one in force.
     pub old: String,
-    /// At least 15 characters.
+    /// At least 15 characters, none that are often used, and not made of the own name.
     pub new: String,
 }
 
@@ -88,6 +90,14 @@ pub struct SessionView {
     pub expires_at: String,
     /// End of the session unless a request comes before.
     pub idle_expires_at: String,
+    /// Every profile of the account; `profile` is the active one.
+    pub profiles: Vec<&'static str>,
+    /// `second_factor`: show one first; `enrolment`: enrol one first; absent: nothing is in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<&'static str>,
+    /// Until when the second factor counts as fresh; absent when it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fresh_until: Option<String>,
     /// Nothing but a new password is allowed.
     pub password_change_required: bool,
 }
@@ -109,6 +119,9 @@ impl From<&Signed> for SessionView {
             expires_at: instant(signed.expires_at),
             idle_expires_at: instant(signed.idle_expires_at),
             password_change_required: signed.must_change_password(),
+            profiles: signed.account.profiles().map(Profile::as_str).collect(),
+            pending: signed.pending.map(Pending::as_str),
+            fresh_until: signed.fresh_until.map(instant),
         }
     }
 }
@@ -124,12 +137,26 @@ pub struct UserView {
     pub user_name: String,
     /// The person's name.
     pub name: String,
-    /// `P01` … `P24`.
+    /// `P01` … `P24`: the one that its sessions begin with.
     pub profile: String,
+    /// Further ones that a session may switch to.
+    pub more_profiles: Vec<&'static str>,
     /// `nl`, `fr` or `en`.
     pub language: String,
     /// Switched off.
     pub disabled: bool,
+    /// Day on which the charter was signed, in Brussels.
+    pub charter_on: Option<String>,
+    /// Day on which the training was completed.
+    pub training_on: Option<String>,
+    /// Day on which the clearance was seen.
+    pub clearance_on: Option<String>,
+    /// What keeps it from a session, now or when its grace ends: `charter_missing`, `training_missing`,
+    /// `training_expired`, `clearance_missing`, `unused`.
+    pub lacks: Vec<&'static str>,
+    /// End of the grace in which it need not show these yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_until: Option<String>,
     /// Last log-in, or the making of the account.
     pub last_used_at: String,
     /// Made.
@@ -147,19 +174,18 @@ impl From<&Account> for UserView {
             user_name: account.user_name.clone(),
             name: account.name.clone(),
             profile: account.profile.as_str().to_owned(),
+            more_profiles: account.more_profiles.iter().map(|profile| profile.as_str()).collect(),
+            charter_on: account.charter_at.and_then(day_text),
+            training_on: account.training_at.and_then(day_text),
+            clearance_on: account.cleared_at.and_then(day_text),
+            lacks: Vec::new(),
+            grace_until: None,
             language: account.language.as_str().to_owned(),
             disabled: account.disabled_at.is_some(),
             last_used_at: instant(account.last_used_at),
             created_at: instant(account.created_at),
             one_time_password: None,
         }
-    }
-}
-
-impl From<&AccountMade> for UserView {
-    fn from(made: &AccountMade) -> Self {
-        let one_time_password = made.password.as_ref().map(|password| password.to_string());
-        Self { one_time_password, ..Self::from(&made.account) }
     }
 }
 
@@ -177,6 +203,15 @@ pub struct UserDto {
     pub profile: String,
     /// `nl` when absent.
     pub language: Option<String>,
+    /// Further profiles that a session may switch to.
+    #[serde(default)]
+    pub more_profiles: Vec<String>,
+    /// Day on which the charter was signed, `YYYY-MM-DD`.
+    pub charter_on: Option<String>,
+    /// Day on which the training was completed.
+    pub training_on: Option<String>,
+    /// Day on which the clearance was seen.
+    pub clearance_on: Option<String>,
 }
 
 /// A change of an account.
@@ -194,6 +229,17 @@ pub struct UserPatchDto {
     /// Make a new one-time password.
     #[serde(default)]
     pub reset_password: bool,
+    /// Further profiles, all of them.
+    pub more_profiles: Option<Vec<String>>,
+    /// Day on which the charter was signed, `YYYY-MM-DD`; an empty text takes it away.
+    pub charter_on: Option<String>,
+    /// Day on which the training was completed; an empty text takes it away.
+    pub training_on: Option<String>,
+    /// Day on which the clearance was seen; an empty text takes it away.
+    pub clearance_on: Option<String>,
+    /// Take all second factors away: the person lost them.
+    #[serde(default)]
+    pub reset_factors: bool,
 }
 
 /// A leaf of the log with its details.

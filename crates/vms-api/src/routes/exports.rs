@@ -13,7 +13,7 @@ use vms_app::UseCaseError;
 use vms_app::exports::ExportStep;
 use vms_app::exports_fetch::FETCH_CHUNK_MAX;
 use vms_app::gate::Actor;
-use vms_core::ExportId;
+use vms_core::{ExportId, Right};
 
 use super::playback::condition::{self, Answer, Wanted};
 use crate::dto::common::{Page, PageQuery, parse_word, path_id};
@@ -77,6 +77,7 @@ async fn export_order(
     session: Session,
     Body(dto): Body<ExportDto>,
 ) -> Result<(StatusCode, Json<ExportView>), Problem> {
+    api.cases.fresh_factor_for(&session.0, &[Right::Export]).await?;
     let export = api.cases.export_order(session.actor(), dto.into_wish()?).await?;
     Ok((StatusCode::CREATED, one(&api, &session, export.id).await?))
 }
@@ -119,6 +120,7 @@ async fn export_approve(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Json<ExportView>, Problem> {
+    api.cases.fresh_factor_for(&session.0, &[Right::ExportApprove]).await?;
     stepped(&api, &session, &id, ExportStep::Approve).await
 }
 
@@ -227,6 +229,7 @@ async fn export_file(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id: ExportId = path_id(&id)?;
+    api.cases.recent_factor(&session.0).await?;
     let file = api.cases.export_file_open(session.actor(), id, &name).await?;
     // A package never changes once it has its name.
     let etag = format!("\"{id}-{}-{}\"", file.name, file.bytes);

@@ -47,8 +47,14 @@ fn alarm_words(alarm: &str) -> &str {
         "clock_untrusted" => "the recorder's clock has not been vouched for in six hours: nothing is erased",
         "reading_blocked" => "without trusted time for a day: what is past its term is not shown",
         "batch_waits" => "more is due for erasing than in one and a half days: two people have to approve",
+        "reads_batch_waits" => {
+            "more plate reads and findings are due for erasing than in one and a half days: two people have to approve"
+        }
         "overdue" => "something outlives its term",
         "disagreement" => "files, index and keys of the recorder do not agree: `belfry check`",
+        "disk_stands" => {
+            "the recorder's disk does not answer: footage waits in memory, and when that is full it is lost"
+        }
         "disk_low" => "the recorder's disk has room for less than twelve hours",
         "disk_spare" => "the recorder's disk has room for less than two hours: what is optional has stopped",
         "disk_loses" => "footage goes before its term for want of room",
@@ -138,7 +144,9 @@ async fn health(State(api): State<Api>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable", 0, unknown_because(&error))
         }
     };
-    let storage = api.cases.storage_health();
+    let mut storage = api.cases.storage_health();
+    storage.alarms.extend(api.cases.log_alarms());
+    storage.alarms.extend(api.cases.reads_alarms());
     let detail = with_alarms(detail, &storage);
     (code, Json(HealthAnswer { status, behind, alarms: storage.alarms, detail })).into_response()
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vms_app::holds::HoldStep;
-use vms_core::HoldId;
+use vms_core::{HoldId, Right};
 
 use crate::dto::common::{Page, PageQuery, parse_instant, parse_word, path_id};
 use crate::dto::holds::{HoldDto, HoldQuery, HoldReviewDto, HoldView};
@@ -111,6 +111,7 @@ async fn hold_release(
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Json<HoldView>, Problem> {
+    api.cases.fresh_factor_for(&session.0, &[Right::HoldRelease]).await?;
     stepped(&api, &session, &id, HoldStep::Release).await
 }
 

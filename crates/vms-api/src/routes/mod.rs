@@ -5,15 +5,20 @@ pub mod cameras;
 pub mod events;
 pub mod exports;
 pub mod findings;
+pub mod gated;
 pub mod grants;
 pub mod health;
 pub mod holds;
+pub mod identity;
 pub mod legal_changes;
 pub mod live;
 pub mod login;
+pub mod matrix;
+pub mod oversight;
 pub mod partners;
 pub mod playback;
 pub mod reads;
+pub mod sharing;
 pub mod users;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -24,9 +29,12 @@ use crate::shell::Api;
 pub fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(login::routes())
+        .merge(identity::routes())
         .merge(cameras::routes())
         .merge(legal_changes::routes())
+        .merge(matrix::routes())
         .merge(holds::routes())
+        .merge(gated::routes())
         .merge(exports::routes())
         .merge(live::routes())
         .merge(playback::routes())
@@ -34,6 +42,8 @@ pub fn all() -> OpenApiRouter<Api> {
         .merge(findings::routes())
         .merge(partners::routes())
         .merge(grants::routes())
+        .merge(sharing::routes())
+        .merge(oversight::routes())
         .merge(users::routes())
         .merge(audit::routes())
         .merge(health::routes())

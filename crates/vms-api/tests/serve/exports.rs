@@ -326,3 +326,37 @@ async fn wishes_are_checked() {
     let overseer = town.person("overseer").await;
     assert_eq!(town.get(&overseer, "/api/v1/exports").await.1["items"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn while_the_disk_has_no_room_exports_wait_say_why_and_go_on_by_themselves() {
+    let town = Town::settled().await;
+    let (export, supervisor, _chief) = running(&town).await;
+    let id = id_of(&export);
+    let spares = |spares| town.cases.storage_report(vms_app::health::StorageHealth { spares, ..Default::default() });
+    spares(true);
+    for _ in 0..2 {
+        town.cases.exports_round().await.unwrap();
+        let (_, waits) = town.get(&supervisor, &path(&export, "")).await;
+        assert_eq!((&waits["state"], &waits["failure"]), (&json!("paused"), &json!("room_is_short")), "{waits}");
+        assert_eq!(town.desk.orders(id).len(), 1);
+    }
+    assert_eq!(town.leaves().last().unwrap(), "system export_paused", "said once");
+    // A person who lets it go on meanwhile does not hurry it.
+    town.post(&supervisor, &path(&export, "/resume"), json!({})).await;
+    town.cases.exports_round().await.unwrap();
+    assert_eq!(town.desk.orders(id).len(), 1);
+    spares(false);
+    for _ in 0..2 {
+        town.cases.exports_round().await.unwrap();
+    }
+    let (_, runs) = town.get(&supervisor, &path(&export, "")).await;
+    assert_eq!((&runs["state"], &runs["failure"]), (&json!("running"), &Value::Null), "{runs}");
+    assert_eq!(town.desk.orders(id).len(), 2);
+    // What a person paused stays paused, whatever the disk says.
+    town.post(&supervisor, &path(&export, "/pause"), json!({})).await;
+    for is_short in [true, false] {
+        spares(is_short);
+        town.cases.exports_round().await.unwrap();
+    }
+    assert_eq!(town.get(&supervisor, &path(&export, "")).await.1["state"], "paused");
+}

@@ -15,12 +15,12 @@ use vms_core::{Rendition, WallTime};
 
 use crate::town::{Person, Town, stream_of};
 
-type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+pub(crate) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 /// Longest wait for anything in these tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn listen(town: &Town) -> SocketAddr {
+pub(crate) async fn listen(town: &Town) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = town.router.clone().into_make_service_with_connect_info::<SocketAddr>();
@@ -28,7 +28,12 @@ async fn listen(town: &Town) -> SocketAddr {
     address
 }
 
-async fn dial(address: SocketAddr, person: &Person, ticket: &str, origin: Option<&str>) -> Result<Socket, StatusCode> {
+pub(crate) async fn dial(
+    address: SocketAddr,
+    person: &Person,
+    ticket: &str,
+    origin: Option<&str>,
+) -> Result<Socket, StatusCode> {
     let mut request = format!("ws://{address}/api/v1/live?ticket={ticket}").into_client_request().unwrap();
     let headers = request.headers_mut();
     headers.insert(header::COOKIE, person.cookie.parse().unwrap());
@@ -46,7 +51,7 @@ async fn dial(address: SocketAddr, person: &Person, ticket: &str, origin: Option
     }
 }
 
-async fn text(socket: &mut Socket) -> Value {
+pub(crate) async fn text(socket: &mut Socket) -> Value {
     loop {
         match tokio::time::timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap() {
             Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -78,7 +83,7 @@ async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     found.await.expect("it should happen in time")
 }
 
-fn wish(stream: impl std::fmt::Display, purpose: Value) -> Value {
+pub(crate) fn wish(stream: impl std::fmt::Display, purpose: Value) -> Value {
     json!({ "stream_id": stream.to_string(), "kind": "live", "rendition": "original", "purpose": purpose })
 }
 

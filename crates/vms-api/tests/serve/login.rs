@@ -123,6 +123,13 @@ async fn the_first_administrator_has_a_password_for_one_session() {
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     let (status, view) = town.patch(&person, "/api/v1/session", "*", change(PASSWORD)).await;
     assert_eq!((status, &view["password_change_required"]), (StatusCode::OK, &json!(false)));
+    let (status, problem) = town.get(&person, "/api/v1/users").await;
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (StatusCode::FORBIDDEN, Some("enrolment_required")),
+        "then a second factor"
+    );
+    town.stamp(&person).await;
     assert_eq!(town.get(&person, "/api/v1/users").await.0, StatusCode::OK);
     assert_eq!(town.log_in("admin", PASSWORD).await.status(), StatusCode::OK);
 }
@@ -151,7 +158,11 @@ async fn accounts_are_made_changed_and_switched_off() {
     assert_eq!(town.patch(&operator, &path, "*", json!({ "profile": "P03" })).await.0, StatusCode::FORBIDDEN);
     assert_eq!(town.patch(&administrator, &path, "*", json!({ "disabled": true })).await.0, StatusCode::OK);
     assert_eq!(town.get(&operator, "/api/v1/session").await.0, StatusCode::UNAUTHORIZED, "its sessions die");
-    assert_eq!(town.log_in("operator", PASSWORD).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        town.log_in("operator", PASSWORD).await.status(),
+        StatusCode::FORBIDDEN,
+        "the right password opens nothing"
+    );
     let (_, own) = town.get(&administrator, "/api/v1/session").await;
     let own = format!("/api/v1/users/{}", own["user"]["id"].as_str().unwrap());
     let (status, _) = town.patch(&administrator, &own, "*", json!({ "profile": "P03" })).await;
@@ -162,7 +173,11 @@ async fn accounts_are_made_changed_and_switched_off() {
 async fn a_long_unused_account_opens_nothing() {
     let town = Town::settled().await;
     town.clock.pass_s(61 * 86_400);
-    assert_eq!(town.log_in("operator", PASSWORD).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        town.log_in("operator", PASSWORD).await.status(),
+        StatusCode::FORBIDDEN,
+        "the right password opens nothing"
+    );
 }
 
 #[tokio::test]

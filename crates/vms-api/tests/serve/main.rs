@@ -5,9 +5,15 @@ mod bounded;
 #[cfg(test)]
 mod cameras;
 #[cfg(test)]
+mod cells;
+#[cfg(test)]
 mod exports;
 #[cfg(test)]
+mod gated;
+#[cfg(test)]
 mod holds;
+#[cfg(test)]
+mod identity;
 #[cfg(test)]
 mod legal;
 #[cfg(test)]
@@ -15,11 +21,19 @@ mod live;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod oversight;
+#[cfg(test)]
 mod partners;
 #[cfg(test)]
 mod playback;
 #[cfg(test)]
 mod reads;
+#[cfg(test)]
+mod revoke;
+#[cfg(test)]
+mod sharing;
 #[cfg(test)]
 mod town;
 #[cfg(test)]

@@ -111,7 +111,12 @@ impl Town {
             clock: clock.clone(),
             ids: ids.clone(),
             settings: settings(),
-            extensions: Extensions { lez: Some(vault), exports: Some(desk.clone()), ..Extensions::default() },
+            extensions: Extensions {
+                lez: Some(vault),
+                exports: Some(desk.clone()),
+                identity: Self::identity(),
+                ..Extensions::default()
+            },
         };
         let cases = Arc::new(UseCases::new(parts).unwrap());
         let router = vms_api::router(Arc::clone(&cases), vms_api::Settings::default());
@@ -128,11 +133,31 @@ impl Town {
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             settings: settings(),
-            extensions: Extensions { exports: Some(self.desk.clone()), ..Extensions::default() },
+            extensions: Extensions {
+                exports: Some(self.desk.clone()),
+                identity: Self::identity(),
+                ..Extensions::default()
+            },
         };
         self.cases = Arc::new(UseCases::new(parts).unwrap());
         self.router = vms_api::router(Arc::clone(&self.cases), vms_api::Settings::default());
         self
+    }
+
+    /// Parts of identity: a key, and a console with a name.
+    fn identity() -> vms_app::identity::IdentityParts {
+        vms_app::identity::IdentityParts {
+            key: Some(Arc::new(vms_app::identity::seal::FactorKey::new(&[9; 32]).unwrap())),
+            site: vms_app::identity::webauthn::Site::of("https://belfry.brussels"),
+        }
+    }
+
+    /// Somebody whose session showed a second factor just now, however that was done.
+    pub(crate) async fn stamp(&self, person: &Person) {
+        let token = person.cookie.split_once('=').unwrap().1;
+        let stores = self.cases.stores();
+        let session = stores.session_by_token(&vms_app::login::token_hash(token)).await.unwrap().unwrap();
+        stores.session_factor(session.id, vms_app::ports::Clock::now(self.clock.as_ref())).await.unwrap();
     }
 
     /// With organisations and one person per role; everybody's password is [`PASSWORD`].
@@ -188,7 +213,9 @@ impl Town {
         assert_eq!(response.status(), StatusCode::OK, "{user}");
         let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
         let csrf = json_of(response).await["csrf_token"].as_str().unwrap().to_owned();
-        Person { cookie, csrf }
+        let person = Person { cookie, csrf };
+        self.stamp(&person).await;
+        person
     }
 
     /// A request of a person; the form token goes along.

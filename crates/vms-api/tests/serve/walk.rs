@@ -32,8 +32,9 @@ fn every_route_of_the_document_has_its_line_and_every_answer_its_words() {
 }
 
 /// The line's path with ids of things that exist, and a body that would be taken.
-fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
-    let Things { camera, playback, org, user, hold, export } = things;
+#[expect(clippy::too_many_lines, reason = "a table: a body for each route")]
+pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
+    let Things { camera, playback, org, user, hold, gated, export } = things;
     let camera_id = camera["id"].as_str().unwrap();
     let stream = stream_of(camera, "main").to_string();
     let span = "from=2026-11-22T11:00:00Z&to=2026-11-22T11:05:00Z";
@@ -42,6 +43,7 @@ fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
         path if path.starts_with("/api/v1/partners/{id}") => path.replace("{id}", org),
         path if path.starts_with("/api/v1/users/{id}") => path.replace("{id}", user),
         path if path.starts_with("/api/v1/holds/{id}") => path.replace("{id}", hold),
+        path if path.starts_with("/api/v1/gated/{id}") => path.replace("{id}", gated),
         path if path.starts_with("/api/v1/exports/{id}") => {
             path.replace("{id}", export).replace("{name}", "custody.pdf")
         }
@@ -50,6 +52,12 @@ fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
     let purpose = json!({ "code": "INTERVENTIE", "justification": "melding van een buurtbewoner", "case_ref": "BR-1" });
     let body = match (line.method, line.path) {
         ("POST", "/api/v1/login") => Some(json!({ "user_name": "nobody", "password": "x" })),
+        ("POST", "/api/v1/session/step-up") => Some(json!({ "code": "123456" })),
+        ("POST", "/api/v1/session/profile") => Some(json!({ "profile": "P01" })),
+        ("POST", "/api/v1/session/factors/totp") => Some(json!({ "name": "app" })),
+        ("POST", "/api/v1/session/factors/totp/{id}") => Some(json!({ "code": "123456" })),
+        ("POST", "/api/v1/session/factors/key") => Some(json!({ "name": "key",
+            "key": { "credential_id": "YQ", "client_data": "YQ", "authenticator_data": "YQ" } })),
         ("POST", "/api/v1/cameras") => Some(crate::town::draft("W1", org)),
         ("POST", "/api/v1/stream-tickets") => Some(json!({ "stream_id": stream, "kind": "live", "purpose": purpose })),
         ("POST", "/api/v1/playback-tickets") => Some(json!({
@@ -62,12 +70,51 @@ fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
             "from": "2026-11-22T11:00:00Z", "to": "2026-12-22T11:00:00Z" })),
         ("POST", "/api/v1/holds") => Some(json!({ "camera_id": camera_id, "from": "2026-11-22T11:00:00Z",
             "to": "2026-11-22T11:05:00Z", "until": "2027-01-01T00:00:00Z", "purpose": purpose })),
+        ("POST", "/api/v1/gated") => Some(json!({ "camera_id": camera_id, "from": "2026-11-22T11:00:00Z",
+            "to": "2026-11-22T11:05:00Z", "purpose": purpose })),
+        ("POST", path) if path.ends_with("/refuse") && path.contains("/gated/") => {
+            Some(json!({ "reason": "geen grond" }))
+        }
         ("POST", "/api/v1/exports") => Some(json!({ "stream_id": stream, "from": "2026-11-22T11:00:00Z",
             "to": "2026-11-22T11:05:00Z", "purpose": purpose, "language": "nl" })),
         ("POST", path) if path.ends_with("/refusal") => Some(json!({ "reason": "geen zaaknummer" })),
-        ("POST", path) if path.ends_with("/review") => Some(json!({ "reason": "nog altijd nodig",
-            "until": "2027-02-01T00:00:00Z" })),
+        ("POST", path) if path.starts_with("/api/v1/holds/") && path.ends_with("/review") => {
+            Some(json!({ "reason": "nog altijd nodig",
+            "until": "2027-02-01T00:00:00Z" }))
+        }
         ("POST", path) if path.ends_with("-release") => Some(json!({ "reason": "niet meer nodig" })),
+        ("POST", "/api/v1/grant-requests") => Some(json!({ "camera_ids": [camera_id], "rights": ["live"],
+            "from": "2026-11-22T11:00:00Z", "to": "2026-12-22T11:00:00Z", "purpose": purpose })),
+        ("POST", "/api/v1/sharing-events") => Some(json!({ "kind": "event", "name": "W", "camera_ids": [camera_id],
+            "authority": "BR-1", "reason": "betoging in het centrum", "from": "2026-11-22T11:00:00Z",
+            "to": "2026-11-22T13:00:00Z" })),
+        ("POST", path) if path.ends_with("/extend") => Some(json!({ "to": "2026-11-22T14:00:00Z", "authority": "BR-1",
+            "reason": "betoging duurt langer" })),
+        ("POST", "/api/v1/break-glass") => Some(json!({ "camera_ids": [camera_id], "purpose": purpose })),
+        ("POST", path) if path.starts_with("/api/v1/break-glass/") && path.ends_with("/review") => {
+            Some(json!({ "justified": true, "reason": "achtervolging, terecht" }))
+        }
+        ("POST", "/api/v1/stations") => {
+            Some(json!({ "org_id": org, "name": "W1", "agreement": "protocol met de zone" }))
+        }
+        ("POST", "/api/v1/session/station") => Some(json!({ "code": "none" })),
+        ("POST", "/api/v1/flows") => Some(json!({ "id": "DS-W", "institution": "w", "source": "w", "purpose": "LEZ",
+            "authority": "w", "reason": "nieuwe gegevensstroom" })),
+        ("POST", path) if path.ends_with("/switch") => {
+            Some(json!({ "step": "suspend", "reason": "klacht in onderzoek" }))
+        }
+        ("POST", "/api/v1/complaints") => Some(json!({ "about_id": org, "channel": "brief",
+            "text": "camera gericht op een venster" })),
+        ("POST", "/api/v1/subject-requests") => {
+            Some(json!({ "file_ref": "DSR-1", "reasons": "val van de fiets, groene jas",
+            "language": "nl", "lat": 50.8467, "lon": 4.3525, "radius_m": 100, "from": "2026-11-22T11:00:00Z",
+            "to": "2026-11-22T11:30:00Z", "received_at": "2026-11-22T11:45:00Z" }))
+        }
+        ("POST", "/api/v1/matrix/diff") => Some(json!({ "text": "version = 'x'" })),
+        ("POST", "/api/v1/matrix/versions") => Some(json!({ "text": "version = 'x'", "reason": "een rij te ruim" })),
+        ("POST", path) if path.starts_with("/api/v1/matrix/") && path.ends_with("/refuse") => {
+            Some(json!({ "reason": "te ruim voor de opdracht" }))
+        }
         ("POST", "/api/v1/users") => Some(json!({ "user_name": "w", "name": "W", "org_id": org, "profile": "P01" })),
         ("POST", path) if path.ends_with("/decide") => Some(json!({ "verdict": "approve", "seen_etag": "1" })),
         ("PATCH", path) if path.starts_with("/api/v1/partners") => Some(json!({ "enabled": true })),
@@ -75,20 +122,22 @@ fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
         _ => None,
     };
     let takes_span = line.path.ends_with("/timeline") || line.path == "/api/v1/audit" || line.path == "/api/v1/reads";
+    let path = if line.path.ends_with("/abilities") { format!("{path}?profile=P01&relation=own") } else { path };
     (if takes_span { format!("{path}?{span}") } else { path }, body)
 }
 
 /// Things that exist, of another organisation than the stranger's.
-struct Things {
-    camera: Value,
+pub(crate) struct Things {
+    pub(crate) camera: Value,
     playback: String,
     org: String,
     user: String,
     hold: String,
+    gated: String,
     export: String,
 }
 
-async fn stage() -> (Town, Things) {
+pub(crate) async fn stage() -> (Town, Things) {
     let town = Town::settled().await;
     let camera = town.camera("C1").await;
     let supervisor = town.person("supervisor").await;
@@ -104,12 +153,13 @@ async fn stage() -> (Town, Things) {
         "purpose": { "code": "INTERVENTIE", "justification": "overval op de markt", "case_ref": "BR-2" } });
     let (_, hold) = town.post(&supervisor, "/api/v1/holds", wish).await;
     let hold = hold["id"].as_str().unwrap().to_owned();
+    let gated = crate::gated::in_store(&town, &camera).await;
     let wish = json!({ "stream_id": stream_of(&camera, "main").to_string(), "from": "2026-11-22T11:00:00Z",
         "to": "2026-11-22T11:05:00Z", "language": "nl",
         "purpose": { "code": "INTERVENTIE", "justification": "overval op de markt", "case_ref": "BR-2" } });
     let (_, export) = town.post(&supervisor, "/api/v1/exports", wish).await;
     let export = export["id"].as_str().unwrap().to_owned();
-    (town, Things { camera, playback, org, user, hold, export })
+    (town, Things { camera, playback, org, user, hold, gated, export })
 }
 
 #[tokio::test]
@@ -142,8 +192,17 @@ async fn a_stranger_gets_nothing_of_another_organisation_and_it_is_logged() {
     let calls = town.media.calls().len();
     for line in ROUTES {
         let (path, body) = concrete(line, &things);
-        let is_list =
-            matches!((line.method, line.path), ("GET", "/api/v1/cameras" | "/api/v1/reads" | "/api/v1/holds"));
+        let is_list = matches!(
+            (line.method, line.path),
+            (
+                "GET",
+                "/api/v1/cameras"
+                    | "/api/v1/reads"
+                    | "/api/v1/holds"
+                    | "/api/v1/sharing-events"
+                    | "/api/v1/break-glass"
+            )
+        );
         let is_own = !line.path.contains('{') && matches!(line.access, Access::Session | Access::Public);
         if is_own && line.path != "/api/v1/live" {
             continue;

@@ -11,6 +11,10 @@ pub trait Action: Send + Sync + 'static {
     const GRAIN: LeafKind;
     /// This only puts something before a second person: nothing is shown or handed out by it.
     const AWAITS_SECOND: bool = false;
+    /// The answer holds counts only, with small ones left out (condition a).
+    const AGGREGATED: bool = false;
+    /// Nothing is changed by it (condition r).
+    const READS_ONLY: bool = !matches!(Self::GRAIN, LeafKind::Change);
 }
 
 macro_rules! actions {
@@ -72,6 +76,40 @@ actions! {
     AdminUsers = UserAdmin, Change;
     /// Connect and switch partners.
     AdminPartners = PartnerAdmin, Change;
+    /// Ask a camera's owner for a share.
+    AskShare = GrantRequest, Change;
+    /// Answer such a wish.
+    AnswerShare = GrantApprove, Change;
+    /// Activate, extend or end an event.
+    ActivateEvents = EventActivate, Change;
+    /// See events and emergency access.
+    ViewEvents = EventView, Use;
+    /// Open emergency access.
+    BreakGlass = BreakGlass, Change;
+    /// Review emergency access.
+    ReviewBreakGlass = BreakGlassReview, Change;
+    /// See data flows.
+    ViewFlows = FlowView, Use;
+    /// Put a data flow in the register.
+    RegisterFlows = FlowRegister, Change;
+    /// Suspend, resume or end a data flow.
+    StopFlows = FlowStop, Change;
+    /// Keep the complaint register.
+    HandleComplaints = ComplaintHandle, Change;
+    /// Take in, search and answer data subjects' requests.
+    HandleSubjectRequests = SubjectRequestHandle, Change;
+    /// Read the annual report's figures.
+    ViewReport = ReportView, Use;
+    /// Propose to keep footage behind the magistrate's gate.
+    ProposeGated = GatedPropose, Change;
+    /// Agree to keep footage behind the magistrate's gate, or refuse.
+    ApproveGated = GatedApprove, Change;
+    /// See the role matrix and its versions.
+    ViewMatrix = MatrixView, Use;
+    /// Put a change of the role matrix before a second person.
+    ProposeMatrix = MatrixPropose, Change;
+    /// Approve or refuse a change of the role matrix.
+    ApproveMatrix = MatrixApprove, Change;
     /// Machine: decode a stream for plate reading.
     DecodeAnpr = AnprDecode, Batch;
 }

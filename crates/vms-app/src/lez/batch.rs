@@ -24,6 +24,7 @@ use crate::lez_ports::{
     StoredRead, Tally, VehicleQuery, WaitingRead,
 };
 use crate::model::EventScope;
+use crate::sharing::board::LEZ_FLOW;
 use crate::words::EventKind;
 
 /// Reads of one batch; also the most that one request to the registry may hold.
@@ -51,6 +52,10 @@ impl ReadService {
         let (now, mut round) = (self.cases.now(), Round::default());
         let Some(registry) = &self.registry else { return Ok(round) };
         if now < self.pause().until {
+            return Ok(round);
+        }
+        // The commission's switch: while the flow is stopped nothing is asked; reads wait and end with their class.
+        if !self.cases.flow_active(LEZ_FLOW).await? {
             return Ok(round);
         }
         let permit = self.permit().await?;

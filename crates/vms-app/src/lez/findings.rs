@@ -11,11 +11,12 @@ use super::class;
 use crate::cases::UseCases;
 use crate::error::{Conflict, Entity, UseCaseError};
 use crate::gate::action::ReviewFindings;
-use crate::gate::{Actor, Permit, Target, Why};
+use crate::gate::{Actor, Circumstances, Permit, Target, Why};
 use crate::lez_ports::{
     Finding, FindingDecision, FindingFile, FindingMeasure, FindingState, FindingVerdict, PictureKind,
 };
 use crate::model::Camera;
+use crate::sharing::board::LEZ_FLOW;
 
 /// The institution whose findings these are (`seed/organisations.toml`; the institution of the flows in `seed/flows.toml`).
 const LEZ_AUTHORITY: &str = "FISC";
@@ -81,7 +82,11 @@ impl UseCases {
     async fn review(&self, actor: &Actor, id: Option<FindingId>) -> Result<Permit<ReviewFindings>, UseCaseError> {
         let owner = self.lez_authority().await?;
         let relation = if actor.org == owner { Relation::Own } else { Relation::Other };
-        let target = Target { owner: Some(owner), relation, object: id.map(|id| id.to_string()), ..Target::none() };
+        let object = id.map(|id| id.to_string());
+        // The queue stands under the flow that filled it: while the commission has suspended that, nobody works it.
+        let circumstances = self.circumstances_of_own(actor, Some(LEZ_FLOW)).await?;
+        let circumstances = Circumstances { own_territory: relation == Relation::Own, ..circumstances };
+        let target = Target { owner: Some(owner), relation, object, circumstances, ..Target::none() };
         Ok(self.gate.permit::<ReviewFindings>(actor, target, &Why::default()).await?)
     }
 

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use policy::Decision;
 use vms_core::{CameraId, DecisionId, Plate, ReadId, Relation, TimeRange, WallTime};
 
 use crate::cases::{TimelineMarks, UseCases};
 use crate::error::{Entity, UseCaseError};
 use crate::gate::action::{ListReads, SearchReads};
-use crate::gate::{Actor, Gate, Target, Why};
+use crate::gate::{Actor, Circumstances, Gate, Target, Why};
 use crate::lez_ports::{LezStore, PictureKind, ReadPermit, ReadQuery, StoredRead};
 use crate::ports::Stores;
 
@@ -60,7 +59,8 @@ impl UseCases {
                 self.permit_on::<ListReads>(actor, &camera, target, &Why::default()).await?
             }
             None => {
-                let target = Target { owner: Some(actor.org), range: Some(range), ..Target::none() };
+                let circumstances = self.circumstances_of_own(actor, None).await?;
+                let target = Target { owner: Some(actor.org), range: Some(range), circumstances, ..Target::none() };
                 self.gate.permit::<ListReads>(actor, target, &Why::default()).await?
             }
         };
@@ -84,7 +84,9 @@ impl UseCases {
     ) -> Result<ReadPage, UseCaseError> {
         let store = self.lez_store()?;
         let hash = format!("plate:{}", store.query_hash(plate));
-        let target = Target { owner: Some(actor.org), range: Some(range), object: Some(hash), ..Target::none() };
+        let circumstances = self.circumstances_of_own(actor, None).await?;
+        let target =
+            Target { owner: Some(actor.org), range: Some(range), object: Some(hash), circumstances, ..Target::none() };
         let permit = self.gate.permit::<SearchReads>(actor, target, why).await?;
         let query = ReadQuery { owner: actor.org, camera: None, range, after: None, limit };
         let reads = store.read_search(&permit, plate, &query).await?;
@@ -158,8 +160,11 @@ impl TimelineMarks for ReadMarks {
         let Some(camera) = self.stores.camera_fetch(camera).await? else { return Ok(Vec::new()) };
         // The role table gives reads to the owner only, so no grant can change this.
         let relation = if camera.owner == actor.org { Relation::Own } else { Relation::Other };
-        let target = Target::camera(camera.id, camera.owner, relation);
-        if self.gate.would::<ListReads>(actor, &target) != Decision::Allow {
+        // One's own camera stands in one's own territory; of others' the marks show nothing anyway.
+        let circumstances =
+            Circumstances { own_territory: relation == Relation::Own, flow_active: true, ..Circumstances::none() };
+        let target = Target { circumstances, ..Target::camera(camera.id, camera.owner, relation) };
+        if !self.gate.would::<ListReads>(actor, &target).is_allow() {
             return Ok(Vec::new());
         }
         let marks = self.reads.read_marks(camera.id, range, limit).await?;

@@ -192,12 +192,15 @@ impl ReadService {
         *self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Erases what reached the end of its term; to be called about once a second, cheap when there is nothing.
+    /// Erases what reached the end of its term; to be called about once a second, cheap when there is nothing. Gives the hour up to which two
+    /// people have to approve, where so much is due that nothing was erased.
     ///
     /// # Errors
     /// `Unavailable`, `LogUnavailable`.
-    pub async fn sweep(&self) -> Result<(), UseCaseError> {
+    pub async fn sweep(&self) -> Result<Option<u32>, UseCaseError> {
         let swept = self.store.lez_sweep(self.cases.now()).await?;
+        let waits = swept.waits_until_hour.map(|_| "reads_batch_waits".to_owned());
+        self.cases.reads_report(waits.into_iter().collect());
         if swept.reads + swept.findings + swept.asks > 0 || swept.destruction.is_some() {
             let details = serde_json::json!({
                 "reads": swept.reads, "findings": swept.findings, "asks": swept.asks, "keys": swept.keys,
@@ -205,6 +208,6 @@ impl ReadService {
             });
             self.cases.record("reads_erased", audit::LeafKind::Erase, None, details).await?;
         }
-        Ok(())
+        Ok(swept.waits_until_hour)
     }
 }

@@ -30,6 +30,9 @@ pub enum MediaError {
     /// There is no picture now.
     #[error("no picture: {}", .0.as_str())]
     NoPicture(Cause),
+    /// The footage is there, and cannot be handed out now.
+    #[error("{}", .0.words())]
+    Footage(FootageFault),
     /// The role refused.
     #[error("the role refused: {code}")]
     Refused {
@@ -41,6 +44,46 @@ pub enum MediaError {
     /// The role can't be reached.
     #[error("the role can't be reached")]
     Unavailable(#[source] BoxError),
+}
+
+/// Why footage that is there is not handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FootageFault {
+    /// It lies in a second place that does not answer now: nothing is lost, asking again helps.
+    Away,
+    /// It is behind the magistrate's gate, and no decision of one was named.
+    Gated,
+    /// The same with a decision, but the medium with the key of the gate is not attached.
+    GateAway,
+    /// The disk has less than two hours left: previews wait.
+    RoomIsShort,
+}
+
+impl FootageFault {
+    /// From the stable word of the protocol.
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Away, Self::Gated, Self::GateAway, Self::RoomIsShort].into_iter().find(|fault| fault.code() == code)
+    }
+
+    /// The stable word, also of the problem.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Away => "footage_away",
+            Self::Gated => "footage_gated",
+            Self::GateAway => "gate_away",
+            Self::RoomIsShort => "room_is_short",
+        }
+    }
+
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Away => "the footage lies in a second place that does not answer now; nothing is lost, try again",
+            Self::Gated => "the footage is past its first term: it opens only with a magistrate's written decision",
+            Self::GateAway => "the medium with the key of the magistrate's gate is not attached",
+            Self::RoomIsShort => "the disk has less than two hours left, so that no previews are made; try again later",
+        }
+    }
 }
 
 /// One thing that happens on a live stream.

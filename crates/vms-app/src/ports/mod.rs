@@ -4,8 +4,8 @@ pub mod media;
 pub mod store;
 
 pub use media::{
-    LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, PartnerCatalogue, ProbeReport, RangeForm,
-    RangeHandle, RangeInfo, RangePart, RangeParts,
+    FootageFault, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, PartnerCatalogue, ProbeReport,
+    RangeForm, RangeHandle, RangeInfo, RangePart, RangeParts,
 };
 pub use store::{
     AccountStore, CameraStore, CatalogueStore, EventStore, ExportStore, GrantStore, HoldStore, LeaseStore,

@@ -271,9 +271,14 @@ pub trait Stores:
     OrgStore
     + AccountStore
     + SessionStore
+    + crate::identity::IdentityStore
+    + crate::sharing::ports::SharingStore
+    + crate::oversight::ports::OversightStore
     + CameraStore
     + LegalChangeStore
     + HoldStore
+    + crate::gated::GatedStore
+    + crate::matrix_ports::MatrixStore
     + ExportStore
     + GrantStore
     + CatalogueStore
@@ -290,9 +295,14 @@ impl<T> Stores for T where
     T: OrgStore
         + AccountStore
         + SessionStore
+        + crate::identity::IdentityStore
+        + crate::sharing::ports::SharingStore
+        + crate::oversight::ports::OversightStore
         + CameraStore
         + LegalChangeStore
         + HoldStore
+        + crate::gated::GatedStore
+        + crate::matrix_ports::MatrixStore
         + ExportStore
         + GrantStore
         + CatalogueStore

@@ -22,6 +22,50 @@ const KEYS_MAX: i64 = 1_000;
 /// How long a taken read's id is remembered: longer than an undecided read of the low-emission zone may ever live (P7D).
 const SEEN: Duration = Duration::from_secs(8 * 86_400);
 
+/// Hours in which terms end that may go at once, or within a day, without a second person: one and a half days, as in the recorder.
+const HOURS_AT_ONCE: u64 = 36;
+
+/// What went lately: a vessel that runs dry at 1.5 hours of ends an hour. Lost with the process: the bound is then 36 hours anew, and the
+/// guarded clock of `serve` holds the sweep after a step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spent {
+    at_us: i64,
+    level_min: u64,
+    /// Ends up to this hour were counted.
+    counted: i64,
+    /// Up to this hour two people let everything through.
+    approved: Option<i64>,
+}
+
+/// Hours in which terms ended of what is still there.
+struct Ends {
+    fresh: u64,
+    last: i64,
+}
+
+impl Spent {
+    fn level_at(&self, now: WallTime) -> u64 {
+        let passed_min = u64::try_from(now.micros.saturating_sub(self.at_us) / 60_000_000).unwrap_or(0);
+        self.level_min.saturating_sub(passed_min.saturating_mul(3) / 2)
+    }
+
+    /// Whether so much may go now; counts it when it may.
+    fn admits(&mut self, ends: &Ends, now: WallTime, approved: impl FnOnce() -> bool) -> bool {
+        let level_min = self.level_at(now);
+        if level_min / 60 + ends.fresh > HOURS_AT_ONCE && self.approved.is_none_or(|until| until < ends.last) {
+            if !approved() {
+                return false;
+            }
+            self.approved = Some(ends.last);
+        }
+        if self.approved.is_none_or(|until| until < ends.last) {
+            (self.at_us, self.level_min) = (now.micros, level_min + ends.fresh * 60);
+        }
+        self.counted = self.counted.max(ends.last);
+        true
+    }
+}
+
 /// An hour of undecided reads that is over and has no read left; its key dies before its term.
 const IS_SPENT: &str = "object = '' and purpose = 'LEZ' and hour < $2 and not exists (
     select 1 from lez_read r where r.purpose = lez_key.purpose and r.class = lez_key.class and r.hour = lez_key.hour)";
@@ -39,6 +83,12 @@ impl LezVault {
             return Ok(Swept::default());
         }
         let mut looked = self.sealing.write().await;
+        let ends = self.ends(now, looked.spent.counted).await?;
+        let until_hour = u32::try_from(ends.last).unwrap_or(0);
+        if ends.fresh > 0 && !looked.spent.admits(&ends, now, || self.keys.take_approval(until_hour)) {
+            let waits_until_hour = Some(until_hour);
+            return Ok(Swept { waits_until_hour, ..Swept::default() });
+        }
         let mut due = self.due(now).await?;
         let mut dying: Vec<KeyEpoch> = due.iter().filter_map(|due| due.lock.number()).collect();
         if looks {
@@ -56,8 +106,25 @@ impl LezVault {
         let mut swept = write_txn!(self.store, |conn| { erase(conn, now, &due).await })?;
         swept.destruction = destruction;
         self.adopt(now).await?;
-        looked.0 = Some(now);
+        looked.at = Some(now);
         Ok(swept)
+    }
+
+    /// How many hours with ends are due that were not counted yet.
+    async fn ends(&self, now: WallTime, counted: i64) -> Stored<Ends> {
+        let row = sqlx::query(
+            "select count(*) as fresh, coalesce(max(hour), 0) as last from (
+                select ends_at_us / 3600000000 as hour from lez_key where ends_at_us <= $1
+                union select expires_at_us / 3600000000 from lez_read where expires_at_us <= $1
+                union select expires_at_us / 3600000000 from lez_finding where expires_at_us <= $1
+             ) as ends where hour > $2",
+        )
+        .bind(now.micros)
+        .bind(counted)
+        .fetch_one(&self.store.read)
+        .await
+        .map_err(db_error)?;
+        Ok(Ends { fresh: u64::try_from(row.int("fresh")?).unwrap_or(0), last: row.int("last")? })
     }
 
     async fn due(&self, now: WallTime) -> Stored<Vec<Due>> {
@@ -119,7 +186,7 @@ async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<Sw
         keys += done.rows_affected();
     }
     run(conn, "delete from lez_seen where at_us <= $1", now.minus(SEEN)).await?;
-    Ok(Swept { reads, findings, asks, keys, destruction: None })
+    Ok(Swept { reads, findings, asks, keys, ..Swept::default() })
 }
 
 async fn run(conn: &mut Writing<'_>, sql: &'static str, upto: WallTime) -> Stored<u64> {
@@ -153,4 +220,28 @@ async fn expire_reads(conn: &mut Writing<'_>, now: WallTime) -> Stored<u64> {
         }
     }
     Ok(erased)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_and_a_half_goes_and_more_waits_for_two_people() {
+        let at = WallTime::from_secs;
+        let mut spent = Spent::default();
+        let ends = |fresh, last| Ends { fresh, last };
+        assert!(spent.admits(&ends(36, 36), at(0), || false), "the first day and a half");
+        assert!(!spent.admits(&ends(1, 37), at(0), || false), "no more at once");
+        assert!(spent.admits(&ends(1, 37), at(3_600), || false), "an hour an hour goes on for ever");
+        // A clock that runs ahead in small steps gets no more than that.
+        let mut passed = 0;
+        for step in 0..100_i64 {
+            passed += i64::from(spent.admits(&ends(24, 37 + step), at(3_600 + step), || false));
+        }
+        assert_eq!(passed, 0);
+        assert!(spent.admits(&ends(9_000, 9_000), at(4_000), || true), "two people let it through");
+        assert!(spent.admits(&ends(500, 9_000), at(4_001), || false), "and what is left of it");
+        assert!(!spent.admits(&ends(9_000, 18_000), at(4_002), || false), "nothing later");
+    }
 }

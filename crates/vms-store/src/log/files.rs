@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use audit::{LogKey, TileWrite, Tree};
+use audit::{Leaf, LogKey, TileWrite, Tree};
 
 use super::LogFault;
 
@@ -54,25 +54,57 @@ impl PublicFiles {
         let (edge, bundle) = Tree::edge_paths(size);
         let mut tiles = Vec::with_capacity(edge.len());
         for (level, path) in edge {
-            tiles.push((level, std::fs::read(self.dir.join(path))?));
+            tiles.push((level, self.read(&path)?));
         }
-        let bundle = bundle.map(|path| std::fs::read(self.dir.join(path))).transpose()?;
+        let bundle = bundle.map(|path| self.read(&path)).transpose()?;
         Tree::from_edge(size, &tiles, bundle.as_deref())
             .ok_or_else(|| LogFault::Tampered(format!("a tile of size {size} is cut")))
     }
 
-    /// Writes a tile; a full one replaces the folder of its partial forms.
+    /// A file as it is on disk.
+    ///
+    /// # Errors
+    /// [`LogFault::Tampered`] when it is not there.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, LogFault> {
+        std::fs::read(self.dir.join(path)).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                LogFault::Tampered(format!("{path} is missing"))
+            } else {
+                LogFault::Io(error)
+            }
+        })
+    }
+
+    /// The newest leaf of a tree whose tiles are on disk.
+    ///
+    /// # Errors
+    /// [`LogFault::Tampered`] when its bundle is missing or cut.
+    pub fn newest_leaf(&self, tree: &Tree) -> Result<Option<Leaf>, LogFault> {
+        let line = match tree.full_bundle_path() {
+            None => tree.last_entry().map(<[u8]>::to_vec),
+            Some(path) => audit::tree::unbundle(&self.read(&path)?).and_then(|mut entries| entries.pop()),
+        };
+        Ok(line.and_then(|line| Leaf::parse(std::str::from_utf8(&line).ok()?).ok()))
+    }
+
+    /// Writes a tile.
     ///
     /// # Errors
     /// [`LogFault::Io`].
     pub fn write_tile(&self, tile: &TileWrite) -> Result<(), LogFault> {
-        let path = self.dir.join(&tile.path);
-        replace(&path, &tile.bytes)?;
-        if tile.full {
-            let mut partial = path.into_os_string();
-            partial.push(".p");
-            if Path::new(&partial).exists() {
-                std::fs::remove_dir_all(&partial)?;
+        Ok(replace(&self.dir.join(&tile.path), &tile.bytes)?)
+    }
+
+    /// Removes the partial forms of tiles that are full. Only once a checkpoint is signed that needs none of them: a kill in between
+    /// must leave what the checkpoint before names.
+    ///
+    /// # Errors
+    /// [`LogFault::Io`].
+    pub fn drop_partials(&self, tiles: &[TileWrite]) -> Result<(), LogFault> {
+        for tile in tiles.iter().filter(|tile| tile.full) {
+            match std::fs::remove_dir_all(self.dir.join(format!("{}.p", tile.path))) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                Ok(()) | Err(_) => {}
             }
         }
         Ok(())
@@ -85,9 +117,17 @@ impl PublicFiles {
     pub fn write_checkpoint(&self, signed: &[u8]) -> Result<(), LogFault> {
         Ok(replace(&self.dir.join("checkpoint"), signed)?)
     }
+
+    /// Replaces the newest checkpoint that witnesses cosigned.
+    ///
+    /// # Errors
+    /// [`LogFault::Io`].
+    pub fn write_cosigned(&self, note: &[u8]) -> Result<(), LogFault> {
+        Ok(replace(&self.dir.join("checkpoint.cosigned"), note)?)
+    }
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
     let mut temporary = path.to_owned().into_os_string();

@@ -17,6 +17,8 @@ const RECORDS_MAX: u64 = 4_096;
 const HEAD_LEN: usize = 12;
 /// Longest body: details are a few hundred bytes; a manifest digest keeps batches small.
 const BODY_MAX: usize = 1 << 20;
+/// Longest details: with quotes escaped twice they still fit a body.
+pub const DETAILS_MAX: usize = 400 * 1024;
 
 /// One leaf with what opens its commitment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

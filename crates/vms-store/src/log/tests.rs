@@ -6,12 +6,18 @@ use vms_core::WallTime;
 
 use super::*;
 
-fn settings(dir: &Path) -> LogSettings {
+pub(super) fn settings(dir: &Path) -> LogSettings {
     let key = LogKey::from_seed("belfry.test/log", &[1; 32]).unwrap();
-    LogSettings { dir: dir.to_owned(), key, salt: || [7; 32] }
+    LogSettings {
+        dir: dir.to_owned(),
+        lock: dir.join("signed"),
+        key,
+        salt: || [7; 32],
+        checkpoint_every: CHECKPOINT_EVERY,
+    }
 }
 
-fn entry(n: i64) -> LogEntry {
+pub(super) fn entry(n: i64) -> LogEntry {
     let details = serde_json::json!({ "n": n });
     LogEntry { kind: LeafKind::Use, at: WallTime::from_secs(n), decision: None, refers: None, details }
 }
@@ -89,6 +95,142 @@ async fn a_log_that_cannot_write_refuses() {
     let (answer, wait) = oneshot::channel();
     state.commit(vec![Waiting { entry: entry(0), answer }]);
     assert!(matches!(wait.await.unwrap(), Err(LogFault::Io(_))));
+}
+
+/// What an overseer's kit says of the public folder.
+fn check_public(dir: &Path) -> u64 {
+    let mut files = std::collections::BTreeMap::new();
+    collect(&dir.join("public"), "", &mut files);
+    let pins = audit::Pins { log_key: settings(dir).key.verifier_key().to_owned(), ..audit::Pins::default() };
+    audit::check(&files, &pins).unwrap().size
+}
+
+fn collect(dir: &Path, below: &str, files: &mut std::collections::BTreeMap<String, Vec<u8>>) {
+    for item in std::fs::read_dir(dir).unwrap() {
+        let item = item.unwrap();
+        let path = format!("{below}{}", item.file_name().to_str().unwrap());
+        if item.file_type().unwrap().is_dir() {
+            collect(&item.path(), &format!("{path}/"), files);
+        } else {
+            files.insert(path, std::fs::read(item.path()).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_is_noted_and_the_log_still_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, thread) = Sequencer::start(settings(dir.path())).unwrap();
+    for at in [1_000, 1_001, 998, 400, 401] {
+        log.append(entry(at)).await.unwrap();
+    }
+    let details = log.details(0, 10).await.unwrap();
+    let steps: Vec<u64> =
+        details.iter().filter(|one| one.details.contains("clock_step")).map(|one| one.index).collect();
+    assert_eq!((details.len(), steps), (6, vec![3]), "three seconds are threads that overtook each other");
+    log.stop();
+    thread.join().unwrap();
+    // Over a restart as well.
+    let (log, thread) = Sequencer::start(settings(dir.path())).unwrap();
+    log.append(entry(10)).await.unwrap();
+    assert_eq!(log.size(), 8);
+    log.stop();
+    thread.join().unwrap();
+    assert_eq!(check_public(dir.path()), 8);
+}
+
+#[tokio::test]
+async fn an_older_backup_and_a_second_signer_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, thread) = Sequencer::start(settings(dir.path())).unwrap();
+    for n in 0..5 {
+        log.append(entry(n)).await.unwrap();
+    }
+    log.stop();
+    thread.join().unwrap();
+    let backup = tempfile::tempdir().unwrap();
+    copy_tree(dir.path(), backup.path());
+    let (log, thread) = Sequencer::start(settings(dir.path())).unwrap();
+    for n in 5..9 {
+        log.append(entry(n)).await.unwrap();
+    }
+    log.stop();
+    thread.join().unwrap();
+    // The log out of the backup, beside the lock of today.
+    let lock = dir.path().join("signed");
+    let old = LogSettings { lock: lock.clone(), ..settings(backup.path()) };
+    let refused = Sequencer::start(old).unwrap_err().to_string();
+    assert!(refused.contains("rolled back"), "{refused}");
+    // Today's log beside the lock of the backup.
+    let old = LogSettings { lock: backup.path().join("signed"), ..settings(dir.path()) };
+    assert!(matches!(Sequencer::start(old), Err(LogFault::Tampered(_))));
+    // Two that run at once: the one that did not sign last signs no more.
+    let mut first = State::recover(settings(dir.path())).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(dir.path(), copy.path());
+    let mut second = State::recover(LogSettings { lock, ..settings(copy.path()) }).unwrap();
+    for (state, at) in [(&mut first, 20), (&mut second, 21)] {
+        let (answer, _) = oneshot::channel();
+        state.commit(vec![Waiting { entry: entry(at), answer }]);
+    }
+    first.checkpoint().unwrap();
+    let refused = second.checkpoint().unwrap_err().to_string();
+    assert!(refused.contains("somebody else signed"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_kill_between_full_tiles_and_the_checkpoint_leaves_what_the_checkpoint_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = State::recover(settings(dir.path())).unwrap();
+    let add = |state: &mut State, count: i64| {
+        for _ in 0..count {
+            let (answer, _) = oneshot::channel();
+            state.commit(vec![Waiting { entry: entry(500), answer }]);
+        }
+    };
+    add(&mut state, 200);
+    state.checkpoint().unwrap();
+    add(&mut state, 100);
+    drop(state.write_tiles().unwrap());
+    // Killed here.
+    drop(state);
+    let state = State::recover(settings(dir.path())).unwrap();
+    assert_eq!(state.signed, 300);
+    assert_eq!(check_public(dir.path()), 300);
+}
+
+#[tokio::test]
+async fn details_that_no_record_holds_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, thread) = Sequencer::start(settings(dir.path())).unwrap();
+    let details = serde_json::json!("\"".repeat(journal::DETAILS_MAX));
+    assert!(log.append(LogEntry { details, ..entry(1) }).await.is_err());
+    let details = serde_json::json!("\"".repeat(journal::DETAILS_MAX / 2 - 1));
+    assert_eq!(log.append(LogEntry { details, ..entry(1) }).await.unwrap(), 0);
+    log.stop();
+    thread.join().unwrap();
+    assert_eq!(State::recover(settings(dir.path())).unwrap().tree.size(), 1);
+}
+
+#[tokio::test]
+async fn a_cosigned_checkpoint_is_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, thread) = Sequencer::start(settings(dir.path())).unwrap();
+    log.append(entry(1)).await.unwrap();
+    log.stop();
+    thread.join().unwrap();
+    let state = State::recover(settings(dir.path())).unwrap();
+    let witness = audit::WitnessKey::from_seed("witness.test/w", &[3; 32]).unwrap();
+    let pinned = audit::WitnessVerifier::new(&witness.verifier_key()).unwrap();
+    let note = std::fs::read(dir.path().join("public/checkpoint")).unwrap();
+    let line = witness.cosign(&note, 1_790_000_000).unwrap();
+    state.publish_cosigned(&audit::cosign::add(&note, &line, &pinned).unwrap()).unwrap();
+    for name in ["checkpoint", "checkpoint.cosigned"] {
+        let text = std::fs::read(dir.path().join("public").join(name)).unwrap();
+        let key = settings(dir.path()).key;
+        assert!(audit::cosign::open(&text, key.verifier_key(), std::slice::from_ref(&pinned)).is_ok(), "{name}");
+    }
+    assert!(state.publish_cosigned(b"nonsense").is_err());
 }
 
 #[test]

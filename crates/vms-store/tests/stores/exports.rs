@@ -24,6 +24,7 @@ async fn exports_take_two_people_and_stay(store: &Store) {
         range: span(0, 60),
         purpose: Purpose::Investigation,
         case_ref: "BR.11.LA/26".to_owned(),
+        magistrate_ref: Some("PK-2026-0077".to_owned()),
         reason: "aanrijding met vluchtmisdrijf".to_owned(),
         language: Language::Fr,
         decision: DecisionId::from_bytes([n; 16]),

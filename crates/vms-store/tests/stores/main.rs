@@ -3,9 +3,17 @@
 #[cfg(test)]
 mod frozen;
 #[cfg(test)]
+mod full;
+#[cfg(test)]
 #[macro_use]
 mod suite;
 #[cfg(test)]
 mod exports;
 #[cfg(test)]
+mod gated;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod reads;
+#[cfg(test)]
+mod sharing;

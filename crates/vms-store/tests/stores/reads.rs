@@ -38,6 +38,7 @@ on_both!(
     nothing_is_kept_under_a_key_that_is_not_saved,
     keys_that_no_row_names_die,
     keys_of_the_version_before_are_taken_over,
+    an_unusual_batch_waits_for_two_people,
 );
 
 fn at(secs: i64) -> WallTime {
@@ -191,6 +192,26 @@ async fn what_was_erased_stays_erased_whatever_database_comes_back(store: &Store
     // And the next sweep clears it away.
     town.vault.lez_sweep(end).await.unwrap();
     assert_eq!((town.count("lez_read").await, town.count("lez_key").await), (0, 0));
+}
+
+async fn an_unusual_batch_waits_for_two_people(store: &Store) {
+    let town = town(store).await;
+    let copies: Vec<PurposeCopy> =
+        (0..40_u8).map(|n| copy(n + 1, "1AAA111", Purpose::PublicOrder, THEN_S + i64::from(n) * HOUR_S)).collect();
+    town.vault.read_take(&decode().await, &copies).await.unwrap();
+    assert_eq!((town.live(), town.count("lez_read").await), (40, 40));
+    // A clock that is ten days ahead, or a server that stood for so long.
+    let over = THEN_S / HOUR_S * HOUR_S + TERM_S + 40 * HOUR_S;
+    for _ in 0..2 {
+        let swept = town.vault.lez_sweep(at(over)).await.unwrap();
+        assert!(swept.waits_until_hour.is_some());
+        assert_eq!((swept.reads, swept.keys, town.live(), town.count("lez_read").await), (0, 0, 40, 40));
+    }
+    // A day and a half of it is usual.
+    let usual = over - 5 * HOUR_S;
+    let swept = town.vault.lez_sweep(at(usual)).await.unwrap();
+    assert_eq!(swept.waits_until_hour, None);
+    assert!(swept.reads >= 35 && town.live() <= 5, "{swept:?}");
 }
 
 async fn nothing_is_kept_under_a_key_that_is_not_saved(store: &Store) {

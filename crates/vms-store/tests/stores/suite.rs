@@ -21,6 +21,8 @@ use vms_core::{
 };
 use vms_store::{MigrateError, Store, StoreSettings};
 
+use crate::identity::second_factors_are_used_once;
+
 pub(crate) struct Bench {
     pub(crate) store: Store,
     /// Keeps SQLite's file.
@@ -61,6 +63,7 @@ on_both!(
     migrations_are_known_and_repeatable,
     orgs_keep_their_id,
     accounts_and_sessions,
+    second_factors_are_used_once,
     cameras_round_trip_and_lock,
     legal_changes_are_settled_once_and_stay,
     holds_are_released_once_and_stay,
@@ -129,7 +132,7 @@ pub(crate) fn camera_of(n: u8, owner: OrgId) -> Camera {
     }
 }
 
-fn account_of(n: u8, org: OrgId) -> Account {
+pub(crate) fn account_of(n: u8, org: OrgId) -> Account {
     Account {
         id: UserId::from_bytes([n; 16]),
         org,
@@ -142,6 +145,8 @@ fn account_of(n: u8, org: OrgId) -> Account {
         disabled_at: None,
         charter_at: Some(at(-5)),
         training_at: None,
+        cleared_at: Some(at(-4)),
+        more_profiles: vec![Profile::P02, Profile::P04],
         last_used_at: at(0),
         created_at: at(0),
         version: 1,
@@ -187,6 +192,20 @@ async fn orgs_keep_their_id(store: &Store) {
     assert_eq!(store.org_list().await.unwrap(), [Org { name_nl: "Anders".to_owned(), ..first }]);
 }
 
+pub(crate) fn session_of(n: u8, user: UserId) -> Session {
+    Session {
+        id: SessionId::from_bytes([n; 16]),
+        token_hash: format!("{n:064}"),
+        csrf: "csrf".to_owned(),
+        user,
+        profile: Profile::P01,
+        created_at: at(1),
+        seen_at: at(1),
+        ended_at: None,
+        factor_at: (n == 3).then(|| at(1)),
+    }
+}
+
 async fn accounts_and_sessions(store: &Store) {
     let org = store.org_put(&org_of(1)).await.unwrap();
     let other = store.org_put(&org_of(2)).await.unwrap();
@@ -212,16 +231,7 @@ async fn accounts_and_sessions(store: &Store) {
     assert_eq!(listed(store.account_list(&permit, Some(other), None, 10).await.unwrap()), ["user2"]);
     assert_eq!(listed(store.account_list(&permit, None, Some(account.id), 10).await.unwrap()), ["user2"]);
 
-    let session = |n: u8| Session {
-        id: SessionId::from_bytes([n; 16]),
-        token_hash: format!("{n:064}"),
-        csrf: "csrf".to_owned(),
-        user: account.id,
-        profile: Profile::P01,
-        created_at: at(1),
-        seen_at: at(1),
-        ended_at: None,
-    };
+    let session = |n: u8| session_of(n, account.id);
     for n in 1..=3 {
         store.session_insert(&session(n)).await.unwrap();
     }

@@ -1,17 +1,17 @@
 // Changes of legal fields: those that wait, with the difference field by field, and every version that was.
 
-import { useQueryClient } from "@tanstack/react-query";
 import { Scale } from "lucide-react";
 import { useState } from "react";
 import { legalChanges } from "../../api/calls";
 import { useLegalChanges } from "../../api/hooks";
-import type { Result } from "../../api/http";
 import { keys } from "../../api/keys";
 import type { Camera, LegalChange } from "../../api/types";
 import { useRight } from "../../app/sessionContext";
+import { useAct } from "../../app/useAct";
 import { useWords } from "../../app/useWords";
 import { Modal } from "../../components/Modal";
-import { Button, Empty, Notice, TextInput } from "../../components/ui";
+import { ReasonForm } from "../../components/ReasonForm";
+import { Button, Empty, Notice } from "../../components/ui";
 
 /** How many proposals wait, and the list of them; nothing for whoever may not see any. */
 export function WaitingChanges({ onCamera }: { onCamera: (id: string) => void }) {
@@ -132,20 +132,9 @@ function Difference({ change }: { change: LegalChange }) {
 }
 
 function Decide({ change }: { change: LegalChange }) {
-  const { t, problem } = useWords();
-  const client = useQueryClient();
+  const { t } = useWords();
+  const { act, busy, error } = useAct([keys.cameras, keys.legalChanges]);
   const [refusing, setRefusing] = useState(false);
-  const [reason, setReason] = useState("");
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  const act = async (action: () => Promise<Result<LegalChange>>): Promise<void> => {
-    setBusy(true);
-    const answer = await action();
-    setBusy(false);
-    setError(answer.ok ? null : problem(answer.problem));
-    await client.invalidateQueries({ queryKey: keys.cameras });
-    await client.invalidateQueries({ queryKey: keys.legalChanges });
-  };
   return (
     <div className="flex flex-col gap-2">
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
@@ -167,30 +156,14 @@ function Decide({ change }: { change: LegalChange }) {
         </div>
       ) : null}
       {change.may_settle && refusing ? (
-        <form
-          className="flex flex-col gap-2"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void act(() => legalChanges.refuse(change.id, reason.trim()));
-          }}
-        >
-          <TextInput
-            label={t("legal.refuseWhy")}
-            required
-            minLength={10}
-            maxLength={500}
-            autoFocus
-            autoComplete="off"
-            value={reason}
-            onChange={(event) => setReason(event.target.value)}
-          />
-          <div className="flex justify-end gap-2">
-            <Button onPress={() => setRefusing(false)}>{t("common.cancel")}</Button>
-            <Button look="danger" type="submit" isDisabled={busy}>
-              {t("legal.refuse")}
-            </Button>
-          </div>
-        </form>
+        <ReasonForm
+          label={t("legal.refuseWhy")}
+          send={t("legal.refuse")}
+          look="danger"
+          busy={busy}
+          onSend={(reason) => void act(() => legalChanges.refuse(change.id, reason))}
+          onCancel={() => setRefusing(false)}
+        />
       ) : null}
     </div>
   );

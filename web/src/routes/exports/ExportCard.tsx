@@ -1,11 +1,12 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { useId, useState } from "react";
 import { exports } from "../../api/calls";
 import type { Result } from "../../api/http";
 import { keys } from "../../api/keys";
 import type { Export } from "../../api/types";
+import { useAct } from "../../app/useAct";
 import { useWords } from "../../app/useWords";
-import { Button, Notice, TextInput } from "../../components/ui";
+import { ReasonForm } from "../../components/ReasonForm";
+import { Button, Notice } from "../../components/ui";
 import { Package } from "./Package";
 import { size } from "./size";
 
@@ -81,20 +82,10 @@ function Bar({ one }: { one: Export }) {
 
 function Steps({ one }: { one: Export }) {
   const { t, problem } = useWords();
-  const client = useQueryClient();
+  const { act, busy, error } = useAct([keys.exports], (refusal) =>
+    refusal.code === "no_room" ? `${problem(refusal)} ${refusal.detail ?? ""}` : problem(refusal),
+  );
   const [refusing, setRefusing] = useState(false);
-  const [reason, setReason] = useState("");
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  const act = async (action: () => Promise<Result<Export>>): Promise<void> => {
-    setBusy(true);
-    const answer = await action();
-    setBusy(false);
-    const detail = answer.ok || answer.problem.code !== "no_room" ? "" : ` ${answer.problem.detail ?? ""}`;
-    setError(answer.ok ? null : problem(answer.problem) + detail);
-    if (answer.ok) setRefusing(false);
-    await client.invalidateQueries({ queryKey: keys.exports });
-  };
   const button = (words: string, action: () => Promise<Result<Export>>, look: "plain" | "primary" | "danger") => (
     <Button key={words} look={look} isDisabled={busy} onPress={() => void act(action)}>
       {words}
@@ -105,30 +96,14 @@ function Steps({ one }: { one: Export }) {
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       {one.may_settle ? <Notice tone="warn">{t("exports.approveWarning")}</Notice> : null}
       {refusing ? (
-        <form
-          className="flex flex-col gap-2"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void act(() => exports.refuse(one.id, reason.trim()));
-          }}
-        >
-          <TextInput
-            label={t("exports.refuseWhy")}
-            required
-            minLength={10}
-            maxLength={500}
-            autoFocus
-            autoComplete="off"
-            value={reason}
-            onChange={(event) => setReason(event.target.value)}
-          />
-          <div className="flex justify-end gap-2">
-            <Button onPress={() => setRefusing(false)}>{t("common.cancel")}</Button>
-            <Button look="danger" type="submit" isDisabled={busy}>
-              {t("exports.refuse")}
-            </Button>
-          </div>
-        </form>
+        <ReasonForm
+          label={t("exports.refuseWhy")}
+          send={t("exports.refuse")}
+          look="danger"
+          busy={busy}
+          onSend={(reason) => void act(() => exports.refuse(one.id, reason), () => setRefusing(false))}
+          onCancel={() => setRefusing(false)}
+        />
       ) : (
         <div className="flex flex-wrap justify-end gap-2">
           {one.may_pause ? button(t("exports.pause"), () => exports.pause(one.id), "plain") : null}

@@ -1,12 +1,12 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { holds } from "../../api/calls";
-import type { Result } from "../../api/http";
 import { keys } from "../../api/keys";
 import type { Hold } from "../../api/types";
+import { useAct } from "../../app/useAct";
 import { useWords } from "../../app/useWords";
 import { DayInput } from "../../components/moment";
-import { Button, Notice, TextInput } from "../../components/ui";
+import { ReasonForm } from "../../components/ReasonForm";
+import { Button, Notice } from "../../components/ui";
 import { fromWire, toWire } from "../../domain/time";
 import { endOfDay } from "./term";
 
@@ -67,27 +67,17 @@ export function HoldCard({ hold }: { hold: Hold }) {
 type Asking = "release" | "review" | null;
 
 function Steps({ hold }: { hold: Hold }) {
-  const { t, problem } = useWords();
-  const client = useQueryClient();
+  const { t } = useWords();
+  const { act, busy, error, setError } = useAct([keys.holds]);
   const [asking, setAsking] = useState<Asking>(null);
-  const [reason, setReason] = useState("");
   const [until, setUntil] = useState("");
-  const [error, setError] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  const act = async (action: () => Promise<Result<Hold>>): Promise<void> => {
-    setBusy(true);
-    const answer = await action();
-    setBusy(false);
-    setError(answer.ok ? null : problem(answer.problem));
-    if (answer.ok) setAsking(null);
-    await client.invalidateQueries({ queryKey: keys.holds });
-  };
-  const submit = (event: React.FormEvent): void => {
-    event.preventDefault();
-    if (asking === "release") void act(() => holds.askRelease(hold.id, reason.trim()));
+  const send = (reason: string): void => {
+    const done = (): void => setAsking(null);
+    if (asking === "release") void act(() => holds.askRelease(hold.id, reason), done);
     const last = endOfDay(until);
     if (asking === "review" && last === null) setError(t("moment.wrongDay"));
-    else if (asking === "review" && last !== null) void act(() => holds.review(hold.id, reason.trim(), toWire(last)));
+    else if (asking === "review" && last !== null)
+      void act(() => holds.review(hold.id, reason, toWire(last)), done);
   };
   return (
     <div className="flex flex-col gap-2">
@@ -109,17 +99,14 @@ function Steps({ hold }: { hold: Hold }) {
           ) : null}
         </div>
       ) : (
-        <form className="flex flex-col gap-2" onSubmit={submit}>
-          <TextInput
-            label={asking === "release" ? t("holds.askWhy") : t("holds.reviewWhy")}
-            required
-            minLength={10}
-            maxLength={500}
-            autoFocus
-            autoComplete="off"
-            value={reason}
-            onChange={(event) => setReason(event.target.value)}
-          />
+        <ReasonForm
+          label={asking === "release" ? t("holds.askWhy") : t("holds.reviewWhy")}
+          send={asking === "release" ? t("holds.askRelease") : t("holds.review")}
+          look="primary"
+          busy={busy}
+          onSend={send}
+          onCancel={() => setAsking(null)}
+        >
           {asking === "review" ? (
             <DayInput
               label={t("holds.until")}
@@ -128,13 +115,7 @@ function Steps({ hold }: { hold: Hold }) {
               onChange={(event) => setUntil(event.target.value)}
             />
           ) : null}
-          <div className="flex justify-end gap-2">
-            <Button onPress={() => setAsking(null)}>{t("common.cancel")}</Button>
-            <Button look="primary" type="submit" isDisabled={busy}>
-              {asking === "release" ? t("holds.askRelease") : t("holds.review")}
-            </Button>
-          </div>
-        </form>
+        </ReasonForm>
       )}
     </div>
   );

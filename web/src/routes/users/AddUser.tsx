@@ -3,11 +3,13 @@ import { useState } from "react";
 import { admin } from "../../api/calls";
 import { useOrgs } from "../../api/hooks";
 import { keys } from "../../api/keys";
+import type { UserBody } from "../../api/types";
 import { useSession } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { Modal } from "../../components/Modal";
 import { Button, Notice, SelectInput, TextInput } from "../../components/ui";
 import { LANGUAGES } from "../../i18n";
+import { ConditionFields, profileWords } from "./EditUser";
 
 const PROFILES = Array.from({ length: 23 }, (_, i) => `P${String(i + 1).padStart(2, "0")}`);
 
@@ -22,6 +24,10 @@ export function AddUser({ onClose, onSecret }: { onClose: () => void; onSecret: 
     org_id: session.org.id,
     profile: "P01",
     language: "nl",
+    more_profiles: "",
+    charter_on: "",
+    training_on: "",
+    clearance_on: "",
   });
   const [error, setError] = useState<string | null>(null);
   const field = (key: keyof typeof form) => ({
@@ -30,7 +36,15 @@ export function AddUser({ onClose, onSecret }: { onClose: () => void; onSecret: 
   });
   const submit = async (event: React.FormEvent): Promise<void> => {
     event.preventDefault();
-    const answer = await admin.createUser(form);
+    const day = (text: string): string | null => (text === "" ? null : text);
+    const body = {
+      ...form,
+      more_profiles: profileWords(form.more_profiles),
+      charter_on: day(form.charter_on),
+      training_on: day(form.training_on),
+      clearance_on: day(form.clearance_on),
+    };
+    const answer = await admin.createUser(body as UserBody);
     if (!answer.ok) {
       const fields = answer.problem.errors.map(
         (one) => `${one.field}: ${t(`fieldProblem.${one.problem}`, { defaultValue: one.problem })}`,
@@ -64,6 +78,7 @@ export function AddUser({ onClose, onSecret }: { onClose: () => void; onSecret: 
           options={LANGUAGES.map((one) => ({ value: one, label: t(`language.${one}`) }))}
           {...field("language")}
         />
+        <ConditionFields form={form} onChange={(key, value) => setForm((before) => ({ ...before, [key]: value }))} />
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
           <Button look="primary" type="submit">

@@ -8,6 +8,7 @@ import { useSession } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { Badge, Busy, Button, Notice, Page } from "../../components/ui";
 import { AddUser } from "./AddUser";
+import { EditUser, type UserNow } from "./EditUser";
 import { OneTime } from "./OneTime";
 
 export function UsersPage() {
@@ -16,6 +17,7 @@ export function UsersPage() {
   const session = useSession();
   const list = useUsers();
   const [adding, setAdding] = useState(false);
+  const [editing, setEditing] = useState<UserNow | null>(null);
   const [error, setError] = useState<string | null>(null);
   const orgs = useOrgs();
   const [secret, setSecret] = useState<string | null>(null);
@@ -51,7 +53,7 @@ export function UsersPage() {
           </tr>
         </thead>
         <tbody>
-          {(list.data ?? []).map((user) => {
+          {((list.data ?? []) as UserNow[]).map((user) => {
             const org = orgs.data?.find((one) => one.id === user.org_id);
             const enabled = !user.disabled;
             return (
@@ -61,15 +63,27 @@ export function UsersPage() {
                   <div className="text-xs text-muted">{user.user_name}</div>
                 </td>
                 <td>{org === undefined ? "–" : name(org)}</td>
-                <td>{`${user.profile} · ${t(`profile.${user.profile}`, { defaultValue: "" })}`}</td>
+                <td>
+                  {`${user.profile} · ${t(`profile.${user.profile}`, { defaultValue: "" })}`}
+                  {(user.more_profiles ?? []).length > 0 ? (
+                    <div className="text-xs text-muted">{user.more_profiles.join(" ")}</div>
+                  ) : null}
+                </td>
                 <td>
                   <Badge tone={enabled ? "ok" : "muted"} icon={enabled ? UserCheck : UserX}>
                     {enabled ? t("users.enabled") : t("users.disabled")}
                   </Badge>
+                  {(user.lacks ?? []).length > 0 ? (
+                    <div className="mt-1 text-xs text-warn">
+                      {t("users.lacks")}: {user.lacks.map((one) => t(`lack.${one}`, { defaultValue: one })).join(", ")}
+                      {user.grace_until !== undefined ? ` (${t("users.grace", { day: when(user.grace_until) })})` : ""}
+                    </div>
+                  ) : null}
                 </td>
                 <td className="tabular-nums">{when(user.last_used_at)}</td>
                 <td>
                   <div className="flex gap-1.5">
+                    <Button onPress={() => setEditing(user)}>{t("users.edit")}</Button>
                     <Button onPress={() => void patch(user.id, { reset_password: true })} isDisabled={!enabled}>
                       {t("users.reset")}
                     </Button>
@@ -87,6 +101,7 @@ export function UsersPage() {
           })}
         </tbody>
       </table>
+      {editing !== null ? <EditUser user={editing} onClose={() => setEditing(null)} /> : null}
       {adding ? <AddUser onClose={() => setAdding(false)} onSecret={setSecret} /> : null}
       {secret !== null ? <OneTime secret={secret} onClose={() => setSecret(null)} /> : null}
     </Page>

@@ -506,7 +506,7 @@ async fn police_copies_are_the_owners_alone(mut stage: Stage) {
         purpose: Some(vms_core::Purpose::Investigation),
         justification: Some("diefstal met vluchtwagen".to_owned()),
         case_ref: Some("BR.11.F1.1/26".to_owned()),
-        second_person: None,
+        ..vms_app::gate::Why::default()
     };
     let bare = cases.read_search(&detective, &plate, range, &vms_app::gate::Why::default(), 10).await;
     assert!(matches!(bare, Err(UseCaseError::Missing(_))));

@@ -31,6 +31,8 @@ impl Footage for Stored {
             | RangeError::Index(_)
             | RangeError::Keys
             | RangeError::Away
+            | RangeError::Gated
+            | RangeError::GateAway
             | RangeError::Container(_) => SourceError::Unavailable(error.to_string()),
         })?;
         Ok(piece.map(|piece| match piece {
@@ -129,6 +131,7 @@ async fn what_was_recorded_becomes_evidence_byte_for_byte() {
             root: dir.path().join("media"),
             vault: Arc::clone(&vault),
             tiers: crate::tiering::Tiers::default(),
+            gate: None,
         };
         crate::playback::open_stored(source, &index, &Catalogue::default(), stream(1), span(0, seconds)).await.unwrap()
     };

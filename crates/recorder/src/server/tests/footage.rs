@@ -266,6 +266,7 @@ async fn footage_whose_key_is_gone_is_a_gap_with_its_cause() {
             root: dir.path().join("media"),
             vault: Arc::clone(&vault),
             tiers: crate::tiering::Tiers::default(),
+            gate: None,
         };
         crate::playback::open(source, &index, &Catalogue::default(), stream(1), span(0, 3_700)).await
     };

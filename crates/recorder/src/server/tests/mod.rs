@@ -16,6 +16,7 @@ use crate::testfilm::{START, TestClock, film, other_sets, payload, sets, stream,
 mod board;
 mod export;
 mod footage;
+mod gate;
 mod playback;
 mod viewers;
 
@@ -103,6 +104,7 @@ impl Rig {
             rendition: Rendition::Original,
             audience: Audience::Recorder,
             standing: false,
+            gated: false,
             issued_at: now,
             expires_at: WallTime::from_micros(now.micros + life_ms * 1_000),
         }

@@ -1,8 +1,6 @@
-//! Real S3 servers on a port of their own: `s3s-fs` in this process, `moto` (Python) beside it.
+//! A real S3 server on a port of its own: `s3s-fs` in this process. (`moto`, beside it, is in `vms_testkit`.)
 
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::short::Short;
@@ -73,78 +71,6 @@ impl S3s {
         Self { endpoint, _folder: folder, server }
     }
 }
-
-/// `moto`, a child that ends when its standard input closes, or when dropped.
-#[derive(Debug)]
-pub(crate) struct Moto {
-    pub(crate) endpoint: String,
-    child: Child,
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-const SERVE: &str = "
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
-";
-
-impl Moto {
-    /// `None` where `scripts/setup.sh test` was not run; on CI (`CI=true`) that is a failure.
-    pub(crate) async fn start() -> Option<Self> {
-        let packages = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.venv-moto");
-        if !packages.join("requirements.txt").exists() {
-            let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-            assert!(!is_ci, "moto is not there; run scripts/setup.sh test");
-            println!("DID NOT RUN: no moto in .venv-moto; `scripts/setup.sh test` installs it");
-            return None;
-        }
-        let mut child = Command::new("python3")
-            .args(["-c", SERVE])
-            .env("PYTHONPATH", packages)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let port = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            output.read_line(&mut line).unwrap();
-            line.trim().parse::<u16>().unwrap()
-        });
-        let port = port.await.unwrap();
-        Some(Self { endpoint: format!("http://127.0.0.1:{port}"), child })
-    }
-
-    /// Makes the bucket, with versions or without.
-    pub(crate) async fn bucket(&self, versions: bool) {
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = reqwest::Client::new();
-        let url = format!("{}/belfry", self.endpoint);
-        let made = client.put(&url).header("authorization", AUTH).send().await.unwrap();
-        assert!(made.status().is_success(), "{made:?}");
-        if versions {
-            let body = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status>\
-                </VersioningConfiguration>";
-            let put = client.put(format!("{url}?versioning")).header("authorization", AUTH).body(body);
-            let set = put.send().await.unwrap();
-            assert!(set.status().is_success(), "{set:?}");
-        }
-    }
-}
-
-/// moto looks only at the service's name in it.
-const AUTH: &str =
-    "AWS4-HMAC-SHA256 Credential=test-key/20261122/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
 
 /// Configuration of bucket `belfry` at an endpoint.
 pub(crate) fn store_config(endpoint: &str) -> StoreConfig {
