@@ -205,7 +205,7 @@ mod tests {
         let line = ours.cosign(&signed, 1_790_000_000).unwrap();
         let both = add(&signed, &line, &ours_v).unwrap();
         assert_eq!(open(&both, log.verifier_key(), std::slice::from_ref(&ours_v)), Ok((12, root)));
-        assert_eq!(open(&both, log.verifier_key(), &[other_v.clone()]), Err(missing));
+        assert_eq!(open(&both, log.verifier_key(), std::slice::from_ref(&other_v)), Err(missing));
         assert_eq!(cosigned_at(&both, &ours_v), Some(1_790_000_000));
         // Said again later: one line, the newer.
         let again = add(&both, &ours.cosign(&signed, 1_790_000_060).unwrap(), &ours_v).unwrap();

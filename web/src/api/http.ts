@@ -122,7 +122,9 @@ async function problemOf(answer: Response): Promise<Problem> {
     code: typeof raw["code"] === "string" ? raw["code"] : `http_${answer.status}`,
     detail: typeof raw["detail"] === "string" ? raw["detail"] : null,
     errors: Array.isArray(raw["errors"]) ? (raw["errors"] as Problem["errors"]) : [],
-    missing: Array.isArray(raw["missing"]) ? raw["missing"].filter((one): one is string => typeof one === "string") : [],
+    missing: Array.isArray(raw["missing"])
+      ? raw["missing"].filter((one): one is string => typeof one === "string")
+      : [],
   };
 }
 

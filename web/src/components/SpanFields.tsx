@@ -18,22 +18,23 @@ export function useSpanFields(wish: { camera?: string; from?: number; to?: numbe
 
 export function SpanFields({
   fields,
-  words,
+  toLabel,
 }: {
   fields: ReturnType<typeof useSpanFields>;
-  words: "exports" | "holds";
+  /** The end with its bounds in words. */
+  toLabel: string;
 }) {
   const { t, name } = useWords();
   return (
     <>
       <SelectInput
-        label={t(`${words}.camera`)}
+        label={t("span.camera")}
         value={fields.chosen?.id ?? ""}
         onChange={(event) => fields.setCamera(event.target.value)}
         options={fields.own.map((one) => ({ value: one.id, label: `${one.code} – ${name(one)}` }))}
       />
-      <MomentInput label={t(`${words}.from`)} value={fields.from} onChange={fields.setFrom} />
-      <MomentInput label={t(`${words}.to`)} value={fields.to} onChange={fields.setTo} />
+      <MomentInput label={t("span.from")} value={fields.from} onChange={fields.setFrom} />
+      <MomentInput label={toLabel} value={fields.to} onChange={fields.setTo} />
     </>
   );
 }

@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::string_slice,
-    clippy::print_stdout,
+    clippy::panic,
     reason = "tests say what they expect"
 )]
 

@@ -8,6 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vms_app::UseCaseError;
 use vms_app::oversight::report::csv;
+use vms_core::Right;
 
 use super::sharing::MadeView;
 use crate::dto::common::{Page, parse_word, path_id};
@@ -76,7 +77,7 @@ async fn flow_history(
 #[utoipa::path(post, path = "/api/v1/flows/{id}/switch", tag = "oversight", params(("id" = String, Path)),
     request_body = FlowStepDto, responses(
     (status = 200, description = "Where it stands now", body = FlowStateView),
-    (status = 403, description = "Not allowed, or something is missing", body = Problem),
+    (status = 403, description = "Not allowed, something is missing, or `step_up_needed`", body = Problem),
     (status = 404, description = "No such flow", body = Problem),
     (status = 409, description = "`wrong_state`", body = Problem),
     (status = 412, description = "`changed_meanwhile`", body = Problem),
@@ -87,6 +88,7 @@ async fn flow_switch(
     Path(id): Path<String>,
     Body(dto): Body<FlowStepDto>,
 ) -> Result<Json<FlowStateView>, Problem> {
+    api.cases.fresh_factor_for(&session.0, &[Right::FlowStop]).await?;
     let state = api.cases.flow_step(session.actor(), &id, dto.step()?, &dto.reason, &dto.authority).await?;
     Ok(Json(FlowStateView { state: state.as_str().to_owned() }))
 }

@@ -11,6 +11,7 @@ use crate::suite::{at, camera_of, org_of, postgres, span, sqlite};
 
 on_both!(exports_take_two_people_and_stay,);
 
+#[expect(clippy::too_many_lines, reason = "one export from its order to its removal")]
 async fn exports_take_two_people_and_stay(store: &Store) {
     let owner = store.org_put(&org_of(1)).await.unwrap();
     let camera = camera_of(1, owner);

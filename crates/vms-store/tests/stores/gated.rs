@@ -57,9 +57,9 @@ async fn decisions_of_the_gate_are_settled_once_by_another(store: &Store) {
         ..decision(2)
     };
     store.gated_settle(&refused).await.unwrap();
-    let applied = Some(GatedApplied { at: at(90), hours: 12, waiting: 1 });
-    store.gated_applied(agreed.id, applied.unwrap()).await.unwrap();
-    let agreed = GatedDecision { applied, ..agreed };
+    let applied = GatedApplied { at: at(90), hours: 12, waiting: 1 };
+    store.gated_applied(agreed.id, applied).await.unwrap();
+    let agreed = GatedDecision { applied: Some(applied), ..agreed };
     assert_eq!(store.gated_list_in_force(hour(2)).await.unwrap(), [agreed]);
     assert!(store.gated_list_in_force(hour(3)).await.unwrap().is_empty(), "long past");
     assert_eq!(store.gated_fetch(refused.id).await.unwrap(), Some(refused));

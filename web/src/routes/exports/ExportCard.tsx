@@ -101,7 +101,12 @@ function Steps({ one }: { one: Export }) {
           send={t("exports.refuse")}
           look="danger"
           busy={busy}
-          onSend={(reason) => void act(() => exports.refuse(one.id, reason), () => setRefusing(false))}
+          onSend={(reason) =>
+            void act(
+              () => exports.refuse(one.id, reason),
+              () => setRefusing(false),
+            )
+          }
           onCancel={() => setRefusing(false)}
         />
       ) : (

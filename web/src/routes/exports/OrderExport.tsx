@@ -34,7 +34,7 @@ export function OrderExport({ wish, onClose }: { wish: ExportsSearch; onClose: (
     <Modal title={t("exports.orderTitle")} open onClose={onClose}>
       <form onSubmit={submit} className="flex flex-col gap-3">
         {error !== null ? <Notice tone="bad">{error}</Notice> : null}
-        <SpanFields fields={span} words="exports" />
+        <SpanFields fields={span} toLabel={t("exports.to")} />
         <SelectInput
           label={t("exports.sheet")}
           value={sheet}

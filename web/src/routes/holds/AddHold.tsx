@@ -35,7 +35,7 @@ export function AddHold({ wish, onClose }: { wish: HoldsSearch; onClose: () => v
     <Modal title={t("holds.addTitle")} open onClose={onClose}>
       <form onSubmit={submit} className="flex flex-col gap-3">
         {error !== null ? <Notice tone="bad">{error}</Notice> : null}
-        <SpanFields fields={span} words="holds" />
+        <SpanFields fields={span} toLabel={t("holds.to")} />
         <DayInput
           label={t("holds.until")}
           required

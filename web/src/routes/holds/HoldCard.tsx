@@ -76,8 +76,7 @@ function Steps({ hold }: { hold: Hold }) {
     if (asking === "release") void act(() => holds.askRelease(hold.id, reason), done);
     const last = endOfDay(until);
     if (asking === "review" && last === null) setError(t("moment.wrongDay"));
-    else if (asking === "review" && last !== null)
-      void act(() => holds.review(hold.id, reason, toWire(last)), done);
+    else if (asking === "review" && last !== null) void act(() => holds.review(hold.id, reason, toWire(last)), done);
   };
   return (
     <div className="flex flex-col gap-2">

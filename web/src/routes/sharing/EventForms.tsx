@@ -66,8 +66,8 @@ export function ActivateForm({ onClose }: { onClose: () => void }) {
           value={reason}
           onChange={(event) => setReason(event.target.value)}
         />
-        <MomentInput label={t("holds.from")} value={from} onChange={setFrom} />
-        <MomentInput label={t("holds.to")} value={to} onChange={setTo} />
+        <MomentInput label={t("span.from")} value={from} onChange={setFrom} />
+        <MomentInput label={t("span.to")} value={to} onChange={setTo} />
         <p className="text-xs text-muted">{t("events.dayHint")}</p>
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>

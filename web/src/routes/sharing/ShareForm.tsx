@@ -103,8 +103,8 @@ export function ShareForm({ kind, onClose }: { kind: "give" | "ask"; onClose: ()
           onChange={(event) => setPurpose(event.target.value as PurposeCode)}
           options={PURPOSES.map((one) => ({ value: one, label: t(`purpose.${one}`) }))}
         />
-        <MomentInput label={t("holds.from")} value={from} onChange={setFrom} />
-        <MomentInput label={t("holds.to")} value={to} onChange={setTo} />
+        <MomentInput label={t("span.from")} value={from} onChange={setFrom} />
+        <MomentInput label={t("span.to")} value={to} onChange={setTo} />
         {kind === "ask" ? (
           <>
             <TextInput
