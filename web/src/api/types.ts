@@ -11,7 +11,7 @@ type Told<T, Missing extends keyof T = never> = Required<Omit<T, Missing>> & Pic
 type Narrow<T, N extends { [K in keyof N]: K extends keyof T ? T[K] : never }> = Omit<T, keyof N> & N;
 
 export type Org = Schemas["OrgView"];
-export type Purpose = Told<Schemas["PurposeDto"]>;
+export type Purpose = Told<Schemas["PurposeDto"], "magistrate_ref">;
 export type LegalBasis = Told<Schemas["LegalBasisDto"]>;
 /** A change of legal fields, proposed by one person and settled by another. */
 export type LegalChange = Narrow<

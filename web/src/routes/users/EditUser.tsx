@@ -62,7 +62,7 @@ export function EditUser({ user, onClose }: { user: UserNow; onClose: () => void
     clearance_on: user.clearance_on ?? "",
   });
   const [error, setError] = useState<string | null>(null);
-  const send = async (body: UserPatch & Partial<Record<keyof Conditions, string | string[]>>): Promise<void> => {
+  const send = async (body: Partial<UserPatch>): Promise<void> => {
     const answer = await admin.patchUser(user.id, body as UserPatch);
     if (!answer.ok) {
       const fields = answer.problem.errors.map(
@@ -76,7 +76,7 @@ export function EditUser({ user, onClose }: { user: UserNow; onClose: () => void
   };
   const submit = (event: React.FormEvent): void => {
     event.preventDefault();
-    void send({ ...form, more_profiles: profileWords(form.more_profiles) } as UserPatch);
+    void send({ ...form, more_profiles: profileWords(form.more_profiles) });
   };
   return (
     <Modal title={`${t("users.edit")}: ${user.name}`} open onClose={onClose}>
@@ -87,7 +87,7 @@ export function EditUser({ user, onClose }: { user: UserNow; onClose: () => void
           <Button
             look="danger"
             isDisabled={user.id === session.user.id}
-            onPress={() => void send({ reset_factors: true } as UserPatch)}
+            onPress={() => void send({ reset_factors: true })}
           >
             {t("users.resetFactors")}
           </Button>
