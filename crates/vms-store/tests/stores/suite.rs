@@ -174,7 +174,8 @@ pub(crate) async fn permit_for<A: Action>(profile: Profile, why: &Why) -> Permit
         user_name: "test".to_owned(),
         org_code: "O1".to_owned(),
     };
-    let target = Target { relation: Relation::Own, ..Target::none() };
+    // An owner makes it the own territory.
+    let target = Target { relation: Relation::Own, owner: Some(actor.org), ..Target::none() };
     gate.permit::<A>(&actor, target, why).await.unwrap()
 }
 
