@@ -39,6 +39,10 @@ node e2e/law.mjs
 BELFRY_USER=operator node e2e/playback-sync.mjs
 # Footage held by one person and let go by two.
 node e2e/holds.mjs
+# A share that its owner takes back while an operator looks, and what the overseer sees of it.
+node e2e/sharing.mjs
 # Footage that leaves the house as evidence: ordered by one, approved by another, checked by a stranger.
 node e2e/exports.mjs "$programs"
+# Security key, code, step-up. Last, because it gives the operator a key. A browser binds keys to a name, not to an address.
+BELFRY_URL="http://localhost:$port" node e2e/identity.mjs
 ok=yes
