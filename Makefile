@@ -19,7 +19,7 @@ test: ## set up, and pass every check and test
 setup: ## install everything that is missing
 	@scripts/setup.sh test
 
-build: ## build both programs and the console in release mode
+build: ## build the programs and the console in release mode
 	@scripts/setup.sh demo
 	@scripts/build.sh release
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds both programs and the console. Usage: scripts/build.sh release|dev
+# Builds the programs (Belfry's two, and the commission's witness) and the console. Usage: scripts/build.sh release|dev
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${1:-release}
@@ -14,7 +14,7 @@ fi
 
 step "programs ($profile)"
 if [ "$profile" = release ]; then
-    cargo build --release --locked --package belfry --package belfry-media
+    cargo build --release --locked --package belfry --package belfry-media --package witness
 else
-    cargo build --locked --package belfry --package belfry-media
+    cargo build --locked --package belfry --package belfry-media --package witness
 fi

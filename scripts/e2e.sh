@@ -41,8 +41,12 @@ BELFRY_USER=operator node e2e/playback-sync.mjs
 node e2e/holds.mjs
 # A share that its owner takes back while an operator looks, and what the overseer sees of it.
 node e2e/sharing.mjs
+# The same in the middle of a pursuit, with a picture of each step as operator, owner and overseer see it.
+node e2e/tabletop.mjs "$dir/tabletop"
 # Footage that leaves the house as evidence: ordered by one, approved by another, checked by a stranger.
 node e2e/exports.mjs "$programs"
 # Security key, code, step-up. Last, because it gives the operator a key. A browser binds keys to a name, not to an address.
 BELFRY_URL="http://localhost:$port" node e2e/identity.mjs
+# Log-in at an identity provider: a real one, and a Belfry of its own.
+node e2e/oidc.mjs "$programs" "$((port + 40))"
 ok=yes

@@ -21,6 +21,8 @@ own_seeds() {
     case "$1" in
         config_toml) ls ../deploy/belfry.toml ;;
         lez_tables) ls ../seed/lez/* ;;
+        zbt_tables) ls ../seed/zbt/* ;;
+        trajectory_tables) ls ../seed/trajectory/* ;;
         model_card) ls ../models/*/card.toml ;;
         plate_formats) ls ../crates/anpr/src/formats.toml ;;
         plate_grammar) ls ../seed/plates.toml ;;

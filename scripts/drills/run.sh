@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # The drills of docs/design/drills.md, one after the other, with the seeds that stand there. Needs root (mounts), a release build and
 # the packages of `scripts/setup.sh drills`. About three hours; COUNT=n makes each drill n outages long.
-# Usage: scripts/drills/run.sh [kills|cuts|refused|stalls|reconnect|raid|keys|bench]…
+# Usage: scripts/drills/run.sh [kills|cuts|refused|stalls|reconnect|tiers|raid|keys|bench]…
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 hammer=(nice target/release/hammer --programs target/release)
 small=(--film target/films/sub-360p.mp4)
 gop5=target/films/gop5-360p.mp4
 what=("$@")
-[ ${#what[@]} -gt 0 ] || what=(kills cuts refused stalls reconnect raid keys bench)
+[ ${#what[@]} -gt 0 ] || what=(kills cuts refused stalls reconnect tiers raid keys bench)
 failed=()
 drill() {
     echo "== $*"
@@ -42,6 +42,8 @@ for one in "${what[@]}"; do
                 -bf 0 -b:v 800k -pix_fmt yuv420p "$gop5"
             drill "${hammer[@]}" --film "$gop5" reconnect --count "${COUNT:-60}" --seed 52
             ;;
+        # R6: the recorder is killed while segments go up.
+        tiers) drill env BELFRY_TIER_KILLS="${COUNT:-200}" cargo test -p belfry --test tiers kills -- --nocapture ;;
         raid) drill cargo test -p recorder --test raid -- --nocapture ;;
         keys) drill scripts/drills/keys.sh ;;
         bench) drill nice target/release/bench recorder all --dir "${BENCH_DIR:-target/bench-recorder}" ;;

@@ -281,5 +281,9 @@ export function timeline(search) {
       { from: iso(now - 520_000), to: iso(now - 505_000), cause: "unreachable" },
     ],
     reads: reads.map((one) => ({ at: one.at, id: one.id })),
+    clocks: [
+      { at: iso(begun + 4_045_000), what: "host_stepped" },
+      { at: iso(now - 400_000), what: "camera_off" },
+    ],
   };
 }

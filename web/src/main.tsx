@@ -4,6 +4,7 @@ import { createRoot } from "react-dom/client";
 import { ApiError } from "./api/http";
 import { App } from "./app/App";
 import { startSettings } from "./app/settings";
+import { startTrusted } from "./app/trusted";
 import { startI18n } from "./i18n";
 import "./styles.css";
 
@@ -19,6 +20,7 @@ const client = new QueryClient({
 });
 
 async function start(): Promise<void> {
+  startTrusted();
   startSettings();
   await startI18n();
   const root = document.getElementById("root");

@@ -198,8 +198,12 @@ fn report(args: &Args, kills: u32, took: Duration, largest: u64) -> anyhow::Resu
         match line.step {
             Step::KeysDestroyed { count, .. } => keys += count,
             Step::FilesErased { count, .. } => files += count,
-            Step::Planned { .. } | Step::Approved(_) | Step::ClockApproved(_) | Step::Lost(_) | Step::Reconciled(_) => {
-            }
+            Step::Planned { .. }
+            | Step::Gated { .. }
+            | Step::Approved(_)
+            | Step::ClockApproved(_)
+            | Step::Lost(_)
+            | Step::Reconciled(_) => {}
         }
     }
     let share = 100.0 * (1.0 - sum.young_closed as f64 / sum.young.max(1) as f64);

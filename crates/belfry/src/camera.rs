@@ -155,7 +155,13 @@ async fn act(session: &Session, what: &CameraCommand, as_json: bool) -> anyhow::
             let id = session.camera_id(camera).await?;
             let body = json!({ "reason": reason });
             let gone = session.call(Method::POST, &format!("/api/v1/cameras/{id}/retire"), Some(body)).await?;
-            said(&gone, as_json, "retired; its footage lives out its term")
+            let is_over = gone.get("state").and_then(Value::as_str) == Some("retired");
+            let words = if is_over {
+                "retired; its footage lives out its term"
+            } else {
+                "asked for; the owner's chief or data-protection officer has to agree"
+            };
+            said(&gone, as_json, words)
         }
     }
 }

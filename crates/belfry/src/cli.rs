@@ -42,8 +42,13 @@ pub(crate) enum Command {
     Camera(crate::camera::CameraArgs),
     /// Evidence exports: order, approve, follow, fetch.
     Export(crate::export::ExportArgs),
+    /// Batches of approved findings for the tax administration: run, check, answers, status. Made for a job scheduler; the exit codes stand
+    /// in docs/FINES.md.
+    Fines(crate::fines::FinesArgs),
     /// Partners behind gateways: list, connect, switch on and off, import their cameras.
     Partner(crate::partner::PartnerArgs),
+    /// Figures of the annual report of a year, as JSON and CSV.
+    Report(crate::report::ReportArgs),
     /// Do rows, files, keys and deletion records of this machine's recorder agree? Reads only, beside a running recorder.
     Check(crate::keystore::CheckArgs),
     /// The keys that footage, or plate reads, are sealed with: status, check, change of the root, backup, restore.
@@ -189,4 +194,28 @@ pub(crate) struct RegistryArgs {
     /// Delay of every answer, milliseconds.
     #[arg(long, default_value_t = 0)]
     pub(crate) delay_ms: u64,
+    /// Requests allowed in every `--quota-seconds`; beyond them 429. Without it there is no quota.
+    #[arg(long)]
+    pub(crate) quota_requests: Option<u32>,
+    /// Span of the quota, seconds.
+    #[arg(long, default_value_t = 3_600)]
+    pub(crate) quota_seconds: u64,
+    /// Plates whose later answers differ from the first, per mille.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) changed_per_mille: u32,
+    /// Plates answered late, per mille: `pending` for `--pending-seconds` after the start.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) pending_per_mille: u32,
+    /// How long after the start answers are late, seconds.
+    #[arg(long, default_value_t = 86_400)]
+    pub(crate) pending_seconds: u64,
+    /// Plates answered twice and differently, per mille.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) contradictory_per_mille: u32,
+    /// Plates of another vehicle until the start of 2024, per mille.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) reassigned_per_mille: u32,
+    /// Vehicles with another holder since 2 March 2026, per mille.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) new_holder_per_mille: u32,
 }

@@ -267,7 +267,7 @@ async fn refusal(response: Response) -> anyhow::Error {
     answer(response).await.err().unwrap_or_else(|| Failure::Refused(json!({ "status": status.as_u16() })).into())
 }
 
-async fn answer(response: Response) -> anyhow::Result<Value> {
+pub(crate) async fn answer(response: Response) -> anyhow::Result<Value> {
     let status = response.status();
     let text = response.text().await?;
     let value: Value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::Null) };

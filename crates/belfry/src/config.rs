@@ -35,12 +35,19 @@ pub(crate) struct Config {
     pub exports: Exports,
     /// The log of uses.
     pub log: Log,
+    /// Exceptions, identity provider, machines.
+    pub identity: Identity,
 }
 
 #[path = "config/exports.rs"]
 mod exports;
 
 pub(crate) use exports::Exports;
+
+#[path = "config/identity.rs"]
+mod identity;
+
+pub(crate) use identity::{Identity, Provider};
 
 #[path = "config/key_store.rs"]
 mod key_store;
@@ -390,6 +397,7 @@ impl Config {
             *path = folder.join(&*path);
         }
         self.exports.resolve(&self.paths.state, folder);
+        self.identity.resolve(folder);
         if self.paths.media_program.as_os_str().is_empty() {
             let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(|dir| dir.join("belfry-media")));
             self.paths.media_program = beside.unwrap_or_else(|| "belfry-media".into());
@@ -463,7 +471,8 @@ impl Config {
         if !self.recorder.keys.is_apart_from(&self.reads.keys) {
             return Err(wrong("reads.keys", "no folder may be one of `recorder.keys`: they are two key stores"));
         }
-        if let Some((key, problem)) = self.exports.problem(&self.recorder.dir) {
+        let of_identity = || self.identity.problem(self.http.bind);
+        if let Some((key, problem)) = self.exports.problem(&self.recorder.dir).or_else(of_identity) {
             return Err(wrong(key, problem));
         }
         Ok(self)

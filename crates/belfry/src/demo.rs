@@ -119,6 +119,8 @@ fn write_config(args: &DemoArgs, dir: &Path, path: &Path) -> anyhow::Result<()> 
     config.recorder.disk_cap_mib = 4 * 1024;
     config.recorder.time = crate::config::TimeSource::Host;
     config.log.origin = "demo.belfry.localhost/log".into();
+    // Codes are enough here: seed/identity.toml says why.
+    config.identity.installation = "demo".into();
     write_durably(path, toml::to_string_pretty(&config)?.as_bytes(), 0o644)
 }
 
@@ -137,7 +139,7 @@ fn town(config: &Config, args: &DemoArgs, dir: &Path, only_render: bool) -> Chil
         list.push("--render-only".into());
     }
     let program = config.paths.media_program.clone();
-    ChildSpec { name: "town".into(), program, args: list, grace: Duration::from_secs(3) }
+    ChildSpec { name: "town".into(), program, args: list, grace: Duration::from_secs(3), notes: None }
 }
 
 /// Renders and encodes the town's films if they are not there, with its own progress bar.
@@ -154,7 +156,7 @@ fn registry_stub(dir: &Path) -> anyhow::Result<ChildSpec> {
     args.push(format!("127.0.0.1:{REGISTRY_PORT}").into());
     args.extend(["--fleet".into(), dir.join("town/fleet.jsonl").into()]);
     let grace = Duration::from_secs(2);
-    Ok(ChildSpec { name: "registry-stub".into(), program: own_program()?, args, grace })
+    Ok(ChildSpec { name: "registry-stub".into(), program: own_program()?, args, grace, notes: None })
 }
 
 /// Accounts and cameras, with a recorder (and for the partner a gateway) running just for its sealing key.

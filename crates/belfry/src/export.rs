@@ -30,7 +30,7 @@ pub(crate) struct ExportArgs {
 enum ExportCommand {
     /// List the exports that the account sees.
     List,
-    /// Order an export of a camera's main stream. Somebody else has to approve it.
+    /// Order an export of the main stream of one camera, or of several cameras of one owner. Somebody else has to approve it.
     Order(Box<OrderArgs>),
     /// How far an export is.
     Status {
@@ -80,9 +80,9 @@ enum ExportCommand {
 
 #[derive(Debug, clap::Args)]
 struct OrderArgs {
-    /// `cam_…` or the camera's code.
-    #[arg(long)]
-    camera: String,
+    /// `cam_…` or the camera's code; up to eight times, for a film of each over the same span.
+    #[arg(long, required = true, num_args = 1)]
+    camera: Vec<String>,
     /// First instant, RFC 3339, such as 2026-11-22T10:00:00+01:00.
     #[arg(long)]
     from: String,
@@ -111,7 +111,9 @@ fn line(export: &Value) -> String {
     let percent = export.pointer("/progress/percent").and_then(Value::as_f64).unwrap_or(0.0);
     let failure =
         export.pointer("/failure").and_then(Value::as_str).map_or_else(String::new, |word| format!(" ({word})"));
-    let (id, camera, state) = (text(export, "/id"), text(export, "/camera/code"), text(export, "/state"));
+    let (id, state) = (text(export, "/id"), text(export, "/state"));
+    let cameras = export.get("cameras").and_then(Value::as_array);
+    let camera = cameras.into_iter().flatten().map(|one| text(one, "/code")).collect::<Vec<_>>().join(", ");
     let (from, to, case) = (text(export, "/from"), text(export, "/to"), text(export, "/case_ref"));
     format!("{id}  {state}{failure}  {percent:.1} %  {camera}  {from} – {to}  {case}\n")
 }
@@ -175,14 +177,12 @@ async fn list(session: &Session, as_json: bool) -> anyhow::Result<()> {
 }
 
 async fn place(session: &Session, order: OrderArgs) -> anyhow::Result<Value> {
-    let camera = session.camera_id(&order.camera).await?;
-    let camera = session.call(Method::GET, &format!("/api/v1/cameras/{camera}"), None).await?;
-    let streams = camera.get("streams").and_then(Value::as_array).cloned().unwrap_or_default();
-    let main = streams.iter().find(|stream| text(stream, "/use") == "main").or_else(|| streams.first());
-    let stream =
-        main.map(|stream| text(stream, "/id")).ok_or_else(|| Failure::Input("the camera has no stream".to_owned()))?;
+    let mut cameras = Vec::with_capacity(order.camera.len());
+    for camera in &order.camera {
+        cameras.push(session.camera_id(camera).await?);
+    }
     let body = json!({
-        "stream_id": stream, "from": order.from, "to": order.to, "language": order.language,
+        "camera_ids": cameras, "from": order.from, "to": order.to, "language": order.language,
         "purpose": { "code": order.purpose, "justification": order.justification, "case_ref": order.case },
     });
     session.call(Method::POST, "/api/v1/exports", Some(body)).await

@@ -8,10 +8,13 @@ mod config;
 mod demo;
 mod export;
 mod figures;
+mod fines;
 mod keys;
 mod keystore;
+mod machine;
 mod matrix;
 mod partner;
+mod report;
 mod roles;
 mod run;
 mod shard;
@@ -33,6 +36,8 @@ fn main() -> ExitCode {
         Command::Camera(what) => what.server.json,
         Command::Export(what) => what.server.json,
         Command::Partner(what) => what.server.json,
+        Command::Report(what) => what.server.json,
+        Command::Fines(what) => what.as_json(),
         Command::Verify(what) => what.json,
         Command::Audit(what) => what.json,
         Command::Matrix(what) => what.json,
@@ -65,13 +70,15 @@ fn main() -> ExitCode {
         Command::Camera(what) => in_runtime(camera::run(what)),
         Command::Export(what) => in_runtime(export::run(what)),
         Command::Partner(what) => in_runtime(partner::run(what)),
+        Command::Report(what) => in_runtime(report::run(what)),
+        Command::Fines(what) => return ExitCode::from(fines::run(what)),
         Command::Check(what) => with_config(&args.config, |config| in_runtime(keystore::check_recorder(&config, what))),
         Command::Keys { of, what } => with_config(&args.config, |config| keystore::run(&config, of, what)),
         Command::RegistryStub(what) => in_runtime(registry_stub(what)),
         Command::PartnerStub(what) => in_runtime(partner_stub(what)),
         Command::Demo(what) => in_runtime(demo::run(what)),
         Command::Run => with_config(&args.config, |config| in_runtime(run::run(config, args.config.clone()))),
-        Command::Role(what) => with_config(&args.config, |config| role(config, &args.config, &what)),
+        Command::Role(what) => with_config(&args.config, |config| role(&config, &args.config, &what)),
         Command::Migrate => with_config(&args.config, |config| in_runtime(migrate(config))),
         Command::FirstAdministrator { user_name } => {
             with_config(&args.config, |config| in_runtime(first_administrator(config, user_name)))
@@ -109,23 +116,41 @@ fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
 
 /// A role in this process. Ingest, its keeper, its relay and the gateway live on one thread each: cheap, and no camera waits for a
 /// core.
-fn role(config: Config, args_config: &std::path::Path, args: &RoleArgs) -> anyhow::Result<()> {
+fn role(config: &Config, args_config: &std::path::Path, args: &RoleArgs) -> anyhow::Result<()> {
     if args.supervised {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     }
-    let single = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     let memory_max =
         matches!(args.role, RoleName::Ingest).then(|| config.ingest.memory_max_mib.saturating_mul(1 << 20));
     harden::limit(memory_max)?;
+    // Who keeps this process notes that itself.
+    let notes = (!args.supervised).then(|| wiring::log_notes::folder(&config.paths.state));
+    let name = serde_json::json!(format!("{:?}-{}", args.role, args.instance).to_lowercase());
+    if let Some(notes) = &notes {
+        let details =
+            serde_json::json!({ "role": name, "pid": std::process::id(), "release": env!("CARGO_PKG_VERSION") });
+        wiring::log_notes::leave_or_warn(notes, wiring::log_notes::ROLE_STARTED, details);
+    }
+    let outcome = role_of(config, args_config, args);
+    if let Some(notes) = &notes {
+        let how = if outcome.is_ok() { "stopped" } else { "failed" };
+        let details = serde_json::json!({ "role": name, "asked": outcome.is_ok(), "how": how });
+        wiring::log_notes::leave_or_warn(notes, wiring::log_notes::ROLE_ENDED, details);
+    }
+    outcome
+}
+
+fn role_of(config: &Config, args_config: &std::path::Path, args: &RoleArgs) -> anyhow::Result<()> {
+    let single = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match args.role {
         RoleName::Ingest => {
-            ingest::runtime()?.block_on(async { roles::ingest_child(&config, args, roles::stop_signal()?).await })
+            ingest::runtime()?.block_on(async { roles::ingest_child(config, args, roles::stop_signal()?).await })
         }
-        RoleName::Relay => single()?.block_on(async { roles::relay(&config, args, roles::stop_signal()?).await }),
-        RoleName::Keeper => single()?.block_on(roles::keeper(&config, args_config, args.instance)),
-        RoleName::Gateway => single()?.block_on(async { roles::gateway(&config, roles::stop_signal()?).await }),
-        RoleName::Recorder => recording()?.block_on(async { roles::recorder(&config, roles::stop_signal()?).await }),
-        RoleName::Serve => in_runtime(async { roles::serve::run(&config, roles::stop_signal()?).await }),
+        RoleName::Relay => single()?.block_on(async { roles::relay(config, args, roles::stop_signal()?).await }),
+        RoleName::Keeper => single()?.block_on(roles::keeper(config, args_config, args.instance)),
+        RoleName::Gateway => single()?.block_on(async { roles::gateway(config, roles::stop_signal()?).await }),
+        RoleName::Recorder => recording()?.block_on(async { roles::recorder(config, roles::stop_signal()?).await }),
+        RoleName::Serve => in_runtime(async { roles::serve::run(config, roles::stop_signal()?).await }),
     }
 }
 
@@ -201,6 +226,16 @@ async fn registry_stub(args: RegistryArgs) -> anyhow::Result<()> {
         fleet_file: args.fleet,
         delay: std::time::Duration::from_millis(args.delay_ms),
         error_ppm: args.errors_per_mille.saturating_mul(1_000),
+        quota: args.quota_requests.map(|requests| registry::stub::Quota {
+            requests,
+            per: std::time::Duration::from_secs(args.quota_seconds),
+        }),
+        changed_ppm: args.changed_per_mille.saturating_mul(1_000),
+        pending_ppm: args.pending_per_mille.saturating_mul(1_000),
+        pending_for: std::time::Duration::from_secs(args.pending_seconds),
+        contradictory_ppm: args.contradictory_per_mille.saturating_mul(1_000),
+        reassigned_ppm: args.reassigned_per_mille.saturating_mul(1_000),
+        new_holder_ppm: args.new_holder_per_mille.saturating_mul(1_000),
         ..registry::stub::StubSettings::default()
     };
     let stop = roles::stop_signal()?;

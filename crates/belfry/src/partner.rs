@@ -4,7 +4,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{ServerArgs, Session, sentence};
+use crate::client::{Failure, ServerArgs, Session, sentence};
 use crate::print;
 
 /// `belfry partner …`.
@@ -37,8 +37,13 @@ enum PartnerCommand {
         #[arg(long)]
         agreement_date: String,
     },
-    /// Switch a partner's data flow on.
+    /// Ask for a partner's data flow to be switched on; a second person agrees.
     On {
+        /// Code of its organisation.
+        org: String,
+    },
+    /// Agree, as the second person, to switch a partner on.
+    Agree {
         /// Code of its organisation.
         org: String,
     },
@@ -74,6 +79,7 @@ async fn act(session: &Session, what: &PartnerCommand) -> anyhow::Result<Value> 
         }
         PartnerCommand::On { org } => switch(session, org, true).await,
         PartnerCommand::Off { org } => switch(session, org, false).await,
+        PartnerCommand::Agree { org } => agree(session, org).await,
         PartnerCommand::Import { org } => {
             let path = format!("/api/v1/partners/{}/catalogue", session.org_id(org).await?);
             session.call(Method::POST, &path, None).await
@@ -86,12 +92,32 @@ async fn switch(session: &Session, org: &str, on: bool) -> anyhow::Result<Value>
     session.call(Method::PATCH, &path, Some(json!({ "enabled": on }))).await
 }
 
+/// Agrees to the wish that waits for this partner.
+async fn agree(session: &Session, org: &str) -> anyhow::Result<Value> {
+    let object = session.org_id(org).await?;
+    let wishes = session.call(Method::GET, "/api/v1/second-wishes", None).await?;
+    let is_it = |wish: &&Value| {
+        let text = |key: &str| wish.get(key).and_then(Value::as_str).unwrap_or("");
+        text("kind") == "partner_on" && text("state") == "waiting" && text("object") == object
+    };
+    let wish = wishes.get("items").and_then(Value::as_array).and_then(|wishes| wishes.iter().find(is_it));
+    let id = wish.and_then(|wish| wish.get("id")).and_then(Value::as_str);
+    let id = id.ok_or_else(|| Failure::Input(format!("nobody asked for `{org}` to be switched on")))?;
+    session.call(Method::POST, &format!("/api/v1/second-wishes/{id}/approve"), None).await
+}
+
 fn tell(what: &PartnerCommand, value: &Value) -> anyhow::Result<()> {
     let count = |key: &str| value.get(key).and_then(Value::as_u64).unwrap_or(0);
     match what {
         PartnerCommand::List => {
             value.get("items").and_then(Value::as_array).into_iter().flatten().for_each(line);
         }
+        PartnerCommand::On { org } if value.get("enabled").and_then(Value::as_bool) != Some(true) => {
+            print(&format!(
+                "{org}: asked for; a zone chief or a data-protection officer has to agree (`belfry partner agree`)\n"
+            ));
+        }
+        PartnerCommand::Agree { org } => print(&format!("{org} is switched on\n")),
         PartnerCommand::Connect { .. } | PartnerCommand::On { .. } | PartnerCommand::Off { .. } => line(value),
         PartnerCommand::Import { .. } => {
             for entry in value.get("refused").and_then(Value::as_array).into_iter().flatten() {

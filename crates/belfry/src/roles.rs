@@ -194,6 +194,7 @@ pub(crate) async fn keeper(config: &Config, config_path: &Path, instance: u32) -
         program: own_program()?,
         config: std::path::absolute(config_path)?,
         run: config.paths.run.clone(),
+        notes: crate::wiring::log_notes::folder(&config.paths.state),
         instance,
         grace: Duration::from_secs(5),
     };

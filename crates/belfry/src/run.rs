@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::figures;
 use crate::roles::{own_program, prepare_run_dir, stop_signal};
 use crate::supervisor::{ChildSpec, supervise};
+use crate::wiring::log_notes;
 
 /// Logs go to stderr; `RUST_LOG` chooses how much.
 pub(crate) fn init_tracing() {
@@ -32,11 +33,12 @@ pub(crate) fn hand_over(what: &str, args: Vec<OsString>) -> anyhow::Result<()> {
 pub(crate) fn children(config: &Config, config_path: &Path) -> anyhow::Result<Vec<ChildSpec>> {
     let own = own_program()?;
     let config_path = std::path::absolute(config_path)?;
+    let notes = Some(log_notes::folder(&config.paths.state));
     let role = |name: &str, instance: u32, grace: u64| {
         let mut args: Vec<OsString> = vec!["--config".into(), config_path.clone().into(), "role".into(), name.into()];
         args.extend(["--instance".into(), instance.to_string().into(), "--supervised".into()]);
         let name = if name == "keeper" { format!("{name}-{instance}") } else { name.to_owned() };
-        ChildSpec { name, program: own.clone(), args, grace: Duration::from_secs(grace) }
+        ChildSpec { name, program: own.clone(), args, grace: Duration::from_secs(grace), notes: notes.clone() }
     };
     let mut children = vec![role("recorder", 0, 15)];
     // Each keeps the ingest process of its shard, and knows what to do with a camera that kills it.
@@ -53,7 +55,8 @@ pub(crate) fn children(config: &Config, config_path: &Path) -> anyhow::Result<Ve
 }
 
 fn media_child(config: &Config, name: String, args: Vec<OsString>) -> ChildSpec {
-    ChildSpec { name, program: config.paths.media_program.clone(), args, grace: Duration::from_secs(5) }
+    let notes = Some(log_notes::folder(&config.paths.state));
+    ChildSpec { name, program: config.paths.media_program.clone(), args, grace: Duration::from_secs(5), notes }
 }
 
 fn gst_ingest(config: &Config, instance: u32) -> ChildSpec {

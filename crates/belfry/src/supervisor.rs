@@ -8,9 +8,12 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::wiring::log_notes::{self, ROLE_ENDED, ROLE_STARTED};
 
 const WAIT_FIRST: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_millis(800);
@@ -28,6 +31,17 @@ pub(crate) struct ChildSpec {
     pub args: Vec<OsString>,
     /// How long it may take to stop.
     pub grace: Duration,
+    /// Where its starts and ends are noted for the log of uses.
+    pub notes: Option<PathBuf>,
+}
+
+impl ChildSpec {
+    fn note(&self, operation: &'static str, details: serde_json::Value) {
+        let (Some(folder), Some(all)) = (&self.notes, details.as_object()) else { return };
+        let mut all = all.clone();
+        all.insert("role".to_owned(), self.name.clone().into());
+        log_notes::leave_or_warn(folder, operation, all.into());
+    }
 }
 
 /// How long to wait before the next start of a child that died.
@@ -86,7 +100,9 @@ pub(crate) async fn supervise(children: Vec<ChildSpec>, stop: CancellationToken)
 }
 
 fn spawn(spec: &ChildSpec) -> std::io::Result<Child> {
-    Command::new(&spec.program).args(&spec.args).stdin(Stdio::null()).kill_on_drop(true).spawn()
+    let child = Command::new(&spec.program).args(&spec.args).stdin(Stdio::null()).kill_on_drop(true).spawn()?;
+    spec.note(ROLE_STARTED, json!({ "pid": child.id(), "release": env!("CARGO_PKG_VERSION") }));
+    Ok(child)
 }
 
 /// How the life of one process ended.
@@ -122,6 +138,7 @@ async fn live(spec: &ChildSpec, mut child: Child, stop: &CancellationToken) -> E
             match outcome {
                 Ok(status) => {
                     tracing::error!(child = name, status = %status, "{name} ended on its own");
+                    spec.note(ROLE_ENDED, json!({ "asked": false, "how": status.to_string() }));
                     Ending::Died(status)
                 }
                 Err(error) => {
@@ -131,7 +148,8 @@ async fn live(spec: &ChildSpec, mut child: Child, stop: &CancellationToken) -> E
             }
         }
         () = stop.cancelled() => {
-            end(name, &mut child, spec.grace).await;
+            let how = end(name, &mut child, spec.grace).await;
+            spec.note(ROLE_ENDED, json!({ "asked": true, "how": how }));
             Ending::Stopped
         }
     }
@@ -155,8 +173,8 @@ async fn keep(spec: ChildSpec, first: Child, stop: CancellationToken) {
     }
 }
 
-/// Asks with SIGTERM, waits for the grace, then kills.
-async fn end(name: &str, child: &mut Child, grace: Duration) {
+/// Asks with SIGTERM, waits for the grace, then kills; gives how it ended.
+async fn end(name: &str, child: &mut Child, grace: Duration) -> String {
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid
         && let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::TERM)
@@ -164,12 +182,16 @@ async fn end(name: &str, child: &mut Child, grace: Duration) {
         tracing::debug!(child = name, error = %error, "{name} was gone already");
     }
     match tokio::time::timeout(grace, child.wait()).await {
-        Ok(_) => tracing::info!(child = name, "{name} stopped"),
+        Ok(status) => {
+            tracing::info!(child = name, "{name} stopped");
+            status.map_or_else(|error| error.to_string(), |status| status.to_string())
+        }
         Err(_) => {
             tracing::error!(child = name, "{name} overran its grace and is killed");
             if let Err(error) = child.kill().await {
                 tracing::error!(child = name, error = %error, "{name} cannot be killed");
             }
+            "killed: it overran its grace".to_owned()
         }
     }
 }
@@ -195,6 +217,7 @@ mod tests {
             program: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
             grace: Duration::from_secs(5),
+            notes: Some(dir.path().join("notes")),
         };
         let waits = |mark: &str| {
             let file = marks.display();
@@ -218,5 +241,26 @@ mod tests {
         stop.cancel();
         running.await.unwrap().unwrap();
         assert_eq!(std::fs::read_to_string(&marks).unwrap(), "second\nfirst\n");
+        // Every start and every end is noted for the log, those of the one that dies again and again too.
+        let mut noted: Vec<(String, serde_json::Value)> = std::fs::read_dir(dir.path().join("notes"))
+            .unwrap()
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                let note: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+                (path.display().to_string(), note)
+            })
+            .collect();
+        noted.sort_by(|one, other| one.0.cmp(&other.0));
+        let of = |role: &str, operation: &str| {
+            let fits = |note: &serde_json::Value| note["operation"] == operation && note["details"]["role"] == role;
+            noted.iter().filter(|(_, note)| fits(note)).map(|(_, note)| note["details"].clone()).collect::<Vec<_>>()
+        };
+        for role in ["first", "second"] {
+            assert_eq!((of(role, "role_started").len(), of(role, "role_ended").len()), (1, 1), "{role}");
+            assert_eq!(of(role, "role_ended")[0]["asked"], true);
+        }
+        let (started, ended) = (of("dies", "role_started").len(), of("dies", "role_ended"));
+        assert!(started >= 3 && started - ended.len() <= 1, "{started} {}", ended.len());
+        assert!(ended[0]["asked"] == false && ended[0]["how"] == "exit status: 0", "{}", ended[0]);
     }
 }

@@ -105,8 +105,10 @@ async fn a_technician_adds_imports_probes_and_removes_cameras() {
     // Removing is retiring, with a reason, by whoever may.
     technician.ends(&["remove", "T-000"], 2, &["--reason"]);
     technician.ends(&["remove", "T-000", "--reason", "paal vervangen"], 3, &["may not"]);
-    admin.ends(&["remove", "T-000", "--reason", "paal vervangen na aanrijding"], 0, &["retired"]);
-    admin.ends(&["remove", "T-000", "--reason", "nog eens"], 4, &["retired"]);
+    admin.ends(&["remove", "T-000", "--reason", "paal vervangen na aanrijding"], 0, &["asked for"]);
+    admin.ends(&["remove", "T-000", "--reason", "nog eens, want het duurt"], 4, &["taken"]);
+    person("chef").ends(&["remove", "T-000", "--reason", "paal vervangen na aanrijding"], 0, &["retired"]);
+    admin.ends(&["remove", "T-000", "--reason", "nog eens, want het duurt"], 4, &["retired"]);
     admin.ends(&["remove", "NOWHERE", "--reason", "bestaat niet"], 4, &["no camera `NOWHERE`"]);
     let overseer = rig.log_in("toezicht").await.unwrap();
     let now = support::now_us();

@@ -10,6 +10,8 @@
     reason = "tests say what they expect and what they measured"
 )]
 
+#[path = "support/faketime.rs"]
+mod faketime;
 #[expect(dead_code, reason = "the other system tests use the rest")]
 #[path = "support/outage.rs"]
 mod outage;
@@ -23,16 +25,11 @@ use std::time::{Duration, Instant, SystemTime};
 use recorder::deletions::{Line, Step, lines};
 use vms_testkit::rig::Rig;
 
+use faketime::set;
 use outage::rewrite_config;
 use support::{options, until_durable};
 
 const DAY_S: i64 = 86_400;
-
-fn faketime() -> Option<PathBuf> {
-    let found = ["x86_64", "aarch64"]
-        .map(|machine| PathBuf::from(format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketimeMT.so.1")));
-    found.into_iter().find(|path| path.exists())
-}
 
 /// The recorder alone, as its unit would start it, under a clock that is off by what `offset` says.
 struct Recorder {
@@ -47,12 +44,7 @@ impl Recorder {
             .arg("--config")
             .arg(rig.path().join("belfry.toml"))
             .args(["role", "recorder"])
-            .env("LD_PRELOAD", library)
-            .env("FAKETIME_TIMESTAMP_FILE", offset)
-            .env("FAKETIME_NO_CACHE", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .env("DONT_FAKE_MONOTONIC", "1")
-            .env("NO_FAKE_STAT", "1")
+            .envs(faketime::variables(library, offset))
             .stdin(Stdio::null())
             .stdout(std::fs::File::create(&log).unwrap())
             .stderr(std::fs::OpenOptions::new().append(true).open(&log).unwrap())
@@ -80,10 +72,6 @@ impl Recorder {
     }
 }
 
-fn set(offset: &Path, seconds: i64) {
-    std::fs::write(offset, format!("{seconds:+}s\n")).unwrap();
-}
-
 /// A time service that says it is synchronised, by the clock that is off.
 fn lie(mark: &Path, seconds: i64) {
     let span = Duration::from_secs(seconds.unsigned_abs());
@@ -108,7 +96,7 @@ fn files(folder: &Path) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_key_dies_by_a_clock_that_was_moved() {
-    let Some(library) = faketime() else {
+    let Some(library) = faketime::library() else {
         eprintln!("this test did not run: libfaketime is missing (Debian package `faketime`)");
         return;
     };

@@ -180,3 +180,49 @@ async fn it_survives_a_kill_waits_for_the_recorder_and_stops_with_the_right() {
     assert!(took < Duration::from_secs(15));
     assert!(!what_lies_there(&rig).iter().any(|path| path.to_string_lossy().contains(&id)), "nothing of it is left");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_cameras_are_one_folder_with_a_film_of_each() {
+    let rig = Rig::start(options(2, 0)).await.unwrap();
+    let program = options(1, 0).programs.join("belfry");
+    let (supervisor, chief) = (rig.log_in("supervisor").await.unwrap(), rig.log_in("chef").await.unwrap());
+    until_durable(&rig, &supervisor, 12).await;
+    let page = supervisor.ask("GET", "/api/v1/cameras", None).await.unwrap();
+    let cameras: Vec<Value> = page["items"].as_array().unwrap().clone();
+    assert_eq!(cameras.len(), 2);
+    let mut wish = order(&cameras[0], 8);
+    wish.as_object_mut().unwrap().remove("stream_id");
+    wish["camera_ids"] = json!([cameras[1]["id"], cameras[0]["id"]]);
+    let made = supervisor.ask("POST", "/api/v1/exports", Some(wish)).await.unwrap();
+    let id = text(&made, "/id");
+    chief.ask("POST", &format!("/api/v1/exports/{id}/approval"), Some(json!({}))).await.unwrap();
+    let took = until_state(&rig, &supervisor, &id, ("done", "")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fetch(&supervisor, &id, folder.path()).await;
+    eprintln!("8 s of two cameras: {bytes} bytes of package, there {} ms after the approval", took.as_millis());
+    let (code, said) = verify(&program, &text(&made, "/certificate_sha256"), folder.path());
+    assert_eq!(code, 0, "{said}");
+    let manifest: Value = serde_json::from_slice(&std::fs::read(folder.path().join("manifest.json")).unwrap()).unwrap();
+    let named: Vec<&Value> =
+        manifest["cameras"].as_array().unwrap().iter().map(|one| &one["facts"]["camera"]).collect();
+    assert_eq!(named, [&cameras[1]["id"], &cameras[0]["id"]], "in the order given");
+    for camera in [0, 1] {
+        let films = manifest["films"].as_array().unwrap().iter().filter(|film| film["camera"] == camera);
+        assert!(films.map(|film| film["frames"].as_u64().unwrap()).sum::<u64>() >= 150, "{manifest}");
+        let name = text(&manifest, &format!("/cameras/{camera}/facts/name"));
+        assert!(said.lines().any(|line| line.contains("footage-00") && line.contains(&name)), "film by film: {said}");
+    }
+    assert_eq!(manifest["files"].as_array().unwrap().iter().filter(|file| file["file"] == "custody.pdf").count(), 1);
+    // Somebody gives each camera the other's film: in the manifest, or on the disk.
+    let whole = std::fs::read_to_string(folder.path().join("manifest.json")).unwrap();
+    let swapped = whole.replace("\"camera\": 0,", "\"camera\": 9,").replace("\"camera\": 1,", "\"camera\": 0,");
+    std::fs::write(folder.path().join("manifest.json"), swapped.replace("\"camera\": 9,", "\"camera\": 1,")).unwrap();
+    let (code, said) = verify(&program, &text(&made, "/certificate_sha256"), folder.path());
+    assert!(code == 1 && said.contains("do not say what the manifest says"), "{code} {said}");
+    std::fs::write(folder.path().join("manifest.json"), whole).unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::rename(at("footage-001.mp4"), at("aside")).unwrap();
+    std::fs::rename(at("footage-002.mp4"), at("footage-001.mp4")).unwrap();
+    std::fs::rename(at("aside"), at("footage-002.mp4")).unwrap();
+    assert_eq!(verify(&program, &text(&made, "/certificate_sha256"), folder.path()).0, 1);
+}

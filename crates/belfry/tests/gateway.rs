@@ -148,7 +148,11 @@ fn belfry(rig: &Rig, what: &str, user: &str, args: &[&str]) -> Output {
 }
 
 fn partner_says(rig: &Rig, args: &[&str], exit: i32) -> String {
-    let output = belfry(rig, "partner", "admin", args);
+    partner_says_as(rig, "admin", args, exit)
+}
+
+fn partner_says_as(rig: &Rig, user: &str, args: &[&str], exit: i32) -> String {
+    let output = belfry(rig, "partner", user, args);
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(exit), "{args:?}: {said}");
     said
@@ -159,7 +163,10 @@ fn connect(rig: &Rig, partner: &Partner) {
     let agreement = ["--agreement", "Protocol 3", "--agreement-date", "2026-01-01"];
     let args = [&["connect", "MIVB", "--name", "MIVB", "--catalogue", &address][..], &agreement].concat();
     assert!(partner_says(rig, &args, 0).contains("off"));
-    assert!(partner_says(rig, &["on", "MIVB"], 0).contains("on"));
+    // Two people: the administrator asks, the zone chief agrees.
+    assert!(partner_says(rig, &["on", "MIVB"], 0).contains("asked for"));
+    assert!(partner_says(rig, &["list"], 0).contains("off"));
+    assert!(partner_says_as(rig, "chef", &["agree", "MIVB"], 0).contains("switched on"));
 }
 
 /// The partner's cameras as somebody sees them: code, state, Dutch name.

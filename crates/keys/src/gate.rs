@@ -20,7 +20,7 @@ use crate::codec::Writer;
 use crate::disk::{Disk, put, read_if_there};
 use crate::error::{KeyError, OpenSegmentError};
 use crate::frame::ENTRIES_MAX;
-use crate::ids::{KeyEpoch, KeyName, StoreId};
+use crate::ids::{Hour, KeyEpoch, KeyName, StoreId};
 use crate::keyfile::{self, KeyFile, KeyFileError, Protection};
 use crate::keyring::{Inner, KeyRing};
 use crate::seal::SegmentOpener;
@@ -283,6 +283,13 @@ impl KeyRing {
     pub fn gated_hours(&self) -> Vec<(KeyEpoch, KeyName, WallTime)> {
         let inner = self.lock();
         inner.state.all_gated().map(|(epoch, gated)| (epoch, gated.name.clone(), gated.moved_at)).collect()
+    }
+
+    /// Those of hours before `hour`, oldest first: what is younger is not looked at.
+    pub fn gated_before(&self, hour: Hour) -> Vec<(KeyEpoch, KeyName)> {
+        let inner = self.lock();
+        let old = inner.state.all_gated().take_while(|(epoch, _)| epoch.hour() < hour);
+        old.map(|(epoch, gated)| (epoch, gated.name.clone())).collect()
     }
 
     /// Finds the key of a segment behind the gate.

@@ -295,6 +295,22 @@ pub fn fuzz_capability(data: &[u8]) {
 mod tests {
     use super::*;
 
+    /// The fuzz target over a small corpus: whole texts, each cut at every place and changed in every byte.
+    #[test]
+    fn foreign_texts_are_refused_quietly() {
+        let own = CapabilitySigner::from_seed(&[1; 32]).sign(&live());
+        for text in ["", ".", "a.b", "eyJ9.AA", &own] {
+            fuzz_capability(text.as_bytes());
+            for at in 0..text.len() {
+                fuzz_capability(&text.as_bytes()[..at]);
+                let mut changed = text.as_bytes().to_vec();
+                changed[at] ^= 0x15;
+                fuzz_capability(&changed);
+            }
+        }
+        fuzz_capability(b"\xff.AA");
+    }
+
     fn live() -> Capability {
         Capability {
             decision: DecisionId::from_bytes([1; 16]),

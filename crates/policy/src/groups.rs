@@ -48,6 +48,7 @@ pub const GIVES: &[Right] = &[
     Right::PlateApprove,
     Right::WatchlistApprove,
     Right::EventActivate,
+    Right::PartnerApprove,
 ];
 
 /// Oversight: what data-protection officers, overseers and auditors do. It goes on while everything else is suspended.
@@ -65,6 +66,8 @@ pub const OVERSIGHT: &[Right] = &[
     Right::RetentionView,
     Right::RetentionApprove,
     Right::GatedApprove,
+    Right::PartnerApprove,
+    Right::CameraRetireApprove,
     Right::FlowView,
     Right::FlowStop,
     Right::AuditView,
@@ -81,7 +84,7 @@ pub const OVERSIGHT: &[Right] = &[
 ];
 
 /// Rights of machines.
-pub const MACHINE: &[Right] = &[Right::AnprDecode];
+pub const MACHINE: &[Right] = &[Right::FineBatch, Right::AnprDecode];
 
 /// Profiles that administer the platform and never look.
 pub const ADMINISTRATORS: &[Profile] = &[Profile::P17, Profile::P18];
@@ -105,6 +108,7 @@ pub const APART: &[(Right, Right)] = &[
     (Right::RetentionPropose, Right::RetentionApprove),
     (Right::BreakGlass, Right::BreakGlassReview),
     (Right::UserAdmin, Right::UserApprove),
+    (Right::PartnerAdmin, Right::PartnerApprove),
 ];
 
 /// Whether a suspension by the overseer leaves this right alone.

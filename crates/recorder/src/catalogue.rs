@@ -11,7 +11,7 @@ use link::Cause;
 use media::ParameterSets;
 use vms_core::{CameraId, MonoTime, RetentionClass, SegmentId, StreamId, TimeRange, WallTime};
 
-use crate::format::FragmentEntry;
+use crate::format::{FLAG_SUSPECT, FragmentEntry};
 use crate::plan::UnitEnd;
 
 /// Most holes that wait for the index; beyond it the oldest is dropped (it also stands in its segment file).
@@ -224,8 +224,9 @@ impl Catalogue {
         let mut inner = self.lock();
         let dirty = std::mem::take(&mut inner.dirty);
         let changed = dirty.iter().filter_map(|id| inner.segments.get(id));
-        let (grown, news): (Vec<&SegmentState>, Vec<&SegmentState>) = changed
-            .partition(|state| !state.is_closed() && state.flags == 0 && inner.indexed.contains_key(&state.segment));
+        let (grown, news): (Vec<&SegmentState>, Vec<&SegmentState>) = changed.partition(|state| {
+            !state.is_closed() && state.flags & FLAG_SUSPECT == 0 && inner.indexed.contains_key(&state.segment)
+        });
         let is_due = grown.iter().any(|state| {
             inner.indexed.get(&state.segment).is_none_or(|known| state.to.micros_since(*known) >= GROWTH_US)
         });

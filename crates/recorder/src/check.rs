@@ -14,6 +14,7 @@ use vms_core::{SegmentId, WallTime};
 use crate::catalogue::Batch;
 use crate::deletions::{Line, Step};
 use crate::format::{Kind, read};
+use crate::gated::Decisions;
 use crate::index::{Index, IndexError, Located};
 use crate::recover::{RecoverError, recover_file_with};
 use crate::sweep::{Terms, key_dies_at};
@@ -54,6 +55,8 @@ pub enum Finding {
     Clear,
     /// A file without a row.
     Unknown,
+    /// A key past its first term that a decision keeps has not moved behind the magistrate's gate.
+    WaitsForGate,
     /// A batch of keys was planned and its destruction never proven.
     Unproven,
 }
@@ -71,13 +74,16 @@ impl Finding {
             Self::Keyless => "a file whose key was destroyed still lies there",
             Self::Clear => "footage lies in clear: it is sealed in the background, or goes with its term",
             Self::Unknown => "a file has no row",
+            Self::WaitsForGate => {
+                "a key that a decision keeps waits for the magistrate's gate; nobody sees its footage"
+            }
             Self::Unproven => "the destruction of a batch of keys was planned and never proven",
         }
     }
 
     /// Whether it is what a recorder at work shows for a while.
     pub const fn is_passing(self) -> bool {
-        matches!(self, Self::Clear | Self::Keyless | Self::Unproven)
+        matches!(self, Self::Clear | Self::Keyless | Self::WaitsForGate | Self::Unproven)
     }
 }
 
@@ -307,10 +313,13 @@ fn check_keys(
     report: &mut CheckReport,
 ) -> Result<(), CheckError> {
     let mut live = BTreeSet::new();
+    let decisions = Decisions::load(&dir.join(crate::gated::FILE))?;
     for (epoch, name, _) in ring.live_hours() {
         live.insert(epoch);
         if terms.term_of(&name).is_some_and(|keep| key_dies_at(name.hour, keep).plus(LATE) < now) {
-            report.add(Finding::PastTerm, format!("{epoch} of hour {}", name.hour.count()));
+            let waits = decisions.until(&name).is_some_and(|until| until > now);
+            let finding = if waits { Finding::WaitsForGate } else { Finding::PastTerm };
+            report.add(finding, format!("{epoch} of hour {}", name.hour.count()));
         }
     }
     let mut planned: BTreeMap<u64, Vec<KeyEpoch>> = BTreeMap::new();
@@ -330,6 +339,7 @@ fn check_keys(
             Step::FilesErased { .. }
             | Step::Approved(_)
             | Step::ClockApproved(_)
+            | Step::Gated { .. }
             | Step::Lost(_)
             | Step::Reconciled(_) => {}
         }

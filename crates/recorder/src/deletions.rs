@@ -36,6 +36,12 @@ pub enum Step {
         /// The keys.
         keys: Vec<PlannedKey>,
     },
+    /// These keys outlive their first term by a decision: they move behind the magistrate's gate. Written before they move; a crash may
+    /// write it again.
+    Gated {
+        /// The keys, at most [`GATED_LINE`].
+        keys: Vec<MovedKey>,
+    },
     /// They are.
     KeysDestroyed {
         /// How many this call destroyed.
@@ -62,6 +68,36 @@ pub enum Step {
         /// SHA-256 over id and digest of each segment, in order of id, hexadecimal.
         digest: String,
     },
+}
+
+/// Most keys of one line of moves: it goes into the log whole, which a line of more than 64 KiB does not.
+pub const GATED_LINE: usize = 200;
+
+/// Most decisions that a line names of one key.
+const DECISIONS_NAMED: usize = 3;
+
+/// An hour key that moves behind the magistrate's gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedKey {
+    /// Its number, hexadecimal, as in the heads of segments.
+    pub epoch: String,
+    /// `cam_…`.
+    pub camera: String,
+    /// Retention class.
+    pub class: String,
+    /// End of its second term as the calendar counts it at the move, microseconds; that of a leap year may come a day later.
+    pub until_us: i64,
+    /// The decisions that keep it.
+    pub decisions: Vec<String>,
+}
+
+impl MovedKey {
+    /// `None` for a key that is not of a camera.
+    pub fn of(epoch: KeyEpoch, name: &KeyName, until: WallTime, decisions: &crate::gated::Decisions) -> Option<Self> {
+        let PlannedKey { epoch, camera, class } = PlannedKey::of(epoch, name)?;
+        let decisions = decisions.of(name).take(DECISIONS_NAMED).map(str::to_owned).collect();
+        Some(Self { epoch, camera, class, until_us: until.micros, decisions })
+    }
 }
 
 /// Footage that went before its term: one batch.
@@ -291,6 +327,7 @@ impl DeletionLog {
                     Step::FilesErased { .. }
                     | Step::Approved(_)
                     | Step::ClockApproved(_)
+                    | Step::Gated { .. }
                     | Step::Lost(_)
                     | Step::Reconciled(_) => {}
                 }

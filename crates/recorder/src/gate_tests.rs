@@ -4,6 +4,7 @@ use keys::Hour;
 use link::message::GatedSpec;
 use vms_core::{HoldId, WallTime};
 
+use crate::deletions::{Line, MovedKey, Step};
 use crate::format::read;
 use crate::gated::Decisions;
 use crate::reconcile::reconcile;
@@ -51,6 +52,13 @@ fn views(rig: &Sealed, number: u8) -> (Result<(), NoKey>, Result<(), NoKey>) {
     (seen(None), seen(Some(&gate)))
 }
 
+/// The keys that the records say have moved.
+fn moves(rig: &Sealed) -> Vec<MovedKey> {
+    let lines = crate::deletions::lines(&rig.dir.path().join("deletions")).unwrap();
+    let keys = |line: Line| if let Step::Gated { keys } = line.step { keys } else { Vec::new() };
+    lines.into_iter().flat_map(keys).collect()
+}
+
 #[tokio::test]
 async fn it_moves_opens_with_the_gate_alone_and_dies_at_the_end_of_its_second_term() {
     let rig = sealed().await;
@@ -64,6 +72,15 @@ async fn it_moves_opens_with_the_gate_alone_and_dies_at_the_end_of_its_second_te
     assert_eq!(there(&rig), [17, 33], "the rest of both cameras is gone");
     assert_eq!(views(&rig, 17), (Err(NoKey::Gated), Ok(())));
     assert_eq!(rig.vault.gated_rows().first().map(|row| (row.hours, row.waiting)), Some((1, 0)));
+    // The move stands in the records once, with the end that it was given and the decision.
+    let moves = moves(&rig);
+    assert_eq!(moves.len(), 1, "{moves:?}");
+    assert_eq!(
+        (moves[0].camera.clone(), moves[0].class.as_str()),
+        (facts(1).camera.to_string(), facts(1).class.as_str())
+    );
+    let end_us = (Hour::of(at(0)).start().micros / 1_000_000 + 365 * DAY_S - 3_600) * 1_000_000;
+    assert_eq!((moves[0].until_us, moves[0].decisions.as_slice()), (end_us, &["3d1c".to_owned()][..]));
     let found = reconcile(&rig.dir.path().join("media"), &rig.index, &rig.vault, &terms, over).await.unwrap();
     assert!(!found.is_overdue() && found.keyless_files == 0, "{found:?}");
 
@@ -107,11 +124,13 @@ async fn without_a_place_for_the_gate_it_waits_unseen_and_nothing_of_it_dies() {
         assert_eq!(there(&rig), [17, 33]);
         assert_eq!(views(&rig, 17).0, Err(NoKey::Destroyed), "past its term and not moved: nobody sees it");
         assert_eq!(rig.vault.gated_rows().first().map(|row| (row.hours, row.waiting)), Some((0, 1)));
+        assert_eq!((rig.vault.gate_waiting(), moves(&rig).len()), (1, 0), "nothing is said to have moved");
     }
     std::fs::remove_file(&gate).unwrap();
     sweep.expire_keys(&terms, over).await.unwrap();
     assert_eq!(views(&rig, 17), (Err(NoKey::Gated), Ok(())));
     assert_eq!(rig.vault.gated_rows().first().map(|row| (row.hours, row.waiting)), Some((1, 0)));
+    assert_eq!((rig.vault.gate_waiting(), moves(&rig).len()), (0, 1));
 }
 
 #[tokio::test]

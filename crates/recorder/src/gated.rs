@@ -107,6 +107,11 @@ impl Decisions {
         covering.map(|decided| key_dies_at(name.hour, decided.keep_s)).max()
     }
 
+    /// The shortest of both terms together, seconds: no key of an hour that began later than so long ago is due.
+    pub fn shortest_s(&self) -> Option<u64> {
+        self.decided.iter().map(|decided| decided.keep_s).min()
+    }
+
     /// The numbers of the decisions that keep an hour key.
     pub fn of<'a>(&'a self, name: &'a KeyName) -> impl Iterator<Item = &'a str> {
         self.decided.iter().filter(|decided| decided.covers(name)).map(|decided| decided.decision.as_str())
@@ -128,6 +133,11 @@ impl OpenGate {
     /// Of these.
     pub const fn new(secrets: Vec<GateSecret>) -> Self {
         Self { secrets }
+    }
+
+    /// How many gates are open.
+    pub(crate) const fn len(&self) -> usize {
+        self.secrets.len()
     }
 
     /// The private half of one gate; `None` when its medium is not attached.

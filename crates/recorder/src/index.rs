@@ -10,7 +10,7 @@ use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 use vms_core::{SegmentId, StreamId, TimeRange, WallTime};
 
 use crate::catalogue::{Batch, GapChange, SegmentState};
-use crate::format::cause_code;
+use crate::format::{FLAG_CAMERA_CLOCK, FLAG_CLOCK_STEP, cause_code};
 
 /// Why the index did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,14 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// With what SQLite says.
+    pub(crate) fn in_full(&self) -> String {
+        match self {
+            Self::Sql(error) => format!("{self}: {error}"),
+            Self::Row => self.to_string(),
+        }
+    }
+
     /// The volume is full.
     pub fn is_full(&self) -> bool {
         match self {
@@ -35,6 +43,7 @@ impl IndexError {
 }
 
 mod away;
+mod kept;
 mod sealed;
 mod told;
 mod volume;
@@ -119,7 +128,8 @@ const SCHEMA: [&str; 5] = [
         erasing integer not null default 0,
         erased_us integer,
         key_epoch integer not null default 0,
-        away integer not null default 0
+        away integer not null default 0,
+        kept integer not null default 0
     )",
     "create table if not exists gap (
         stream text not null,
@@ -158,8 +168,9 @@ impl Index {
         for statement in SCHEMA {
             sqlx::query(statement).execute(&pool).await?;
         }
-        // Indexes of before format 4 do not have `key_epoch` (nothing was sealed then), those of before the tiers not `away`.
-        for column in ["key_epoch", "away"] {
+        // Indexes of before format 4 do not have `key_epoch` (nothing was sealed then), those of before the tiers not `away`, older ones
+        // not `kept`: the sweeper marks again what lies behind the magistrate's gate.
+        for column in ["key_epoch", "away", "kept"] {
             let known = sqlx::query("select 1 from pragma_table_info('segment') where name = $1").bind(column);
             if known.fetch_optional(&pool).await?.is_none() {
                 let add = format!("alter table segment add column {column} integer not null default 0");
@@ -172,7 +183,10 @@ impl Index {
         sqlx::query("create index if not exists gap_by_change on gap (change)").execute(&pool).await?;
         // What the sweeper asks every minute, answered from the index alone.
         for wanted in [
-            "create index if not exists segment_by_term on segment (stream, class, keep_s, to_us) where erased_us is null",
+            "drop index if exists segment_by_term",
+            "create index if not exists segment_by_own_term on segment (stream, class, keep_s, to_us)
+             where erased_us is null and kept = 0",
+            "create index if not exists segment_erased on segment (erased_us) where erased_us is not null",
             "create index if not exists segment_by_size on segment (file_len)
              where erased_us is null and closing_at is not null and away = 0",
             // The tiers ask each hour what lies here: some days of the thirty.
@@ -339,45 +353,6 @@ impl Index {
         Ok(uint(row.try_get(0)?))
     }
 
-    /// Streams, classes and terms of what is there.
-    ///
-    /// # Errors
-    /// [`IndexError`].
-    pub async fn classes(&self) -> Result<Vec<(StreamId, String, u64)>, IndexError> {
-        let rows = sqlx::query("select distinct stream, class, keep_s from segment where erased_us is null")
-            .fetch_all(&self.pool)
-            .await?;
-        let read = |row: &sqlx::sqlite::SqliteRow| {
-            let stream = row.try_get::<String, _>(0)?.parse().map_err(|_| IndexError::Row)?;
-            Ok((stream, row.try_get(1)?, uint(row.try_get(2)?)))
-        };
-        rows.iter().map(read).collect()
-    }
-
-    /// Closed segments of a stream, class and term that ended at or before `until`, oldest first.
-    ///
-    /// # Errors
-    /// [`IndexError`].
-    pub async fn ended_before(
-        &self,
-        of: &(StreamId, String, u64),
-        until: WallTime,
-        limit: u32,
-    ) -> Result<Vec<Located>, IndexError> {
-        let rows = sqlx::query(
-            "select * from segment where stream = $1 and class = $2 and keep_s = $3 and to_us <= $4
-             and closing_at is not null and erased_us is null order by to_us limit $5",
-        )
-        .bind(of.0.to_string())
-        .bind(&of.1)
-        .bind(int(of.2))
-        .bind(until.micros)
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(located).collect()
-    }
-
     /// The oldest closed segments of all streams that are on the local disk.
     ///
     /// # Errors
@@ -519,6 +494,7 @@ async fn upsert_gap(tx: &mut Transaction<'_, Sqlite>, gap: &GapChange, change: i
 }
 
 fn segment_row(row: &sqlx::sqlite::SqliteRow) -> Result<SegmentRow, IndexError> {
+    let flags: i64 = row.try_get("flags")?;
     Ok(SegmentRow {
         change: uint(row.try_get("change")?),
         segment: row.try_get("segment")?,
@@ -532,6 +508,8 @@ fn segment_row(row: &sqlx::sqlite::SqliteRow) -> Result<SegmentRow, IndexError> 
         digest: row.try_get("digest")?,
         erased_us: row.try_get("erased_us")?,
         retention_class: row.try_get("class")?,
+        clock_stepped: flags & i64::from(FLAG_CLOCK_STEP) != 0,
+        camera_clock_off: flags & i64::from(FLAG_CAMERA_CLOCK) != 0,
     })
 }
 

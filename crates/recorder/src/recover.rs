@@ -14,6 +14,7 @@ use keys::SegmentOpener;
 use vms_core::{SegmentId, WallTime};
 
 use crate::catalogue::{Batch, Catalogue, GapChange, SegmentState};
+use crate::disk::file::clock_step;
 use crate::format::read::{self, ReadError, Scan};
 use crate::format::write::Pen;
 use crate::format::{Closing, FLAG_RECOVERED, SegmentHeader, write};
@@ -372,8 +373,9 @@ pub fn recover_file_with(
 fn close_cut(path: &Path, scan: &Scan) -> Result<(u64, u64, [u8; 32], u8), ReadError> {
     let mut file = OpenOptions::new().read(true).append(true).open(path)?;
     file.set_len(scan.good_len)?;
+    let flags = FLAG_RECOVERED | clock_step(scan.header.reason);
     let closing = Closing {
-        flags: FLAG_RECOVERED,
+        flags,
         end: scan.last.map_or(scan.header.wall, |(_, _, wall)| wall),
         units: scan.entries.iter().map(|entry| entry.units).fold(0, u32::saturating_add),
         payload: scan.entries.iter().map(|entry| u64::from(entry.payload)).sum(),
@@ -387,5 +389,5 @@ fn close_cut(path: &Path, scan: &Scan) -> Result<(u64, u64, [u8; 32], u8), ReadE
     file.sync_data()?;
     // The digest of the whole is taken from what is really there now.
     let whole = read::scan(&file, None)?;
-    Ok((scan.good_len, whole.good_len, whole.digest, FLAG_RECOVERED))
+    Ok((scan.good_len, whole.good_len, whole.digest, flags))
 }

@@ -24,9 +24,11 @@ use crate::kept;
 use crate::tiering::Tiers;
 use crate::vault::Vault;
 
+mod expire;
 mod gate;
 mod unlink;
 
+pub use expire::{Carried, ROWS_STAY};
 use unlink::unlink;
 
 /// Hour keys destroyed in one batch.
@@ -211,6 +213,7 @@ pub struct Sweep {
     spent: Spent,
     /// Up to this hour two people let everything through.
     approved: Option<u32>,
+    gate: gate::GateState,
 }
 
 impl Sweep {
@@ -226,7 +229,8 @@ impl Sweep {
             spent => spent?,
         };
         let (root, spent) = (root.to_owned(), spent.unwrap_or_default());
-        Ok(Self { root, index, vault, tiers: Tiers::default(), log, open, swept: 0, spent_at, spent, approved: None })
+        let (tiers, gate) = (Tiers::default(), gate::GateState::default());
+        Ok(Self { root, index, vault, tiers, log, open, swept: 0, spent_at, spent, approved: None, gate })
     }
 
     /// The same, with tiers: what is erased goes from them too.
@@ -406,40 +410,6 @@ impl Sweep {
     async fn unheld(&self, batch: Vec<Located>) -> Result<Vec<Located>, SweepError> {
         let vault = Arc::clone(&self.vault);
         blocking(move || Ok(batch.into_iter().filter(|one| !vault.is_held(one.segment)).collect())).await
-    }
-
-    /// Erases the files that are past their own term at trusted wall time `now`: those in clear, and those of a term of few hours.
-    ///
-    /// # Errors
-    /// [`SweepError`].
-    pub async fn expire(&mut self, terms: &Terms, now: WallTime) -> Result<u64, SweepError> {
-        let (mut erased, mut is_usual) = (0, false);
-        for of in self.index.classes().await? {
-            let Some(keep_s) = term_s(&terms.streams, &of) else { continue };
-            let until = now.minus(Duration::from_secs(keep_s));
-            let mut limit = BATCH;
-            loop {
-                let found = self.index.ended_before(&of, until, limit).await?;
-                let is_all = found.len() < usize::try_from(limit).unwrap_or(usize::MAX);
-                let batch = self.unkept(found).await?;
-                // So many of one stream are eight hours and more: how many, in truth?
-                if !is_all && !is_usual {
-                    let wide = self.unkept(self.index.ended_before(&of, until, WIDE_ROWS).await?).await?;
-                    let hours: BTreeSet<Hour> = wide.iter().map(|one| Hour::of(one.from)).collect();
-                    let hours = u64::try_from(hours.len()).unwrap_or(u64::MAX);
-                    self.admit(hours, hours, Hour::of(until).count(), now)?;
-                    is_usual = true;
-                }
-                let done = self.erase(&batch, now, false).await?.len();
-                erased += u64::try_from(done).unwrap_or(0);
-                if done == 0 && (is_all || limit >= LOOK_MAX) {
-                    break;
-                }
-                // The oldest are all under a hold: look further.
-                limit = if done == 0 { limit.saturating_mul(8) } else { BATCH };
-            }
-        }
-        Ok(erased)
     }
 
     /// Erases closed segments before their term until so many bytes are free: the least important class first, in it the oldest. Each

@@ -46,6 +46,12 @@ fn state(root: &Path, number: u8, of: u8, (from_s, to_s): (i64, i64), bytes: usi
     }
 }
 
+/// A row of a closed segment without a file.
+pub(crate) fn row(number: u8, of: u8, span: (i64, i64)) -> SegmentState {
+    let dir = tempfile::tempdir().unwrap();
+    state(dir.path(), number, of, span, 10, true)
+}
+
 async fn rig(keep_unknown: bool) -> (tempfile::TempDir, Index, Sweep) {
     let dir = tempfile::tempdir().unwrap();
     let index = Index::open(&dir.path().join("index.db")).await.unwrap();
@@ -304,7 +310,7 @@ async fn the_key_of_an_hour_dies_an_hour_before_its_term_and_its_files_go_with_i
                         "destroyed"
                     }
                     Step::Approved(_) | Step::ClockApproved(_) => "approved",
-                    Step::Lost(_) | Step::Reconciled(_) => "other",
+                    Step::Lost(_) | Step::Reconciled(_) | Step::Gated { .. } => "other",
                     Step::FilesErased { count, .. } => {
                         assert_eq!(*count, [3, 4][usize::try_from(line.batch - 1).unwrap()]);
                         "erased"

@@ -15,7 +15,6 @@ use keys::{
     BackupPlan, Copy, Disk, GatePlan, KeyEpoch, KeyError, KeyName, KeyRing, KeyStoreConfig, OpenOptions,
     OpenSegmentError, Random, RealDisk, SealedWriterKey, SecondCopy, SegmentOpener, SystemRandom,
 };
-use link::message::GatedRow;
 use vms_core::{MonoTime, SegmentId, WallTime};
 
 use crate::format::SegmentHeader;
@@ -99,7 +98,7 @@ pub struct Vault {
     due: Mutex<Due>,
     curtain: RwLock<Option<Curtain>>,
     decisions: RwLock<Arc<Decisions>>,
-    gated_rows: Mutex<Vec<GatedRow>>,
+    gated: Mutex<gate::GatedCount>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -137,7 +136,7 @@ impl Vault {
             due: Mutex::default(),
             curtain: RwLock::new(None),
             decisions: RwLock::default(),
-            gated_rows: Mutex::default(),
+            gated: Mutex::default(),
         };
         if vault.config.is_some() {
             let may_create = is_new && !vault.marker.exists();

@@ -319,3 +319,19 @@ async fn late_changed_and_contradictory_answers() {
     let again = changed.look_up(&[query("1ABC123")]).await;
     assert_eq!((again.replies, again.from_cache), (first.replies, 1), "the kept answer should stay");
 }
+
+#[tokio::test]
+async fn a_new_holder_starts_a_new_registration_of_the_same_vehicle() {
+    let scene = scene(StubSettings { new_holder_ppm: 1_000_000, ..StubSettings::default() }, |_| {}).await;
+    // Noon of 1 and 2 March 2026 in Brussels.
+    let on = |seconds: i64| Query { at: WallTime::from_secs(seconds), ..query(fleet::plate(31).unwrap().reveal()) };
+    let found = scene.look_up(&[on(1_772_362_800), on(1_772_449_200)]).await;
+    let vehicle = |at: usize| {
+        let Reply::Answer(Lookup::Found { vehicle }) = &found.replies[at] else { panic!("{:?}", found.replies[at]) };
+        (**vehicle).clone()
+    };
+    let (before, after) = (vehicle(0), vehicle(1));
+    assert_eq!(before.vehicle_key, after.vehicle_key);
+    assert_eq!(before.registration_to, Some("2026-03-01".parse().unwrap()));
+    assert_eq!(after.registration_from, Some("2026-03-02".parse().unwrap()));
+}

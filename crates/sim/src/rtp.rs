@@ -113,6 +113,12 @@ impl Packetiser {
         self.timestamp_base.wrapping_add(u32::from_be_bytes([a, b, c, d]))
     }
 
+    /// Chooses the base of timestamps so that they begin again at zero `after_ticks` behind the stream position `from`.
+    pub fn wrap_after(&mut self, from: i64, after_ticks: u32) {
+        self.timestamp_base = 0;
+        self.timestamp_base = 0_u32.wrapping_sub(self.timestamp(from)).wrapping_sub(after_ticks);
+    }
+
     /// Packets of one access unit; the last one carries the marker. `ticks` is its presentation time.
     pub fn unit<'a>(&mut self, nals: impl Iterator<Item = &'a [u8]>, ticks: i64, out: &mut impl PacketSink) {
         let timestamp = self.timestamp(ticks);

@@ -8,10 +8,12 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use jiff::civil::Date;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::{Disambiguation, TimeZone, TimeZoneDatabase};
 use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use vms_core::WallTime;
+
+use crate::calendar::{Clock, Weekday};
 
 static BRUSSELS: LazyLock<TimeZone> = LazyLock::new(|| {
     TimeZoneDatabase::bundled().get("Europe/Brussels").expect("the bundled time-zone data should know Brussels")
@@ -21,6 +23,15 @@ static BRUSSELS: LazyLock<TimeZone> = LazyLock::new(|| {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Day(Date);
+
+/// Which reading counts for a clock time that is missing or stands twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The earlier one.
+    Earlier,
+    /// The later one.
+    Later,
+}
 
 /// Why a text is not a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +84,36 @@ impl Day {
     /// Calendar year.
     pub fn year(self) -> i16 {
         self.0.year()
+    }
+
+    /// Day of the week.
+    pub fn weekday(self) -> Weekday {
+        use jiff::civil::Weekday as Civil;
+        match self.0.weekday() {
+            Civil::Monday => Weekday::Mon,
+            Civil::Tuesday => Weekday::Tue,
+            Civil::Wednesday => Weekday::Wed,
+            Civil::Thursday => Weekday::Thu,
+            Civil::Friday => Weekday::Fri,
+            Civil::Saturday => Weekday::Sat,
+            Civil::Sunday => Weekday::Sun,
+        }
+    }
+
+    /// The instant of a clock time on this day.
+    pub fn clock(self, clock: Clock, side: Side) -> WallTime {
+        let minutes = clock.minutes();
+        let (hour, minute) = (i8::try_from(minutes / 60).unwrap_or(0), i8::try_from(minutes % 60).unwrap_or(0));
+        if hour >= 24 {
+            return self.plus_days(1).start();
+        }
+        let side = match side {
+            Side::Earlier => Disambiguation::Earlier,
+            Side::Later => Disambiguation::Later,
+        };
+        let zoned = BRUSSELS.clone().into_ambiguous_zoned(self.0.at(hour, minute, 0, 0)).disambiguate(side);
+        let stamp = zoned.map_or(Timestamp::MAX, |zoned| zoned.timestamp());
+        WallTime::from_micros(stamp.as_microsecond())
     }
 
     fn plus(self, span: Span) -> Self {

@@ -8,6 +8,7 @@
 //! walks every route without a session and as a stranger. DTOs stand in `dto/`, strict both ways.
 
 pub mod dto;
+pub mod machines;
 pub mod problem;
 pub mod routes;
 pub mod session;

@@ -154,6 +154,9 @@ fn barred_code(why: &str) -> &'static str {
         "training_missing" => "account_training_missing",
         "training_expired" => "account_training_expired",
         "clearance_missing" => "account_clearance_missing",
+        "machine" => "account_machine",
+        "not_linked" => "identity_not_linked",
+        "provider_refused" => "provider_refused",
         _ => "login_failed",
     }
 }
@@ -237,7 +240,9 @@ impl From<UseCaseError> for Problem {
             // Logged once, here, with its whole chain; never sent to the client.
             tracing::error!(error.chain = %chain(&error), problem.code = code, "request failed: {code}");
         } else {
-            problem.detail = Some(error.to_string().into());
+            // What kind of thing is not there would tell "there, and not yours" from "not there".
+            let is_hidden = matches!(error, UseCaseError::NotFound(_));
+            problem.detail = (!is_hidden).then(|| error.to_string().into());
         }
         match error {
             UseCaseError::Invalid(list) => {

@@ -11,6 +11,7 @@ use vms_app::gate::Actor;
 use vms_app::identity::Pending;
 use vms_app::login::Signed;
 
+use crate::machines::ClientCertificate;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::shell::Api;
@@ -38,12 +39,20 @@ impl Session {
 pub struct Source(pub String);
 
 /// Value of a cookie, when it stands there exactly once.
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut found = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
     // Two cookies of one name: somebody put one beside ours.
     found.next().filter(|value| value.len() <= 200).filter(|_| found.next().is_none())
+}
+
+/// The token of an `Authorization: Bearer` header, when there is exactly one.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let only = all.next().filter(|_| all.next().is_none())?;
+    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && token.len() <= 200).then_some(token)
 }
 
 /// Whether `Origin` is this server's own host or a configured one.
@@ -79,10 +88,17 @@ impl FromRequestParts<Api> for AnySession {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let Some(token) = cookie(&parts.headers, api.settings.cookie_name()) else {
+        // What a header says of a certificate is nobody's word; this comes from the TLS session that the listener ended itself.
+        let certificate = parts.extensions.get::<ClientCertificate>().map(|shown| shown.0.as_str());
+        let token = if certificate.is_some() {
+            bearer(&parts.headers)
+        } else {
+            cookie(&parts.headers, api.settings.cookie_name())
+        };
+        let Some(token) = token else {
             return Err(refused(api, parts, "no_session", UseCaseError::Unauthenticated.into()).await);
         };
-        let signed = match api.cases.who(token).await {
+        let signed = match api.cases.who_with(token, certificate).await {
             Ok(signed) => signed,
             Err(UseCaseError::Unauthenticated) => {
                 return Err(refused(api, parts, "session_over", UseCaseError::Unauthenticated.into()).await);
@@ -91,7 +107,8 @@ impl FromRequestParts<Api> for AnySession {
         };
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         let given = parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or("");
-        if !reads && !same(given, &signed.session.csrf) {
+        // No page of a browser can make a machine's request: it has neither the key nor the token.
+        if !reads && certificate.is_none() && !same(given, &signed.session.csrf) {
             let problem = Problem::new(StatusCode::FORBIDDEN, "csrf_failed", "The form token is missing or wrong");
             return Err(refused(api, parts, "csrf", problem).await);
         }
@@ -109,8 +126,10 @@ impl FromRequestParts<Api> for Session {
         }
         match signed.pending {
             None => {}
-            Some(Pending::SecondFactor) => return Err(UseCaseError::SecondFactorRequired.into()),
-            Some(Pending::Enrolment) => return Err(UseCaseError::EnrolmentRequired.into()),
+            Some(Pending::SecondFactor | Pending::HardwareKey) => return Err(UseCaseError::SecondFactorRequired.into()),
+            Some(Pending::Enrolment | Pending::HardwareEnrolment) => {
+                return Err(UseCaseError::EnrolmentRequired.into());
+            }
         }
         Ok(Self(signed))
     }
@@ -172,6 +191,24 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(header::COOKIE, line.parse().unwrap());
             assert_eq!(cookie(&headers, "belfry_session"), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn bearer_tokens_are_taken_once() {
+        for (lines, wanted) in [
+            (&["Bearer abc"][..], Some("abc")),
+            (&["bearer abc"], Some("abc")),
+            (&["Basic abc"], None),
+            (&["abc"], None),
+            (&["Bearer abc", "Bearer def"], None),
+            (&[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::AUTHORIZATION, line.parse().unwrap());
+            }
+            assert_eq!(bearer(&headers), wanted, "{lines:?}");
         }
     }
 

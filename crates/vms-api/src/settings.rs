@@ -29,6 +29,13 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Name of the cookie that binds a log-in at the identity provider to the browser that began it.
+    pub const fn provider_cookie_name(&self) -> &'static str {
+        if self.tls { "__Host-belfry_provider" } else { "belfry_provider" }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

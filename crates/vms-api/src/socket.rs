@@ -123,7 +123,7 @@ pub async fn relay(socket: WebSocket, mut live: LiveSession, clock: Arc<dyn Cloc
     reader.abort();
     live.delivered(counts.units.load(Ordering::Relaxed), counts.bytes.load(Ordering::Relaxed));
     if let Err(error) = live.finish(why).await {
-        tracing::error!(%error, "a live view ended without its closing leaf");
+        tracing::error!(%error, "a live view ended; its closing leaf waits for the log");
     }
 }
 

@@ -9,6 +9,7 @@ use crate::cases::UseCases;
 use crate::error::{Entity, UseCaseError};
 use crate::gate::action::{AdminUsers, ViewAudit};
 use crate::gate::{Actor, Target, Why};
+use crate::identity::machines::{MACHINE_PROFILE, NO_PASSWORD};
 use crate::identity::secrets::password_fault;
 use crate::model::{Account, LogDetail, PasswordState};
 use crate::passwords::one_time_password;
@@ -58,6 +59,8 @@ pub struct AccountPatch {
     pub shows: AccountShows,
     /// Take all second factors away: the person lost them.
     pub reset_factors: bool,
+    /// The person's name at the identity provider; empty takes the link away.
+    pub provider_subject: Option<String>,
 }
 
 /// What an account shows before it opens a session; what is absent stays, `Some(None)` takes it away.
@@ -184,6 +187,8 @@ impl UseCases {
         let Some(org) = self.org(wish.org).await? else {
             return Err(UseCaseError::invalid("org_id", "unknown"));
         };
+        // A machine shows a certificate; there is no password to try.
+        let is_machine = wish.profile == MACHINE_PROFILE;
         let (password, state) = match password {
             Some(own) => {
                 if let Some(fault) = password_fault(&own, &[&user_name, &wish.name, &org.code]) {
@@ -196,12 +201,17 @@ impl UseCases {
         let now = self.now();
         shows.check(now)?;
         let more_profiles = tidy(wish.profile, more_profiles);
+        let (password_hash, state) = if is_machine {
+            (NO_PASSWORD.to_owned(), PasswordState::Own)
+        } else {
+            (self.passwords.hash(password.clone(), random_bytes(self.ids.as_ref())).await?, state)
+        };
         let mut account = Account {
             id: UserId::from_uuid(self.ids.uuid()),
             org: wish.org,
             user_name,
             name: wish.name,
-            password_hash: self.passwords.hash(password.clone(), random_bytes(self.ids.as_ref())).await?,
+            password_hash,
             password_state: state,
             profile: wish.profile,
             more_profiles,
@@ -292,7 +302,8 @@ impl UseCases {
         let now = self.now();
         let own = id == actor.user;
         let raises = patch.profile.is_some() || patch.more_profiles.is_some() || patch.shows != AccountShows::default();
-        if own && (raises || patch.disabled == Some(true) || patch.reset_factors) {
+        let links = patch.provider_subject.is_some();
+        if own && (raises || links || patch.disabled == Some(true) || patch.reset_factors) {
             return Err(UseCaseError::invalid("id", "own_account"));
         }
         let mut ends_sessions = patch.disabled == Some(true);
@@ -331,19 +342,41 @@ impl UseCases {
             password = Some(fresh);
             ends_sessions = true;
         }
-        let details = change_details(&account, password.is_some(), patch.reset_factors);
+        if account.profile == MACHINE_PROFILE && (links || patch.reset_password) {
+            return Err(UseCaseError::invalid("id", "a_machine"));
+        }
+        let details = change_details(&account, password.is_some(), patch.reset_factors, links);
         self.record("account_changed", LeafKind::Change, Some(actor.clone()), details).await?;
         self.stores.account_update(&account).await?;
-        if patch.reset_factors {
-            self.stores.factor_clear(id).await?;
-            ends_sessions = true;
+        let aftermath = Aftermath {
+            subject: patch.provider_subject,
+            password: password.is_some(),
+            factors: patch.reset_factors,
+            ends_sessions,
+        };
+        self.account_follow_up(id, aftermath, now).await?;
+        account.version += 1;
+        Ok(AccountMade { account, password })
+    }
+
+    /// What a change takes with it besides the account's own row.
+    async fn account_follow_up(&self, id: UserId, what: Aftermath, now: WallTime) -> Result<(), UseCaseError> {
+        if let Some(subject) = &what.subject {
+            self.link_set(id, subject, now).await?;
+            self.notice(id, "provider_link_changed").await?;
         }
-        if ends_sessions {
+        if what.password {
+            self.notice(id, "password_reset").await?;
+        }
+        if what.factors {
+            self.stores.factor_clear(id).await?;
+            self.notice(id, "factors_taken_away").await?;
+        }
+        if what.ends_sessions || what.factors || what.subject.is_some() {
             self.stores.session_end_of_user(id, now, None).await?;
             self.note_change();
         }
-        account.version += 1;
-        Ok(AccountMade { account, password })
+        Ok(())
     }
 
     /// Leaves of the log with their details, newest first, below an index: everybody's for overseers, else those of the
@@ -382,12 +415,23 @@ impl UseCases {
     }
 }
 
+/// What a change takes with it.
+#[derive(Default)]
+struct Aftermath {
+    /// The name at the provider, where it changes.
+    subject: Option<String>,
+    password: bool,
+    factors: bool,
+    ends_sessions: bool,
+}
+
 /// What a change leaves in the log: no name, no password.
-fn change_details(account: &Account, password: bool, factors: bool) -> serde_json::Value {
+fn change_details(account: &Account, password: bool, factors: bool, provider_link: bool) -> serde_json::Value {
     json!({
         "user": account.id.to_string(), "profile": account.profile.as_str(),
         "more_profiles": account.more_profiles.iter().map(|profile| profile.as_str()).collect::<Vec<_>>(),
         "disabled": account.disabled_at.is_some(), "password": password, "factors": factors,
+        "provider_link": provider_link,
     })
 }
 

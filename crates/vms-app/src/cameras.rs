@@ -2,7 +2,7 @@
 
 use audit::LeafKind;
 use bytes::Bytes;
-use policy::Audience;
+use policy::{Audience, Decision, Requirement};
 use serde_json::json;
 use vms_core::{CameraId, Purpose, Rendition, RetentionClass, StreamId, StreamUse};
 
@@ -256,10 +256,11 @@ impl UseCases {
         self.camera_store(Camera { state, updated_at: self.now(), ..camera }).await
     }
 
-    /// Ends a camera: it no longer records or shows; its footage lives out its term. The reason stands in the leaf.
+    /// Ends a camera: it no longer records or shows; its footage lives out its term. The reason stands in the leaf. Where the matrix
+    /// wants a second person, the camera comes back as it is, and the wish waits ([`crate::sharing::seconds`]).
     ///
     /// # Errors
-    /// `Denied`, `Conflict(WrongState)`, `Conflict(PartnersCamera)`.
+    /// `Denied`, `Invalid`, `Conflict(WrongState)`, `Conflict(PartnersCamera)`, `Conflict(Taken("wish"))`.
     pub async fn camera_retire(
         &self,
         actor: &Actor,
@@ -269,13 +270,19 @@ impl UseCases {
         let camera = self.stores.camera_fetch(id).await?.ok_or(UseCaseError::NotFound(Entity::Camera))?;
         let target = self.camera_target::<RetireCamera>(actor, &camera, None).await?;
         let why = Why { justification: reason, ..Why::default() };
+        let waits =
+            self.gate.would::<RetireCamera>(actor, &target) == Decision::Missing(vec![Requirement::SecondPerson]);
+        if waits {
+            may_end(&camera)?;
+            self.retirement_ask(actor, &camera, target, &why).await?;
+            return Ok(camera);
+        }
         self.permit_on::<RetireCamera>(actor, &camera, target, &why).await?;
-        if camera.state == CameraState::Retired {
-            return Err(UseCaseError::Conflict(Conflict::WrongState("retired")));
-        }
-        if camera.partner.is_some() {
-            return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
-        }
+        may_end(&camera)?;
+        self.camera_end(camera).await
+    }
+
+    pub(crate) async fn camera_end(&self, camera: Camera) -> Result<Camera, UseCaseError> {
         self.camera_store(Camera { state: CameraState::Retired, updated_at: self.now(), ..camera }).await
     }
 
@@ -331,6 +338,16 @@ impl UseCases {
 fn host_of(url: &str) -> Option<(String, Option<u16>)> {
     let url = url::Url::parse(url).ok()?;
     Some((url.host_str()?.to_owned(), url.port()))
+}
+
+pub(crate) fn may_end(camera: &Camera) -> Result<(), UseCaseError> {
+    if camera.state == CameraState::Retired {
+        return Err(UseCaseError::Conflict(Conflict::WrongState("retired")));
+    }
+    if camera.partner.is_some() {
+        return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
+    }
+    Ok(())
 }
 
 pub(crate) fn main_or_first(camera: &Camera) -> Option<&CameraStream> {

@@ -62,6 +62,8 @@ pub struct Extensions {
     pub timeline_marks: Option<Arc<dyn TimelineMarks>>,
     /// Purpose-bound copies of reads, and findings.
     pub lez: Option<Arc<dyn crate::lez_ports::LezStore>>,
+    /// Batches of fines.
+    pub fines: Option<crate::fines_ports::FineParts>,
     /// Where evidence exports are made.
     pub exports: Option<Arc<dyn crate::exports_model::ExportDesk>>,
     /// Second factors.
@@ -104,10 +106,12 @@ pub struct UseCases {
     pub(crate) rules: AccountRules,
     pub(crate) identity_rules: crate::identity::IdentityRules,
     pub(crate) challenges: crate::identity::Challenges,
+    pub(crate) attempts: crate::identity::oidc::Attempts,
     pub(crate) tries: Mutex<TryCounters>,
     pub(crate) strangers: Mutex<Trickle>,
     pub(crate) events: Arc<EventHub>,
     pub(crate) sharing: crate::sharing::board::SharingBoard,
+    pub(crate) watch: crate::oversight::anomaly::UseWatch,
     pub(crate) health: HealthBoard,
     /// Rises with every change that may take a right away; running streams decide again at once.
     pub(crate) changes: watch::Sender<u64>,
@@ -133,10 +137,12 @@ impl UseCases {
             rules: AccountRules::embedded()?,
             identity_rules: crate::identity::IdentityRules::embedded()?,
             challenges: crate::identity::Challenges::default(),
+            attempts: crate::identity::oidc::Attempts::default(),
             tries: Mutex::default(),
             strangers: Mutex::new(Trickle::new(STRANGER_LEAVES_PER_S)),
             events: Arc::new(EventHub::new(Arc::clone(&stores), Arc::clone(&clock))),
             sharing: crate::sharing::board::SharingBoard::new()?,
+            watch: crate::oversight::anomaly::UseWatch::new()?,
             health: HealthBoard::default(),
             changes: watch::Sender::new(0),
             catalogues: CatalogueDesk::new(random_bytes(ids.as_ref())),
@@ -266,10 +272,14 @@ impl UseCases {
     /// # Errors
     /// [`UseCaseError`]; the next run tries again.
     pub async fn housekeeping(&self) -> Result<(), UseCaseError> {
-        self.tickets_expire().await?;
-        self.playbacks_expire().await?;
-        self.export_fetches_expire().await?;
+        let written = self.gate.settle_owed().await;
+        // Each takes out what is over, and its end is kept while the log is away: one failure keeps none of the others.
+        let ended =
+            self.tickets_expire().await.and(self.playbacks_expire().await).and(self.export_fetches_expire().await);
+        written?;
+        ended?;
         self.events_summarise().await?;
+        self.anomaly_round().await?;
         let now = self.now();
         self.events.prune(now).await?;
         Ok(())

@@ -38,6 +38,8 @@ pub enum Entity {
     Finding,
     /// A picture of a read.
     Picture,
+    /// A run of fines.
+    FineRun,
     /// A grant of a right.
     Grant,
     /// A decision of this session that is still open.
@@ -70,6 +72,12 @@ pub enum Entity {
     Factor,
     /// A version of the role matrix.
     MatrixVersion,
+    /// Something that waits for a second person.
+    SecondWish,
+    /// An alarm about somebody's unusual use.
+    Anomaly,
+    /// A session.
+    Session,
 }
 
 impl Entity {
@@ -87,6 +95,7 @@ impl Entity {
             Self::Read => "read",
             Self::Finding => "finding",
             Self::Picture => "picture",
+            Self::FineRun => "run of fines",
             Self::Grant => "grant",
             Self::Decision => "open decision",
             Self::LegalChange => "change of legal fields",
@@ -103,6 +112,9 @@ impl Entity {
             Self::SubjectRequest => "data subject's request",
             Self::Factor => "second factor",
             Self::MatrixVersion => "version of the role matrix",
+            Self::SecondWish => "wish that waits for a second person",
+            Self::Anomaly => "alarm about a use",
+            Self::Session => "session",
         }
     }
 }

@@ -1,20 +1,24 @@
 //! Evidence exports: ordered by one person with a case number, approved by another (`domain.md` H3, H5 rule 2), then made by the
 //! reconciler of [`crate::exports_run`]. Every step is a leaf before it happens.
 
+use std::collections::BTreeSet;
+
 use audit::LeafKind;
 use policy::Decision;
 use serde_json::{Value, json};
-use vms_core::{ExportId, RetentionClass, Right, StreamId, TimeRange, WallTime};
+use vms_core::{CameraId, ExportId, OrgId, RetentionClass, Right, StreamId, StreamUse, TimeRange, WallTime};
 
 use crate::cases::UseCases;
 use crate::error::{Conflict, Entity, UseCaseError};
-use crate::exports_model::{Export, ExportDesk, ExportProgress, PackageFile};
+use crate::exports_model::{CAMERAS_MAX, Export, ExportDesk, ExportProgress, ExportSource, PackageFile};
 use crate::gate::action::{ApproveExport, OrderExport, ViewAudit};
 use crate::gate::{Actor, Target, Why};
 use crate::legal_changes::reason_of;
 use crate::model::Camera;
 use crate::words::{ExportState, Language};
 
+/// Rows looked at in one go for a page of what somebody may see.
+const LOOKED_AT: u32 = 200;
 /// Class whose term is the life of a package.
 const PACKAGE_CLASS: &str = "RC-EXP";
 /// Rows read for the size of a span: 12 h of minutes, and as many again for short segments.
@@ -22,11 +26,20 @@ const SEGMENTS_MAX: u32 = 1_500;
 /// What the papers of a package take at most besides the footage: a share of it, and this.
 const PAPERS_BYTES: u64 = 16 << 20;
 
+/// Of what an export is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExportOf {
+    /// One stream.
+    Stream(StreamId),
+    /// The main stream of each camera, 1 to [`CAMERAS_MAX`].
+    Cameras(Vec<CameraId>),
+}
+
 /// An export as somebody wants it.
 #[derive(Clone, Debug)]
 pub struct ExportWish {
-    /// Of which stream.
-    pub stream: StreamId,
+    /// Of what.
+    pub of: ExportOf,
     /// Which footage.
     pub range: TimeRange,
     /// Purpose, justification and case.
@@ -57,8 +70,8 @@ pub enum ExportStep {
 pub struct ExportSight {
     /// The export.
     pub export: Export,
-    /// Its camera.
-    pub camera: Camera,
+    /// Its cameras, in order; at least one.
+    pub cameras: Vec<Camera>,
     /// Whether the actor may approve or refuse it.
     pub may_settle: bool,
     /// Whether the actor may pause it.
@@ -98,51 +111,83 @@ impl UseCases {
         Ok(i64::try_from(term.min(site)).unwrap_or(i64::MAX).saturating_mul(1_000_000))
     }
 
-    /// Orders an export. Nothing is read until somebody else approves it.
+    /// The cameras of a wish with the stream of each that is exported.
+    async fn export_sources(&self, of: ExportOf) -> Result<Vec<(Camera, StreamId)>, UseCaseError> {
+        let cameras = match of {
+            ExportOf::Stream(stream) => {
+                let camera = self.stores.camera_by_stream(stream).await?;
+                return Ok(vec![(camera.ok_or(UseCaseError::NotFound(Entity::Stream))?, stream)]);
+            }
+            ExportOf::Cameras(cameras) => cameras,
+        };
+        let distinct: BTreeSet<CameraId> = cameras.iter().copied().collect();
+        let fault = match cameras.len() {
+            0 => Some("required"),
+            count if count > CAMERAS_MAX => Some("too_many"),
+            count if count > distinct.len() => Some("named_twice"),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            return Err(UseCaseError::invalid("camera_ids", fault));
+        }
+        let mut sources = Vec::with_capacity(cameras.len());
+        for id in cameras {
+            let camera = self.stores.camera_fetch(id).await?.ok_or(UseCaseError::NotFound(Entity::Camera))?;
+            let stream = camera.stream(StreamUse::Main).or_else(|| camera.streams.first()).map(|stream| stream.id);
+            let stream = stream.ok_or_else(|| UseCaseError::invalid("camera_ids", "no_stream"))?;
+            sources.push((camera, stream));
+        }
+        Ok(sources)
+    }
+
+    /// Orders an export. Nothing is read until somebody else approves it. Of several cameras each is decided for itself: who may not
+    /// export one of them orders none.
     ///
     /// # Errors
     /// `NotFound`, `Denied`, `Missing`, `Invalid`, `Conflict(PartnersCamera | LegalBasisMissing | NoRoom | QueueFull)`.
     pub async fn export_order(&self, actor: &Actor, wish: ExportWish) -> Result<Export, UseCaseError> {
-        let ExportWish { stream, range, why, language } = wish;
+        let ExportWish { of, range, why, language } = wish;
         let desk = self.export_desk()?;
-        let camera = self.stores.camera_by_stream(stream).await?.ok_or(UseCaseError::NotFound(Entity::Stream))?;
-        let target = self.camera_target::<OrderExport>(actor, &camera, why.purpose).await?;
-        let target = Target { stream: Some(stream), range: Some(range), ..target };
-        if self.is_visible(actor, &camera).await? {
-            if camera.partner.is_some() {
-                return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
-            }
-            if camera.legal_basis.is_none() {
-                return Err(UseCaseError::Conflict(Conflict::LegalBasisMissing));
-            }
-            let span_max = i64::try_from(desk.limits().span_max.as_micros()).unwrap_or(i64::MAX);
-            if range.micros() > span_max {
-                return Err(UseCaseError::invalid("to", "span_too_long"));
-            }
-            if range.to > self.now() {
-                return Err(UseCaseError::invalid("to", "not_yet_recorded"));
+        let sources = self.export_sources(of).await?;
+        for (camera, _) in &sources {
+            if self.is_visible(actor, camera).await? {
+                self.export_may_be(desk, camera, range)?;
             }
         }
-        let waits = |row: &&Export| matches!(row.state, ExportState::Waits | ExportState::Queued);
         let open = self.stores.export_list_open().await?;
-        let permit = self.permit_on::<OrderExport>(actor, &camera, target, &why).await?;
+        let mut first = None;
+        for (camera, stream) in &sources {
+            let target = self.camera_target::<OrderExport>(actor, camera, why.purpose).await?;
+            let target = Target { stream: Some(*stream), range: Some(range), ..target };
+            let permit = self.permit_on::<OrderExport>(actor, camera, target, &why).await?;
+            first = first.or(Some(permit.decision()));
+        }
+        let owners: BTreeSet<OrgId> = sources.iter().map(|(camera, _)| camera.owner).collect();
+        if owners.len() > 1 {
+            return Err(UseCaseError::invalid("camera_ids", "several_owners"));
+        }
         let purpose = why.purpose.ok_or_else(|| UseCaseError::invalid("purpose.code", "required"))?;
         let reason = reason_of(why.justification.as_deref().unwrap_or_default())?;
+        let waits = |row: &&Export| matches!(row.state, ExportState::Waits | ExportState::Queued);
         if open.iter().filter(waits).count() >= desk.limits().waiting_max {
             return Err(UseCaseError::Conflict(Conflict::QueueFull));
         }
-        self.export_room(desk, stream, range).await?;
+        let mut of = sources.iter().map(|(camera, stream)| ExportSource { camera: camera.id, stream: *stream });
+        let (Some(main), Some(decision)) = (of.next(), first) else {
+            return Err(UseCaseError::invalid("camera_ids", "required"));
+        };
         let export = Export {
             id: ExportId::from_uuid(self.ids.uuid()),
-            camera: camera.id,
-            stream,
+            camera: main.camera,
+            stream: main.stream,
+            others: of.collect(),
             range,
             purpose,
             case_ref: why.case_ref.unwrap_or_default().trim().to_owned(),
             magistrate_ref: why.magistrate_ref,
             reason,
             language,
-            decision: permit.decision(),
+            decision,
             ordered: self.signature(actor).await?,
             ordered_as: actor.profile,
             session: actor.session,
@@ -156,21 +201,44 @@ impl UseCases {
             expires_at: None,
             manifest_sha256: None,
         };
+        self.export_room(desk, &export).await?;
         self.record("export_ordered", LeafKind::Change, Some(actor.clone()), leaf(&export)).await?;
         self.stores.export_insert(&export).await?;
         Ok(export)
     }
 
-    /// Whether the disk can take the span, going by the copy of the recorder's index.
-    async fn export_room(&self, desk: &dyn ExportDesk, stream: StreamId, range: TimeRange) -> Result<(), UseCaseError> {
-        let segments = self.stores.segment_list(stream, range, SEGMENTS_MAX).await?;
+    /// Whether a camera's footage of a span can be exported at all.
+    fn export_may_be(&self, desk: &dyn ExportDesk, camera: &Camera, range: TimeRange) -> Result<(), UseCaseError> {
+        if camera.partner.is_some() {
+            return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
+        }
+        if camera.legal_basis.is_none() {
+            return Err(UseCaseError::Conflict(Conflict::LegalBasisMissing));
+        }
+        let span_max = i64::try_from(desk.limits().span_max.as_micros()).unwrap_or(i64::MAX);
+        if range.micros() > span_max {
+            return Err(UseCaseError::invalid("to", "span_too_long"));
+        }
+        if range.to > self.now() {
+            return Err(UseCaseError::invalid("to", "not_yet_recorded"));
+        }
+        Ok(())
+    }
+
+    /// Whether the disk can take the spans, going by the copy of the recorder's index.
+    async fn export_room(&self, desk: &dyn ExportDesk, export: &Export) -> Result<(), UseCaseError> {
+        let range = export.range;
         let share = |segment: &crate::model::SegmentCopy| {
             let whole = segment.to.micros_since(segment.from).max(1);
             let part = segment.to.min(range.to).micros_since(segment.from.max(range.from)).clamp(0, whole);
             let bytes = i128::from(segment.payload_bytes).saturating_mul(i128::from(part)) / i128::from(whole);
             u64::try_from(bytes).unwrap_or(u64::MAX)
         };
-        let footage = segments.iter().map(share).fold(0, u64::saturating_add);
+        let mut footage = 0_u64;
+        for source in export.sources() {
+            let segments = self.stores.segment_list(source.stream, range, SEGMENTS_MAX).await?;
+            footage = segments.iter().map(share).fold(footage, u64::saturating_add);
+        }
         let needed = footage.saturating_add(footage / 50).saturating_add(PAPERS_BYTES);
         let free = desk.free_bytes().await.map_err(UseCaseError::Unavailable)?;
         if needed > free {
@@ -180,21 +248,34 @@ impl UseCases {
         Ok(())
     }
 
-    async fn export_rights(&self, actor: &Actor, camera: &Camera) -> Result<ExportRights, UseCaseError> {
-        let order = self.camera_target::<OrderExport>(actor, camera, None).await?;
-        let approve = self.camera_target::<ApproveExport>(actor, camera, None).await?;
-        let audit = self.camera_target::<ViewAudit>(actor, camera, None).await?;
-        Ok(ExportRights {
-            orders: !matches!(self.gate.would::<OrderExport>(actor, &order), Decision::Deny(_)),
-            approves: self.gate.would::<ApproveExport>(actor, &approve).is_allow(),
-            audits: self.gate.would::<ViewAudit>(actor, &audit).is_allow(),
-        })
+    /// The cameras of an export, in order; `None` when one of them is not known any more.
+    pub(crate) async fn export_cameras(&self, export: &Export) -> Result<Option<Vec<Camera>>, UseCaseError> {
+        let mut cameras = Vec::new();
+        for source in export.sources() {
+            let Some(camera) = self.stores.camera_fetch(source.camera).await? else { return Ok(None) };
+            cameras.push(camera);
+        }
+        Ok(Some(cameras))
+    }
+
+    /// Of several cameras the actor may what it may with each.
+    async fn export_rights(&self, actor: &Actor, cameras: &[Camera]) -> Result<ExportRights, UseCaseError> {
+        let mut rights = ExportRights { orders: true, approves: true, audits: true };
+        for camera in cameras {
+            let order = self.camera_target::<OrderExport>(actor, camera, None).await?;
+            let approve = self.camera_target::<ApproveExport>(actor, camera, None).await?;
+            let audit = self.camera_target::<ViewAudit>(actor, camera, None).await?;
+            rights.orders &= !matches!(self.gate.would::<OrderExport>(actor, &order), Decision::Deny(_));
+            rights.approves &= self.gate.would::<ApproveExport>(actor, &approve).is_allow();
+            rights.audits &= self.gate.would::<ViewAudit>(actor, &audit).is_allow();
+        }
+        Ok(rights)
     }
 
     async fn export_sight(&self, actor: &Actor, export: Export) -> Result<Option<ExportSight>, UseCaseError> {
         use ExportState as S;
-        let Some(camera) = self.stores.camera_fetch(export.camera).await? else { return Ok(None) };
-        let rights = self.export_rights(actor, &camera).await?;
+        let Some(cameras) = self.export_cameras(&export).await? else { return Ok(None) };
+        let rights = self.export_rights(actor, &cameras).await?;
         if !(rights.orders || rights.approves || rights.audits) {
             return Ok(None);
         }
@@ -215,7 +296,7 @@ impl UseCases {
             may_remove: export.state == S::Done && steers,
             fingerprint: self.extensions().exports.as_ref().map(|desk| desk.fingerprint()),
             export,
-            camera,
+            cameras,
         }))
     }
 
@@ -234,13 +315,21 @@ impl UseCases {
         if ![Right::ExportApprove, Right::AuditView].iter().any(|right| rights.contains(right)) {
             self.look::<OrderExport>(actor).await?;
         }
-        let rows = self.stores.export_list(below, limit).await?;
-        let is_full = u32::try_from(rows.len()).is_ok_and(|count| count >= limit);
-        let next = rows.last().filter(|_| is_full).map(|last| last.id);
-        let mut seen = Vec::new();
-        for export in rows {
-            seen.extend(self.export_sight(actor, export).await?);
+        // What lies between is not the actor's to know: not how much of it there is, and not its ids. A next page is told of only when
+        // there is something on it to see, and by the last that was seen.
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut seen, mut below) = (Vec::new(), below);
+        while seen.len() <= wanted {
+            let rows = self.stores.export_list(below, LOOKED_AT).await?;
+            let Some(last) = rows.last().map(|last| last.id) else { break };
+            below = Some(last);
+            for export in rows {
+                seen.extend(self.export_sight(actor, export).await?);
+            }
         }
+        let is_more = seen.len() > wanted;
+        seen.truncate(wanted);
+        let next = seen.last().filter(|_| is_more).map(|last| last.export.id);
         Ok((seen, next))
     }
 
@@ -269,14 +358,14 @@ impl UseCases {
         use ExportState as S;
         let missing = || UseCaseError::NotFound(Entity::Export);
         let export = self.stores.export_fetch(id).await?.ok_or_else(missing)?;
-        let camera = self.stores.camera_fetch(export.camera).await?.ok_or_else(missing)?;
-        self.may_step_export(actor, &camera, &export, &step).await?;
+        let cameras = self.export_cameras(&export).await?.ok_or_else(missing)?;
+        self.may_step_export(actor, &cameras, &export, &step).await?;
         let was = export.state;
         let (now, settled) = (Some(self.now()), Some(self.signature(actor).await?));
         let settled_as = Some(actor.profile);
         let (operation, export) = match (step, was) {
             (ExportStep::Approve, S::Waits) => {
-                self.export_room(self.export_desk()?, export.stream, export.range).await?;
+                self.export_room(self.export_desk()?, &export).await?;
                 ("export_approved", Export { state: S::Queued, settled, settled_as, ..export })
             }
             (ExportStep::Refuse(why), S::Waits) => {
@@ -321,7 +410,7 @@ impl UseCases {
     async fn may_step_export(
         &self,
         actor: &Actor,
-        camera: &Camera,
+        cameras: &[Camera],
         export: &Export,
         step: &ExportStep,
     ) -> Result<(), UseCaseError> {
@@ -330,9 +419,11 @@ impl UseCases {
         if is_own && !settles {
             return Ok(());
         }
-        let target = self.camera_target::<ApproveExport>(actor, camera, None).await?;
-        let target = Target { object: Some(export.id.to_string()), range: Some(export.range), ..target };
-        self.permit_on::<ApproveExport>(actor, camera, target, &Why::default()).await?;
+        for camera in cameras {
+            let target = self.camera_target::<ApproveExport>(actor, camera, None).await?;
+            let target = Target { object: Some(export.id.to_string()), range: Some(export.range), ..target };
+            self.permit_on::<ApproveExport>(actor, camera, target, &Why::default()).await?;
+        }
         if settles && is_own {
             let details = json!({ "outcome": "same_person", "export": export.id.to_string() });
             self.record("export_step_refused", LeafKind::Refuse, Some(actor.clone()), details).await?;
@@ -365,8 +456,11 @@ pub(crate) fn expiry(now: WallTime, term_us: i64) -> WallTime {
 
 /// What the log keeps of a step: enough to tell from the log alone what left the house, for what, and who agreed.
 pub(crate) fn leaf(export: &Export) -> Value {
+    let other = |one: &ExportSource| json!({ "camera": one.camera.to_string(), "stream": one.stream.to_string() });
+    let others: Vec<Value> = export.others.iter().map(other).collect();
     json!({
         "export": export.id.to_string(), "camera": export.camera.to_string(), "stream": export.stream.to_string(),
+        "others": others,
         "state": export.state.as_str(), "from_us": export.range.from.micros, "to_us": export.range.to.micros,
         "purpose": export.purpose.as_str(), "case_ref": export.case_ref,
         "magistrate_ref": export.magistrate_ref, "reason": export.reason,

@@ -18,7 +18,7 @@ use crate::exports_model::{
 struct Package {
     state: PackageState,
     orders: Vec<PackageOrder>,
-    capability: String,
+    capabilities: Vec<String>,
 }
 
 /// The place.
@@ -65,9 +65,14 @@ impl FakeDesk {
         self.packages().get(&id).map_or_else(Vec::new, |package| package.orders.clone())
     }
 
-    /// The newest capability of a package.
+    /// The newest capability of the first camera of a package.
     pub fn capability(&self, id: ExportId) -> Option<String> {
-        self.packages().get(&id).map(|package| package.capability.clone())
+        self.packages().get(&id)?.capabilities.first().cloned()
+    }
+
+    /// The newest capabilities of a package.
+    pub fn capabilities(&self, id: ExportId) -> Vec<String> {
+        self.packages().get(&id).map_or_else(Vec::new, |package| package.capabilities.clone())
     }
 
     /// As after a kill: everything on the disk, nobody at work.
@@ -101,20 +106,20 @@ impl ExportDesk for FakeDesk {
 
     async fn go(&self, order: PackageOrder) {
         let mut packages = self.packages();
-        let (id, capability) = (order.export.id, order.capability.clone());
+        let (id, capabilities) = (order.export.id, order.capabilities.clone());
         let state = PackageState::Working(ExportProgress::default(), None);
         let package =
-            packages.entry(id).or_insert_with(|| Package { state, orders: Vec::new(), capability: String::new() });
+            packages.entry(id).or_insert_with(|| Package { state, orders: Vec::new(), capabilities: Vec::new() });
         if package.state == PackageState::Idle {
             package.state = PackageState::Working(ExportProgress::default(), None);
         }
         package.orders.push(order);
-        package.capability = capability;
+        package.capabilities = capabilities;
     }
 
-    fn renew(&self, id: ExportId, capability: String) {
+    fn renew(&self, id: ExportId, capabilities: Vec<String>) {
         if let Some(package) = self.packages().get_mut(&id) {
-            package.capability = capability;
+            package.capabilities = capabilities;
         }
     }
 

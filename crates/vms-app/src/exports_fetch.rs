@@ -12,10 +12,10 @@ use vms_core::{ExportId, SessionId, WallTime};
 use crate::cases::UseCases;
 use crate::error::{Conflict, Entity, UseCaseError};
 use crate::exports_model::{Export, PackageFile};
-use crate::gate::action::{FetchApprovedExport, FetchExport};
+use crate::gate::action::{Action, FetchApprovedExport, FetchExport};
 use crate::gate::{Actor, Delivered, Permit, Target, Why};
 use crate::live::RECHECK_EVERY;
-use crate::words::ExportState;
+use crate::words::{EndWhy, ExportState};
 
 /// A fetch that nobody reads from is closed after this.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -28,14 +28,13 @@ pub(crate) struct Fetches(Mutex<HashMap<(SessionId, ExportId), Arc<Fetch>>>);
 
 #[derive(Debug)]
 enum Held {
-    Orderer(Permit<FetchExport>),
-    Approver(Permit<FetchApprovedExport>),
+    Orderer(Vec<Permit<FetchExport>>),
+    Approver(Vec<Permit<FetchApprovedExport>>),
 }
 
-/// One person's fetching of one package. The permit is taken out when it is closed.
+/// One person's fetching of one package, with a permit for each of its cameras. They are taken out when it is closed.
 #[derive(Debug)]
 struct Fetch {
-    export: Export,
     held: tokio::sync::Mutex<Option<Held>>,
     used_at_us: AtomicI64,
     decided_at_us: AtomicI64,
@@ -54,11 +53,12 @@ impl UseCases {
     /// `NotFound`, `Denied`, `LogUnavailable`, `Conflict(WrongState)` while there is no package or when it is gone.
     pub async fn export_file_open(&self, actor: &Actor, id: ExportId, name: &str) -> Result<PackageFile, UseCaseError> {
         let sight = self.export_fetch(actor, id).await?;
+        self.gate.log_stands().await?;
         if sight.export.state != ExportState::Done {
             return Err(UseCaseError::Conflict(Conflict::WrongState(sight.export.state.as_str())));
         }
         if self.fetch_of(actor, id).is_none() {
-            let fetch = Arc::new(self.fetch_begin(actor, sight.export, &sight.camera).await?);
+            let fetch = Arc::new(self.fetch_begin(actor, &sight.export, &sight.cameras).await?);
             let extra = {
                 let mut fetches = self.exports.fetches.0.lock().unwrap_or_else(PoisonError::into_inner);
                 let kept = fetches.entry((actor.session, id)).or_insert_with(|| Arc::clone(&fetch));
@@ -76,10 +76,11 @@ impl UseCases {
     async fn fetch_begin(
         &self,
         actor: &Actor,
-        export: Export,
-        camera: &crate::model::Camera,
+        export: &Export,
+        cameras: &[crate::model::Camera],
     ) -> Result<Fetch, UseCaseError> {
         let object = Some(export.id.to_string());
+        let streams: Vec<_> = export.sources().map(|source| Some(source.stream)).collect();
         let approver = export.settled.as_ref().map(|by| by.user);
         let why = Why {
             purpose: Some(export.purpose),
@@ -88,24 +89,29 @@ impl UseCases {
             second_person: approver,
             ..Why::default()
         };
-        let held = if approver == Some(actor.user) {
-            let target = self.camera_target::<FetchApprovedExport>(actor, camera, why.purpose).await?;
-            let target = Target { stream: Some(export.stream), object, ..target };
-            Held::Approver(self.permit_on::<FetchApprovedExport>(actor, camera, target, &why).await?)
-        } else {
-            let target = self.camera_target::<FetchExport>(actor, camera, why.purpose).await?;
-            let target = Target { stream: Some(export.stream), object, ..target };
-            if export.ordered.user != actor.user {
-                // Somebody else with the right to export: what another ordered is not theirs, and the attempt is in the log.
-                let details = serde_json::json!({ "outcome": "not_own", "export": export.id.to_string() });
-                self.record("export_fetch_refused", audit::LeafKind::Refuse, Some(actor.clone()), details).await?;
-                return Err(UseCaseError::NotFound(Entity::Export));
+        let is_approver = approver == Some(actor.user);
+        if !is_approver && export.ordered.user != actor.user {
+            // Somebody else with the right to export: what another ordered is not theirs, and the attempt is in the log.
+            let details = serde_json::json!({ "outcome": "not_own", "export": export.id.to_string() });
+            self.record("export_fetch_refused", audit::LeafKind::Refuse, Some(actor.clone()), details).await?;
+            return Err(UseCaseError::NotFound(Entity::Export));
+        }
+        let (mut ordered, mut approved) = (Vec::new(), Vec::new());
+        for (camera, stream) in cameras.iter().zip(streams) {
+            let object = object.clone();
+            if is_approver {
+                let target = self.camera_target::<FetchApprovedExport>(actor, camera, why.purpose).await?;
+                let target = Target { stream, object, ..target };
+                approved.push(self.permit_on::<FetchApprovedExport>(actor, camera, target, &why).await?);
+            } else {
+                let target = self.camera_target::<FetchExport>(actor, camera, why.purpose).await?;
+                let target = Target { stream, object, ..target };
+                ordered.push(self.permit_on::<FetchExport>(actor, camera, target, &why).await?);
             }
-            Held::Orderer(self.permit_on::<FetchExport>(actor, camera, target, &why).await?)
-        };
+        }
+        let held = if is_approver { Held::Approver(approved) } else { Held::Orderer(ordered) };
         let now = self.now();
         Ok(Fetch {
-            export,
             held: tokio::sync::Mutex::new(Some(held)),
             used_at_us: AtomicI64::new(now.micros),
             decided_at_us: AtomicI64::new(now.micros),
@@ -129,10 +135,9 @@ impl UseCases {
         let now = self.now();
         let decided_at = WallTime::from_micros(fetch.decided_at_us.load(Ordering::Relaxed));
         if now >= decided_at.plus(RECHECK_EVERY) {
-            let stream = fetch.export.stream;
             let verdict = match fetch.held.lock().await.as_ref().ok_or_else(gone)? {
-                Held::Orderer(permit) => self.may_go_on(permit, stream, true).await?,
-                Held::Approver(permit) => self.may_go_on(permit, stream, true).await?,
+                Held::Orderer(permits) => self.all_may_go_on(permits).await?,
+                Held::Approver(permits) => self.all_may_go_on(permits).await?,
             };
             if let Err(why) = verdict {
                 tracing::info!("a fetch of an export ended: {why}");
@@ -153,12 +158,32 @@ impl UseCases {
     async fn fetch_end(&self, fetch: &Fetch, why: &str) -> Result<(), UseCaseError> {
         let Some(held) = fetch.held.lock().await.take() else { return Ok(()) };
         let bytes = fetch.delivered.load(Ordering::Relaxed);
-        let delivered = Delivered { units: 1, bytes, why: why.to_owned() };
-        let closed = match held {
-            Held::Orderer(permit) => self.gate.close(permit, delivered).await,
-            Held::Approver(permit) => self.gate.close(permit, delivered).await,
-        };
-        closed.map_err(UseCaseError::from)
+        match held {
+            Held::Orderer(permits) => self.fetch_close(permits, bytes, why).await,
+            Held::Approver(permits) => self.fetch_close(permits, bytes, why).await,
+        }
+    }
+
+    /// One closing leaf for each camera; the bytes stand once, with the first: the package is one.
+    async fn fetch_close<A: Action>(&self, permits: Vec<Permit<A>>, bytes: u64, why: &str) -> Result<(), UseCaseError> {
+        let mut outcome = Ok(());
+        for (number, permit) in permits.into_iter().enumerate() {
+            let (units, bytes) = if number == 0 { (1, bytes) } else { (0, 0) };
+            let delivered = Delivered { units, bytes, why: why.to_owned() };
+            outcome = outcome.and(self.gate.close(permit, delivered).await);
+        }
+        Ok(outcome?)
+    }
+
+    /// The first reason why one of them may not go on.
+    async fn all_may_go_on<A: Action>(&self, permits: &[Permit<A>]) -> Result<Result<(), EndWhy>, UseCaseError> {
+        for permit in permits {
+            let Some(stream) = permit.target().stream else { continue };
+            if let Err(why) = self.may_go_on(permit, stream, true).await? {
+                return Ok(Err(why));
+            }
+        }
+        Ok(Ok(()))
     }
 
     pub(crate) async fn export_fetches_expire(&self) -> Result<(), UseCaseError> {
@@ -169,9 +194,10 @@ impl UseCases {
                 |fetch: &Fetch| now >= WallTime::from_micros(fetch.used_at_us.load(Ordering::Relaxed)).plus(IDLE_MAX);
             fetches.extract_if(|_, fetch| is_over(fetch)).map(|(_, fetch)| fetch).collect()
         };
+        let mut outcome = Ok(());
         for fetch in gone {
-            self.fetch_end(&fetch, "idle").await?;
+            outcome = outcome.and(self.fetch_end(&fetch, "idle").await);
         }
-        Ok(())
+        outcome
     }
 }

@@ -21,16 +21,30 @@ pub struct ExportProgress {
     pub frames: u64,
 }
 
+/// Most cameras of one order.
+pub const CAMERAS_MAX: usize = 8;
+
+/// One camera's footage in an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportSource {
+    /// Of which camera.
+    pub camera: CameraId,
+    /// Of which stream.
+    pub stream: StreamId,
+}
+
 /// One evidence export, from its order to what is left of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
     /// Key, also the name of the package's folder.
     pub id: ExportId,
-    /// Of which camera.
+    /// Of which camera: the first of the order.
     pub camera: CameraId,
     /// Of which stream.
     pub stream: StreamId,
-    /// Which footage: half-open.
+    /// The further cameras, of the same owner, in the order that was given.
+    pub others: Vec<ExportSource>,
+    /// Which footage of each: half-open.
     pub range: TimeRange,
     /// For which purpose.
     pub purpose: Purpose,
@@ -70,6 +84,13 @@ pub struct Export {
     pub manifest_sha256: Option<String>,
 }
 
+impl Export {
+    /// Every camera, in order.
+    pub fn sources(&self) -> impl Iterator<Item = ExportSource> {
+        std::iter::once(ExportSource { camera: self.camera, stream: self.stream }).chain(self.others.iter().copied())
+    }
+}
+
 /// What the place of the exports allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExportLimits {
@@ -88,20 +109,29 @@ pub struct ExportLimits {
 pub struct PackageOrder {
     /// The export.
     pub export: Export,
-    /// Its camera, as it is when the work begins.
-    pub camera: Camera,
+    /// Its cameras in order, each as it is when the work begins.
+    pub cameras: Vec<PackageCamera>,
     /// Code of the organisation of whoever ordered it.
     pub ordered_org: String,
     /// Code of the organisation of whoever approved it.
     pub approved_org: String,
-    /// Code of the camera's owner.
+    /// Code of the owner of all cameras.
     pub owner: String,
-    /// The decision under which the footage is read.
+    /// The decision under which the footage of the first camera is read.
     pub decision: DecisionId,
     /// Index of its leaf.
     pub log_index: u64,
-    /// Opens the span at the recorder for 15 s.
-    pub capability: String,
+    /// Open the span of each camera at the recorder for 15 s, in the cameras' order.
+    pub capabilities: Vec<String>,
+}
+
+/// A camera of a package.
+#[derive(Clone, Debug)]
+pub struct PackageCamera {
+    /// The camera.
+    pub camera: Camera,
+    /// Which of its streams.
+    pub stream: StreamId,
 }
 
 /// A file of a package.
@@ -154,8 +184,8 @@ pub trait ExportDesk: Send + Sync + std::fmt::Debug {
     async fn free_bytes(&self) -> Result<u64, BoxError>;
     /// Begins, or goes on where an earlier process or a pause left it.
     async fn go(&self, order: PackageOrder);
-    /// A fresh capability for one that works.
-    fn renew(&self, id: ExportId, capability: String);
+    /// Fresh capabilities for one that works, in its cameras' order.
+    fn renew(&self, id: ExportId, capabilities: Vec<String>);
     /// Where it stands.
     fn look(&self, id: ExportId) -> PackageState;
     /// Stops the work at a checkpoint; `go` goes on from there.

@@ -26,11 +26,12 @@ use crate::cases::UseCases;
 use crate::error::UseCaseError;
 use crate::exports::{expiry, leaf};
 use crate::exports_fetch::Fetches;
-use crate::exports_model::{Export, ExportDesk, ExportProgress, HALTED, PackageDone, PackageOrder, PackageState};
+use crate::exports_model::{
+    Export, ExportDesk, ExportProgress, HALTED, PackageCamera, PackageDone, PackageOrder, PackageState,
+};
 use crate::gate::action::{ApproveExport, RunExport};
 use crate::gate::{Actor, Delivered, GateError, Permit, Target, Why};
 use crate::live::RECHECK_EVERY;
-use crate::model::Camera;
 use crate::ports::StoreError;
 use crate::words::ExportState;
 
@@ -66,7 +67,8 @@ impl ExportBoard {
 /// One that this process works on.
 #[derive(Debug)]
 struct Run {
-    permit: Permit<RunExport>,
+    /// Of each camera, in order; at least one.
+    permits: Vec<Permit<RunExport>>,
     decided_at: WallTime,
     /// The version of everything that rights depend on, when it was decided.
     version: u64,
@@ -79,10 +81,11 @@ fn is_spared(row: &Export) -> bool {
 
 /// What an export may be run with.
 struct Facts {
-    camera: Camera,
+    cameras: Vec<PackageCamera>,
     ordered: Actor,
     approved: Actor,
-    target: Target,
+    /// One for each camera.
+    targets: Vec<Target>,
     why: Why,
 }
 
@@ -278,9 +281,8 @@ impl UseCases {
         }))
     }
 
-    /// Both people and the camera, as they are now; `None` when one of them may not any more.
+    /// Both people and the cameras, as they are now; `None` when one of them may not any more.
     async fn export_facts(&self, export: &Export) -> Result<Option<Facts>, UseCaseError> {
-        let Some(camera) = self.stores.camera_by_stream(export.stream).await? else { return Ok(None) };
         let ordered = self.party(export.ordered.user, export.ordered_as, export).await?;
         let settled = export.settled.as_ref().zip(export.settled_as);
         let approved = match settled {
@@ -288,12 +290,6 @@ impl UseCases {
             None => None,
         };
         let (Some(ordered), Some(approved)) = (ordered, approved) else { return Ok(None) };
-        let second = self.camera_target::<ApproveExport>(&approved, &camera, None).await?;
-        if !self.gate.would::<ApproveExport>(&approved, &second).is_allow() || camera.legal_basis.is_none() {
-            return Ok(None);
-        }
-        let target = self.camera_target::<RunExport>(&ordered, &camera, Some(export.purpose)).await?;
-        let (stream, range, object) = (Some(export.stream), Some(export.range), Some(export.id.to_string()));
         let why = Why {
             purpose: Some(export.purpose),
             justification: Some(export.reason.clone()),
@@ -301,46 +297,94 @@ impl UseCases {
             magistrate_ref: export.magistrate_ref.clone(),
             second_person: Some(approved.user),
         };
-        let target = Target { stream, range, object, ..target };
-        Ok(Some(Facts { camera, ordered, approved, target, why }))
+        let (mut cameras, mut targets) = (Vec::new(), Vec::new());
+        for source in export.sources() {
+            let Some(camera) = self.stores.camera_by_stream(source.stream).await? else { return Ok(None) };
+            let second = self.camera_target::<ApproveExport>(&approved, &camera, None).await?;
+            if !self.gate.would::<ApproveExport>(&approved, &second).is_allow() || camera.legal_basis.is_none() {
+                return Ok(None);
+            }
+            let target = self.camera_target::<RunExport>(&ordered, &camera, Some(export.purpose)).await?;
+            let (stream, range, object) = (Some(source.stream), Some(export.range), Some(export.id.to_string()));
+            targets.push(Target { stream, range, object, ..target });
+            cameras.push(PackageCamera { camera, stream: source.stream });
+        }
+        // Sold or handed over meanwhile: one order is of one owner.
+        let owner = cameras.first().map(|one| one.camera.owner);
+        let is_one = cameras.iter().all(|one| Some(one.camera.owner) == owner);
+        Ok(is_one.then_some(Facts { cameras, ordered, approved, targets, why }))
     }
 
-    /// Decides, writes the leaf, and lets the desk begin or go on. `None`: it did not begin, and its row says why if it never will.
+    /// A permit for each camera, or none at all: what was permitted before one is refused is closed again.
+    async fn export_permits(&self, facts: &Facts) -> Result<Option<Vec<Permit<RunExport>>>, UseCaseError> {
+        let mut permits = Vec::new();
+        for target in &facts.targets {
+            match self.gate.permit::<RunExport>(&facts.ordered, target.clone(), &facts.why).await {
+                Ok(permit) => permits.push(permit),
+                Err(error) => {
+                    self.export_close_all(permits, "not_begun", ExportProgress::default()).await?;
+                    return match error {
+                        GateError::Denied { .. } | GateError::Missing(_) | GateError::Unknown => Ok(None),
+                        GateError::LogUnavailable(_) => Err(error.into()),
+                    };
+                }
+            }
+        }
+        Ok(Some(permits))
+    }
+
+    /// A capability for each camera; fewer where a permit names no stream.
+    fn export_capabilities(&self, permits: &[Permit<RunExport>]) -> Vec<String> {
+        permits.iter().filter_map(|permit| self.gate.capability(permit, Audience::Recorder)).collect()
+    }
+
+    /// Decides, writes the leaves, and lets the desk begin or go on. `None`: it did not begin, and its row says why if it never will.
     async fn export_begin(&self, desk: &dyn ExportDesk, row: &Export) -> Result<Option<Run>, UseCaseError> {
         let version = *self.changes.borrow();
         let Some(facts) = self.export_facts(row).await? else {
             self.export_failed(desk, row, "revoked").await?;
             return Ok(None);
         };
-        let permit = match self.gate.permit::<RunExport>(&facts.ordered, facts.target, &facts.why).await {
-            Ok(permit) => permit,
-            Err(GateError::Denied { .. } | GateError::Missing(_) | GateError::Unknown) => {
-                self.export_failed(desk, row, "revoked").await?;
-                return Ok(None);
-            }
-            Err(error @ GateError::LogUnavailable(_)) => return Err(error.into()),
+        let Some(permits) = self.export_permits(&facts).await? else {
+            self.export_failed(desk, row, "revoked").await?;
+            return Ok(None);
         };
         let running = Export { state: ExportState::Running, failure: None, ..row.clone() };
         let noted = self.stores.export_update(&running, row.state).await;
-        let capability = self.gate.capability(&permit, Audience::Recorder);
-        let (Ok(()), Some(capability)) = (&noted, capability) else {
+        let capabilities = self.export_capabilities(&permits);
+        let first = permits.first().map(|permit| (permit.decision(), permit.log_index()));
+        let (Ok(()), Some((decision, log_index)), true) = (&noted, first, capabilities.len() == permits.len()) else {
             // A person was faster, or the database is away: nothing was read.
-            self.gate.close(permit, Delivered { why: "not_begun".to_owned(), ..Delivered::default() }).await?;
+            self.export_close_all(permits, "not_begun", ExportProgress::default()).await?;
             return if matches!(noted, Err(StoreError::Stale)) { Ok(None) } else { Ok(noted.map(|()| None)?) };
         };
-        let owner = self.org(facts.camera.owner).await?.map_or_else(String::new, |org| org.code);
+        let owner = match facts.cameras.first() {
+            Some(one) => self.org(one.camera.owner).await?.map_or_else(String::new, |org| org.code),
+            None => String::new(),
+        };
         desk.go(PackageOrder {
             export: running,
-            camera: facts.camera,
+            cameras: facts.cameras,
             ordered_org: facts.ordered.org_code,
             approved_org: facts.approved.org_code,
             owner,
-            decision: permit.decision(),
-            log_index: permit.log_index(),
-            capability,
+            decision,
+            log_index,
+            capabilities,
         })
         .await;
-        Ok(Some(Run { permit, decided_at: self.now(), version }))
+        Ok(Some(Run { permits, decided_at: self.now(), version }))
+    }
+
+    /// Decides again for every camera of one that works.
+    async fn export_renew(&self, row: &Export, run: &Run) -> Result<Result<(), GateError>, UseCaseError> {
+        let Some(facts) = self.export_facts(row).await? else { return Ok(Err(GateError::Unknown)) };
+        for (permit, target) in run.permits.iter().zip(facts.targets) {
+            if let Err(error) = self.gate.renew(permit, target).await {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Looks after one that works. `None` when it came to an end.
@@ -352,11 +396,7 @@ impl UseCases {
     ) -> Result<Option<Run>, UseCaseError> {
         let (now, version) = (self.now(), *self.changes.borrow());
         if now >= run.decided_at.plus(RECHECK_EVERY) || version != run.version {
-            let verdict = match self.export_facts(row).await? {
-                Some(facts) => self.gate.renew(&run.permit, facts.target).await,
-                None => Err(GateError::Unknown),
-            };
-            match verdict {
+            match self.export_renew(row, &run).await? {
                 Ok(()) => (run.decided_at, run.version) = (now, version),
                 Err(GateError::LogUnavailable(_)) => {
                     // No leaf, no footage: it stops at a checkpoint and begins again when the log can be written.
@@ -364,15 +404,18 @@ impl UseCases {
                     return Ok(None);
                 }
                 Err(GateError::Denied { .. } | GateError::Missing(_) | GateError::Unknown) => {
-                    self.media.revoke(run.permit.decision()).await;
+                    for permit in &run.permits {
+                        self.media.revoke(permit.decision()).await;
+                    }
                     desk.halt(row.id).await;
                     self.export_close(desk, row.id, run, "revoked").await?;
                     self.export_failed(desk, row, "revoked").await?;
                     return Ok(None);
                 }
             }
-            if let Some(capability) = self.gate.capability(&run.permit, Audience::Recorder) {
-                desk.renew(row.id, capability);
+            let capabilities = self.export_capabilities(&run.permits);
+            if capabilities.len() == run.permits.len() {
+                desk.renew(row.id, capabilities);
             }
         }
         match desk.look(row.id) {
@@ -443,15 +486,31 @@ impl UseCases {
         desk.discard(row.id).await.map_err(UseCaseError::Unavailable)
     }
 
-    /// The closing leaf of a run: how much footage was read under its decision.
+    /// The closing leaves of a run.
     async fn export_close(&self, desk: &dyn ExportDesk, id: ExportId, run: Run, why: &str) -> Result<(), UseCaseError> {
         let progress = match desk.look(id) {
             PackageState::Working(progress, _) | PackageState::Stopped(progress, _) => progress,
             PackageState::Done(done) => done.progress,
             PackageState::Idle | PackageState::Failed(_) => ExportProgress::default(),
         };
-        let delivered = Delivered { units: progress.frames, bytes: progress.bytes, why: why.to_owned() };
-        Ok(self.gate.close(run.permit, delivered).await?)
+        self.export_close_all(run.permits, why, progress).await
+    }
+
+    /// How much footage was read stands once, with the first camera: the package is one. Every leaf is tried, whatever happens to
+    /// another.
+    async fn export_close_all(
+        &self,
+        permits: Vec<Permit<RunExport>>,
+        why: &str,
+        progress: ExportProgress,
+    ) -> Result<(), UseCaseError> {
+        let mut outcome = Ok(());
+        for (number, permit) in permits.into_iter().enumerate() {
+            let ExportProgress { bytes, frames, .. } = if number == 0 { progress } else { ExportProgress::default() };
+            let delivered = Delivered { units: frames, bytes, why: why.to_owned() };
+            outcome = outcome.and(self.gate.close(permit, delivered).await);
+        }
+        Ok(outcome?)
     }
 
     /// At the end of the process: another one need not wait for the lease to run out.

@@ -1,7 +1,7 @@
 //! Fakes for tests: ids that repeat, a clock that is set by hand, a log in memory, and a media side that plays frames.
 //! The stores are never faked: tests run on real databases.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -63,11 +63,25 @@ impl Clock for ManualClock {
     }
 }
 
+/// How the log in memory behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogMode {
+    /// It takes leaves.
+    #[default]
+    Fine,
+    /// It refuses every leaf.
+    Down,
+    /// It refuses every leaf: its disk is full.
+    Full,
+    /// It never answers.
+    Frozen,
+}
+
 /// The log in memory; can be told to fail.
 #[derive(Debug, Default)]
 pub struct MemoryLog {
     entries: Mutex<Vec<LogEntry>>,
-    broken: AtomicBool,
+    mode: Mutex<LogMode>,
 }
 
 impl MemoryLog {
@@ -78,19 +92,36 @@ impl MemoryLog {
 
     /// From now on appends fail, or work again.
     pub fn set_broken(&self, broken: bool) {
-        self.broken.store(broken, Ordering::Relaxed);
+        self.set_mode(if broken { LogMode::Down } else { LogMode::Fine });
+    }
+
+    /// How it behaves from now on.
+    pub fn set_mode(&self, mode: LogMode) {
+        *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
+    }
+
+    async fn answers(&self) -> Result<(), crate::BoxError> {
+        let mode = *self.mode.lock().unwrap_or_else(PoisonError::into_inner);
+        match mode {
+            LogMode::Fine => Ok(()),
+            LogMode::Down => Err("the fake log is broken".into()),
+            LogMode::Full => Err(Box::new(std::io::Error::from(std::io::ErrorKind::StorageFull))),
+            LogMode::Frozen => std::future::pending().await,
+        }
     }
 }
 
 #[async_trait]
 impl AuditLog for MemoryLog {
     async fn append(&self, entry: LogEntry) -> Result<u64, crate::BoxError> {
-        if self.broken.load(Ordering::Relaxed) {
-            return Err("the fake log is broken".into());
-        }
+        self.answers().await?;
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.push(entry);
         Ok(u64::try_from(entries.len()).unwrap_or(u64::MAX) - 1)
+    }
+
+    async fn stands(&self) -> Result<(), crate::BoxError> {
+        self.answers().await
     }
 }
 

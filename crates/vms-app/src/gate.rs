@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod circumstances;
+pub mod standing;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -120,6 +121,8 @@ pub struct Permit<A> {
     why: Why,
     leaf_at: Mutex<WallTime>,
     obligations: Obligations,
+    /// Of a use that must be closed: when the permit is dropped instead (a caller that went away), that is its end.
+    closing: Option<standing::Closing>,
     action: std::marker::PhantomData<fn() -> A>,
 }
 
@@ -226,6 +229,9 @@ pub struct LogEntry {
 pub trait AuditLog: Send + Sync {
     /// Appends durably (fsynced journal) and returns the leaf's index.
     async fn append(&self, entry: LogEntry) -> Result<u64, BoxError>;
+
+    /// Whether it would take a leaf now.
+    async fn stands(&self) -> Result<(), BoxError>;
 }
 
 #[derive(Clone)]
@@ -250,6 +256,7 @@ pub struct Gate {
     signer: CapabilitySigner,
     /// Decisions whose later requests carry their id (crops of a list). Short lock, no await inside.
     open: Mutex<HashMap<DecisionId, Open>>,
+    standing: Arc<standing::Standing>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -268,7 +275,8 @@ impl Gate {
         signer: CapabilitySigner,
     ) -> Self {
         let matrix = RwLock::new(Arc::new(matrix));
-        Self { matrix, log, clock, ids, signer, open: Mutex::new(HashMap::new()) }
+        let standing = Arc::default();
+        Self { matrix, log, clock, ids, signer, open: Mutex::new(HashMap::new()), standing }
     }
 
     /// Public key of the gate, for recorders, readers and gateways.
@@ -343,7 +351,7 @@ impl Gate {
         };
         let details = details::<A>(&matrix, actor, &target, why, outcome);
         let entry = LogEntry { kind, at, decision: Some(decision), refers: None, details };
-        let log_index = self.log.append(entry).await.map_err(GateError::LogUnavailable)?;
+        let log_index = self.write(entry).await?;
         let obligations = allowed(answer, decision)?;
         let (actor, why) = (actor.clone(), why.clone());
         let session = actor.session;
@@ -361,29 +369,31 @@ impl Gate {
         self.remember(decision, open);
         let leaf_at = Mutex::new(at);
         let action = std::marker::PhantomData;
-        Ok(Permit { decision, log_index, at, actor, target, why, leaf_at, obligations, action })
+        let closing = (A::GRAIN == LeafKind::Open).then(|| standing::Closing::new(&self.standing, A::RIGHT));
+        Ok(Permit { decision, log_index, at, actor, target, why, leaf_at, obligations, closing, action })
     }
 
     /// Decides again for a running use; a renewal leaf is written once per 15 minutes.
     ///
     /// # Errors
-    /// [`GateError::Denied`] when the right is gone: end the use.
+    /// [`GateError::Denied`] when the right is gone, [`GateError::LogUnavailable`] when the log took no leaf for
+    /// [`standing::LOG_AWAY_MAX`]: end the use.
     pub async fn renew<A: Action>(&self, permit: &Permit<A>, target: Target) -> Result<(), GateError> {
         let why = permit.why();
         let matrix = self.matrix();
         allowed(self.ask_of::<A>(&matrix, &permit.actor, &target, why), permit.decision)?;
+        self.log_lets_go_on().await?;
         let now = self.clock.now();
-        let due = {
-            let mut last = permit.leaf_at.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = now.micros_since(*last) >= RENEWAL_LEAF_US;
-            if due {
-                *last = now;
-            }
-            due
-        };
-        if due {
-            let details = details::<A>(&matrix, &permit.actor, &target, why, "allow");
-            self.append(LeafKind::Renew, permit, now, details).await?;
+        let last = || permit.leaf_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.micros_since(*last()) < RENEWAL_LEAF_US {
+            return Ok(());
+        }
+        let details = details::<A>(&matrix, &permit.actor, &target, why, "allow");
+        match self.append(LeafKind::Renew, permit, now, details).await {
+            Ok(()) => *last() = now,
+            // Asked again with the next decision, 5 s from now.
+            Err(_) if self.standing.away_for() < standing::LOG_AWAY_MAX => {}
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -391,21 +401,12 @@ impl Gate {
     /// Writes the closing leaf of a use.
     ///
     /// # Errors
-    /// [`GateError::LogUnavailable`].
-    pub async fn close<A: Action>(&self, permit: Permit<A>, delivered: Delivered) -> Result<(), GateError> {
+    /// [`GateError::LogUnavailable`]: it is kept, and written once the log takes it.
+    pub async fn close<A: Action>(&self, mut permit: Permit<A>, delivered: Delivered) -> Result<(), GateError> {
         self.forget(permit.decision);
-        let details = json!({
-            "right": A::RIGHT.as_str(),
-            "user": permit.actor.user.to_string(),
-            "org": permit.actor.org_code,
-            "camera": permit.target.camera.map(|id| id.to_string()),
-            "stream": permit.target.stream.map(|id| id.to_string()),
-            "units": delivered.units,
-            "bytes": delivered.bytes,
-            "ended": delivered.why,
-        });
-        let now = self.clock.now();
-        self.append(LeafKind::Close, &permit, now, details).await
+        permit.closing = None;
+        let entry = standing::closing_leaf(&permit, A::RIGHT, &delivered, self.clock.now());
+        self.write_or_owe(entry).await
     }
 
     async fn append<A: Action>(
@@ -417,7 +418,7 @@ impl Gate {
     ) -> Result<(), GateError> {
         let (decision, refers) = (Some(permit.decision), Some(permit.log_index));
         let entry = LogEntry { kind, at, decision, refers, details };
-        self.log.append(entry).await.map(drop).map_err(GateError::LogUnavailable)
+        self.write(entry).await.map(drop)
     }
 
     /// The permit of an earlier decision of the same session, right and at most 15 minutes ago: a request inside a use
@@ -444,6 +445,7 @@ impl Gate {
             why: found.why.clone(),
             leaf_at: Mutex::new(found.at),
             obligations: found.obligations,
+            closing: None,
             action: std::marker::PhantomData,
         })
     }
@@ -461,7 +463,7 @@ impl Gate {
         let actor = event.actor.as_ref().map(actor_json);
         let details = json!({ "operation": event.operation, "actor": actor, "details": event.details });
         let entry = LogEntry { kind: event.kind, at: self.clock.now(), decision: None, refers: None, details };
-        self.log.append(entry).await.map_err(GateError::LogUnavailable)
+        self.write(entry).await
     }
 
     /// The capability for a permit's stream, 15 s; `None` when the permit names no stream.

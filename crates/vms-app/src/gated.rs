@@ -18,6 +18,8 @@ use crate::model::{Camera, Signature};
 use crate::ports::store::Stored;
 use crate::words::GatedState;
 
+/// Rows looked at in one go for a page of what somebody may see.
+const LOOKED_AT: u32 = 200;
 /// Longest span of one decision: the longest month.
 const SPAN_MAX_US: i64 = 31 * 86_400 * 1_000_000;
 /// How far into the future one may reach: something that is still going on.
@@ -155,12 +157,11 @@ impl UseCases {
         let target = Target { range: Some(range), ..target };
         let class = RetentionClass::parse(camera.retention_class.as_str())
             .ok_or_else(|| UseCaseError::Internal("a camera's class is one".into()))?;
-        if self.is_visible(actor, &camera).await? {
-            if camera.partner.is_some() {
-                return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
-            }
-            self.gated_span(&class, range)?;
+        self.known_or_refused::<ProposeGated>(actor, &camera, &target, &why).await?;
+        if camera.partner.is_some() {
+            return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
         }
+        self.gated_span(&class, range)?;
         let purpose = why.purpose.ok_or_else(|| UseCaseError::invalid("purpose.code", "required"))?;
         let ground = reason_of(why.justification.as_deref().unwrap_or_default())?;
         let case_ref = why.case_ref.clone().filter(|case| !case.trim().is_empty());
@@ -235,13 +236,21 @@ impl UseCases {
         if !self.gate.rights_of(actor.profile).contains(&vms_core::Right::GatedApprove) {
             self.look::<ProposeGated>(actor).await?;
         }
-        let rows = self.stores.gated_list(below, limit).await?;
-        let is_full = u32::try_from(rows.len()).is_ok_and(|count| count >= limit);
-        let next = rows.last().filter(|_| is_full).map(|last| last.id);
-        let mut seen = Vec::new();
-        for decision in rows {
-            seen.extend(self.gated_sight(actor, decision).await?);
+        // What lies between is not the actor's to know: not how much of it there is, and not its ids. A next page is told of only when
+        // there is something on it to see, and by the last that was seen.
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut seen, mut below) = (Vec::new(), below);
+        while seen.len() <= wanted {
+            let rows = self.stores.gated_list(below, LOOKED_AT).await?;
+            let Some(last) = rows.last().map(|last| last.id) else { break };
+            below = Some(last);
+            for decision in rows {
+                seen.extend(self.gated_sight(actor, decision).await?);
+            }
         }
+        let is_more = seen.len() > wanted;
+        seen.truncate(wanted);
+        let next = seen.last().filter(|_| is_more).map(|last| last.decision.id);
         Ok((seen, next))
     }
 

@@ -14,6 +14,8 @@ use crate::legal_changes::reason_of;
 use crate::model::{Camera, Hold, HoldApplied, Signature};
 use crate::words::HoldState;
 
+/// Rows looked at in one go for a page of what somebody may see.
+const LOOKED_AT: u32 = 200;
 /// Class whose term is the longest time between two reviews of a hold.
 const REVIEW_CLASS: &str = "RC-HOLD";
 /// Longest span of one hold: the longest month.
@@ -96,16 +98,15 @@ impl UseCases {
         let camera = self.stores.camera_fetch(id).await?.ok_or(UseCaseError::NotFound(Entity::Camera))?;
         let target = self.camera_target::<SetHold>(actor, &camera, why.purpose).await?;
         let target = Target { range: Some(range), ..target };
-        if self.is_visible(actor, &camera).await? {
-            if camera.partner.is_some() {
-                return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
-            }
-            if range.micros() > SPAN_MAX_US {
-                return Err(UseCaseError::invalid("to", "span_too_long"));
-            }
-            if range.to.micros > self.now().micros.saturating_add(AHEAD_MAX_US) {
-                return Err(UseCaseError::invalid("to", "too_far_ahead"));
-            }
+        self.known_or_refused::<SetHold>(actor, &camera, &target, &why).await?;
+        if camera.partner.is_some() {
+            return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
+        }
+        if range.micros() > SPAN_MAX_US {
+            return Err(UseCaseError::invalid("to", "span_too_long"));
+        }
+        if range.to.micros > self.now().micros.saturating_add(AHEAD_MAX_US) {
+            return Err(UseCaseError::invalid("to", "too_far_ahead"));
         }
         let review_by = self.term_of(until)?;
         let purpose = why.purpose.ok_or_else(|| UseCaseError::invalid("purpose.code", "required"))?;
@@ -185,13 +186,21 @@ impl UseCases {
         if ![Right::HoldRelease, Right::AuditView].iter().any(|right| rights.contains(right)) {
             self.look::<SetHold>(actor).await?;
         }
-        let rows = self.stores.hold_list(open, below, limit).await?;
-        let is_full = u32::try_from(rows.len()).is_ok_and(|count| count >= limit);
-        let next = rows.last().filter(|_| is_full).map(|last| last.id);
-        let mut seen = Vec::new();
-        for hold in rows {
-            seen.extend(self.hold_sight(actor, hold).await?);
+        // What lies between is not the actor's to know: not how much of it there is, and not its ids. A next page is told of only when
+        // there is something on it to see, and by the last that was seen.
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut seen, mut below) = (Vec::new(), below);
+        while seen.len() <= wanted {
+            let rows = self.stores.hold_list(open, below, LOOKED_AT).await?;
+            let Some(last) = rows.last().map(|last| last.id) else { break };
+            below = Some(last);
+            for hold in rows {
+                seen.extend(self.hold_sight(actor, hold).await?);
+            }
         }
+        let is_more = seen.len() > wanted;
+        seen.truncate(wanted);
+        let next = seen.last().filter(|_| is_more).map(|last| last.hold.id);
         Ok((seen, next))
     }
 

@@ -4,7 +4,10 @@
 //! (`login`), HTTP, SQL.
 
 mod factors;
+pub mod machines;
 pub mod model;
+pub mod oidc;
+mod own;
 pub mod ports;
 mod profiles;
 pub mod rules;
@@ -33,6 +36,12 @@ pub struct IdentityParts {
     pub key: Option<Arc<FactorKey>>,
     /// The console's address, for security keys; without one there are only codes.
     pub site: Option<Site>,
+    /// Where people may log in besides; without one there are only passwords.
+    pub provider: Option<Arc<dyn oidc::IdentityProvider>>,
+    /// What of its word counts as a second factor.
+    pub provider_factors: oidc::ProviderFactors,
+    /// Name of this installation in the exceptions of `seed/identity.toml`; empty: it is none of them.
+    pub installation: String,
 }
 
 impl IdentityParts {

@@ -9,6 +9,7 @@ pub mod findings;
 pub mod intake;
 pub mod reads;
 pub mod service;
+mod words;
 
 use std::sync::Arc;
 

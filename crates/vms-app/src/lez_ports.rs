@@ -11,7 +11,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use traffic_rules::Day;
-use traffic_rules::lez::Lookup;
 use vms_core::{
     CameraId, Confidence, Country, DecisionId, FindingId, OrgId, Plate, Purpose, ReadId, RetentionClass, StreamId,
     TimeRange, UserId, WallTime,
@@ -19,6 +18,7 @@ use vms_core::{
 
 use crate::gate::Permit;
 use crate::gate::action::{DecodeAnpr, ListReads, ReviewFindings, SearchReads};
+pub use crate::lez_registry::{RegistryAnswer, RegistryReply, VehicleQuery, VehicleRegistry};
 use crate::ports::store::Stored;
 
 /// Largest picture that is kept with a read, bytes; a larger one is dropped and the read kept.
@@ -421,6 +421,8 @@ pub struct Finding {
     pub has_overview: bool,
     /// Rises with every decision; the entity tag.
     pub version: u64,
+    /// Who approved it first, where a second person has to do it too.
+    pub first_by: Option<UserId>,
     /// Who decided last.
     pub decided_by: Option<UserId>,
     /// When.
@@ -450,6 +452,18 @@ pub struct FindingDecision {
     pub renewed: Option<(FindingMeasure, FindingFile)>,
     /// A new end of its term, when there is one.
     pub expires_at: Option<WallTime>,
+    /// Who approved it first, of two.
+    pub first_by: Option<UserId>,
+}
+
+impl FindingDecision {
+    /// What was done, for the log.
+    pub const fn word(&self) -> &'static str {
+        match (self.state, &self.first_by) {
+            (FindingState::Open, Some(_)) => "approved_first",
+            (state, _) => state.as_str(),
+        }
+    }
 }
 
 /// One question to the registry that left, exactly as it left.
@@ -534,6 +548,10 @@ pub trait LezStore: Send + Sync + std::fmt::Debug {
     async fn read_marks(&self, camera: CameraId, range: TimeRange, limit: u32) -> Stored<Vec<(WallTime, ReadId)>>;
     /// A keyed hash of a query, for the log: under a key of its own, so that it leads to no row.
     fn query_hash(&self, plate: &Plate) -> String;
+    /// The plate of a query sealed, hexadecimal, for the log: only who holds the secret of reads opens it.
+    fn query_sealed(&self, plate: &Plate) -> Stored<String>;
+    /// What [`LezStore::query_sealed`] sealed.
+    fn query_opened(&self, sealed: &str) -> Stored<Plate>;
 
     /// Findings in a state (or all), oldest first, after an id.
     async fn finding_list(
@@ -554,47 +572,4 @@ pub trait LezStore: Send + Sync + std::fmt::Debug {
     ) -> Stored<Option<Bytes>>;
     /// Keeps a decision when the version is still the one seen; `Stale` otherwise. Decisions are only ever added.
     async fn finding_decide(&self, permit: &Permit<ReviewFindings>, decision: &FindingDecision) -> Stored<()>;
-}
-
-/// One vehicle to ask about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VehicleQuery {
-    /// Plate.
-    pub plate: Plate,
-    /// Its country.
-    pub country: Country,
-    /// When it was read.
-    pub at: WallTime,
-}
-
-/// What the registry says of one vehicle.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RegistryReply {
-    /// Goes into a decision; [`Lookup::NotAsked`] when no source knows plates of that country.
-    Answer(Lookup),
-    /// The source answers in a later batch.
-    Later,
-    /// The answer cannot be used.
-    Unusable,
-    /// No answer: the registry is away.
-    Away,
-}
-
-/// What a look-up gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistryAnswer {
-    /// One per query, in order.
-    pub replies: Vec<RegistryReply>,
-    /// Every request that left.
-    pub asked: Vec<RegistryAsk>,
-}
-
-/// The vehicle registry, for the low-emission zone.
-#[async_trait]
-pub trait VehicleRegistry: Send + Sync + std::fmt::Debug {
-    /// Looks vehicles up, at most some hundreds. `reason` is the decision under which it is done.
-    ///
-    /// # Errors
-    /// Only when our own set-up is wrong; a registry that is away is [`RegistryReply::Away`].
-    async fn look_up(&self, reason: &str, queries: &[VehicleQuery]) -> Result<RegistryAnswer, crate::error::BoxError>;
 }

@@ -28,6 +28,9 @@ pub mod exports_model;
 pub mod exports_run;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
+pub mod fines;
+mod fines_lines;
+pub mod fines_ports;
 pub mod gate;
 pub mod gated;
 pub mod grants;
@@ -37,6 +40,7 @@ pub mod identity;
 pub mod legal_changes;
 pub mod lez;
 pub mod lez_ports;
+pub mod lez_registry;
 pub mod live;
 pub mod login;
 pub mod matrix_edits;

@@ -117,8 +117,10 @@ impl UseCases {
     /// Opens the stream of a ticket. The ticket is gone afterwards, whatever happens.
     ///
     /// # Errors
-    /// `NotFound(Ticket)` for an unknown, used, run-out or foreign ticket; `Unavailable`.
+    /// `NotFound(Ticket)` for an unknown, used, run-out or foreign ticket; `LogUnavailable`, `Unavailable`.
     pub async fn live_open(self: &Arc<Self>, actor: &Actor, ticket: &str) -> Result<LiveSession, UseCaseError> {
+        // The ticket's leaf covers what follows; without the log nothing follows, and the ticket stays.
+        self.gate.log_stands().await?;
         let pending = self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&token_hash(ticket));
         let Some(pending) = pending else {
             self.refuse_stranger("live", "ticket").await?;
@@ -191,11 +193,12 @@ impl UseCases {
             let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
             tickets.extract_if(|_, pending| now >= pending.expires_at).map(|(_, pending)| pending).collect()
         };
+        let mut outcome = Ok(());
         for pending in gone {
             let delivered = Delivered { why: "ticket_unused".to_owned(), ..Delivered::default() };
-            self.close_live(pending.permit, delivered).await?;
+            outcome = outcome.and(self.close_live(pending.permit, delivered).await);
         }
-        Ok(())
+        outcome
     }
 }
 

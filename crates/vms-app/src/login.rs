@@ -16,6 +16,7 @@ use crate::error::{Entity, UseCaseError};
 use crate::events;
 use crate::gate::{Actor, Event};
 use crate::identity::Pending;
+use crate::identity::machines::{MACHINE_PROFILE, NO_PASSWORD};
 use crate::identity::secrets::password_fault;
 use crate::model::{Account, EventScope, Org, PasswordState, Session};
 use crate::passwords::PASSWORD_LEN_MAX;
@@ -25,6 +26,8 @@ use crate::words::{EventKind, Language};
 
 /// A request's stamp on its session is written at most this often.
 const SEEN_EVERY_US: i64 = 30_000_000;
+/// So many failed tries before a good one are told to the account's owner.
+const TRIES_TO_TELL: u32 = 3;
 /// Pairs of account and source remembered as good; full means the memory starts again.
 const GOOD_PAIRS_MAX: usize = 50_000;
 
@@ -66,6 +69,15 @@ impl Signed {
     pub fn must_change_password(&self) -> bool {
         self.account.password_state == PasswordState::OneTimeUsed
     }
+}
+
+/// A second factor that was shown with a log-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// When.
+    pub(crate) at: WallTime,
+    /// Whether it was a hardware key.
+    pub(crate) hard: bool,
 }
 
 /// A fresh session with the value for its cookie.
@@ -111,6 +123,16 @@ pub(crate) fn barred_words(why: &str) -> &'static str {
             "no security clearance is noted for this account, and its profile needs one: ask whoever administers your \
              organisation's accounts"
         }
+        "machine" => {
+            "this account is a machine's: it shows its certificate where machines connect, and has no password"
+        }
+        "not_linked" => {
+            "nobody linked an account of this installation to you at the identity provider: ask whoever administers your \
+             organisation's accounts"
+        }
+        "provider_refused" => {
+            "the identity provider's answer does not count here, or came too late: begin the log-in again"
+        }
         _ => "",
     }
 }
@@ -139,7 +161,7 @@ impl UseCases {
         let too_long = password.len() > PASSWORD_LEN_MAX || user_name.len() > 100;
         let account = if too_long { None } else { self.stores.account_by_user_name(&user_name).await? };
         let password = if too_long { Zeroizing::new(String::new()) } else { password };
-        let hash = account.as_ref().map(|account| account.password_hash.clone());
+        let hash = account.as_ref().map(|account| account.password_hash.clone()).filter(|hash| hash != NO_PASSWORD);
         let fits = self.passwords.check(password, hash).await?;
         let barred = account.as_ref().and_then(|account| self.barred(account, now));
         let Some(mut account) = account.filter(|_| fits && barred.is_none()) else {
@@ -157,6 +179,29 @@ impl UseCases {
             self.stores.account_update(&account).await.map_err(|_| UseCaseError::LoginFailed)?;
             account.version += 1;
         }
+        let user = account.id;
+        let opened = self.open_session(account, now, "password", None).await?;
+        if self.forgive_try(&user_name, source) >= TRIES_TO_TELL {
+            self.notice(user, "tries_failed").await?;
+        }
+        Ok(opened)
+    }
+
+    /// A session for somebody who showed who they are. `by` is a word for the log.
+    pub(crate) async fn open_session(
+        &self,
+        account: Account,
+        now: WallTime,
+        by: &'static str,
+        shown: Option<Shown>,
+    ) -> Result<Opened, UseCaseError> {
+        let (token, mut session) = self.session_for(&account, now);
+        session.factor_at = shown.map(|shown| shown.at);
+        session.hard_at = shown.filter(|shown| shown.hard).map(|shown| shown.at);
+        self.session_begin(token, session, account, by).await
+    }
+
+    pub(crate) fn session_for(&self, account: &Account, now: WallTime) -> (Zeroizing<String>, Session) {
         let token = Zeroizing::new(B64.encode(random_bytes::<32>(self.ids.as_ref())));
         let session = Session {
             id: SessionId::from_uuid(self.ids.uuid()),
@@ -168,15 +213,37 @@ impl UseCases {
             seen_at: now,
             ended_at: None,
             factor_at: None,
+            hard_at: None,
+            certificate: None,
         };
+        (token, session)
+    }
+
+    pub(crate) async fn session_begin(
+        &self,
+        token: Zeroizing<String>,
+        session: Session,
+        account: Account,
+        by: &'static str,
+    ) -> Result<Opened, UseCaseError> {
+        let now = session.created_at;
         let org = self.org(account.org).await?.ok_or(UseCaseError::NotFound(Entity::Org))?;
         let signed = self.signed(session, account, org).await?;
-        let details = json!({ "session": signed.session.id.to_string() });
+        let details = json!({ "session": signed.session.id.to_string(), "by": by });
         self.record("login", LeafKind::Session, Some(signed.actor.clone()), details).await?;
         self.stores.session_insert(&signed.session).await?;
         self.stores.account_used(signed.account.id, now).await?;
-        self.forgive_try(&user_name, source);
         Ok(Opened { token, signed })
+    }
+
+    pub(crate) fn count_source(&self, source: &str, now: WallTime) -> Result<(), UseCaseError> {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = tries.sources.note(source, now);
+        noted.map_err(|retry_after| UseCaseError::TooManyTries { retry_after })
+    }
+
+    pub(crate) fn forgive_source(&self, source: &str) {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner).sources.forgive(source);
     }
 
     pub(crate) fn count_try(&self, user_name: &str, source: &str, now: WallTime) -> Result<(), UseCaseError> {
@@ -188,19 +255,29 @@ impl UseCases {
         tries.sources.note(source, now).map_err(limited)
     }
 
-    pub(crate) fn forgive_try(&self, user_name: &str, source: &str) {
+    /// The last try succeeded; how many failed before it.
+    pub(crate) fn forgive_try(&self, user_name: &str, source: &str) -> u32 {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         let pair = format!("{user_name}\n{source}");
         let account_key = if tries.good.contains(&pair) { pair.clone() } else { user_name.to_owned() };
-        tries.accounts.forgive(&account_key);
+        // Strangers' tries are counted under the name alone; the owner hears of them too.
+        let mut failed = tries.accounts.forgive(&account_key);
+        if account_key == pair {
+            failed = failed.saturating_add(tries.accounts.take_row(user_name));
+        }
         tries.sources.forgive(source);
         if tries.good.len() >= GOOD_PAIRS_MAX {
             tries.good.clear();
         }
         tries.good.insert(pair);
+        failed
     }
 
+    /// What keeps the account from a session opened with its password.
     fn barred(&self, account: &Account, now: WallTime) -> Option<&'static str> {
+        if account.profiles().any(|profile| profile == MACHINE_PROFILE) {
+            return Some("machine");
+        }
         if account.disabled_at.is_some() {
             return Some("disabled");
         }
@@ -210,6 +287,14 @@ impl UseCases {
                 return Some("one_time_expired");
             }
             PasswordState::OneTime | PasswordState::Own => {}
+        }
+        self.barred_from_session(account, now)
+    }
+
+    /// What keeps the account from any session.
+    pub(crate) fn barred_from_session(&self, account: &Account, now: WallTime) -> Option<&'static str> {
+        if account.disabled_at.is_some() {
+            return Some("disabled");
         }
         if now > account.last_used_at.plus(self.rules.unused) {
             return Some("unused");
@@ -226,7 +311,7 @@ impl UseCases {
             user_name: account.user_name.clone(),
             org_code: org.code.clone(),
         };
-        let expires_at = session.created_at.plus(self.rules.session_life);
+        let expires_at = session.created_at.plus(self.life_of(&session));
         let idle_expires_at = session.seen_at.plus(self.rules.session_idle).min(expires_at);
         let pending = self.pending_of(&session, &account).await?;
         let fresh_until = self.fresh_until(&session);
@@ -243,9 +328,20 @@ impl UseCases {
     /// # Errors
     /// `Unauthenticated` when there is no such session, or it ended, idled out, or its account is switched off.
     pub async fn who(&self, token: &str) -> Result<Signed, UseCaseError> {
+        self.who_with(token, None).await
+    }
+
+    /// The same for somebody who showed a certificate: a machine's session belongs to one certificate, a person's to none.
+    ///
+    /// # Errors
+    /// As [`Self::who`]; also when the certificate is another's, or was taken back.
+    pub async fn who_with(&self, token: &str, certificate: Option<&str>) -> Result<Signed, UseCaseError> {
         let found = self.stores.session_by_token(&token_hash(token)).await?;
         let mut session = found.ok_or(UseCaseError::Unauthenticated)?;
         let now = self.now();
+        if session.certificate.as_deref() != certificate || !self.certificate_counts(&session, now).await? {
+            return Err(UseCaseError::Unauthenticated);
+        }
         let idle = now >= session.seen_at.plus(self.rules.session_idle);
         if idle || !self.is_alive(&session, now) {
             return Err(UseCaseError::Unauthenticated);
@@ -280,6 +376,9 @@ impl UseCases {
         let session = self.stores.session_fetch(signed.session.id).await?;
         let now = self.now();
         let Some(session) = session.filter(|session| self.is_alive(session, now)) else { return Ok(false) };
+        if !self.certificate_counts(&session, now).await? {
+            return Ok(false);
+        }
         let account = self.stores.account_of_session(session.user).await?;
         // A switch of profile ends what follows events under the old one; the console asks again at once.
         Ok(session.profile == signed.session.profile && account.is_some_and(|account| account.holds(session.profile)))
@@ -288,7 +387,12 @@ impl UseCases {
     /// Neither ended nor past its life. An idle session is still alive: its live tiles go on, so that an operator does
     /// not lose the wall to a time-out (`console.md` 3.4), but every new request is refused.
     pub(crate) fn is_alive(&self, session: &Session, now: WallTime) -> bool {
-        session.ended_at.is_none() && now < session.created_at.plus(self.rules.session_life)
+        session.ended_at.is_none() && now < session.created_at.plus(self.life_of(session))
+    }
+
+    /// A machine fetches a new token every few minutes; a person's session lasts a shift.
+    fn life_of(&self, session: &Session) -> std::time::Duration {
+        if session.certificate.is_some() { self.identity_rules.machine_life } else { self.rules.session_life }
     }
 
     /// Ends a session; running streams of it stop.
@@ -348,6 +452,7 @@ impl UseCases {
         self.record("password_changed", LeafKind::Change, Some(signed.actor.clone()), json!({})).await?;
         self.stores.account_update(&account).await?;
         self.stores.session_end_of_user(account.id, now, Some(signed.session.id)).await?;
+        self.notice(account.id, "password_changed").await?;
         self.forgive_try(&account.user_name, source);
         self.note_change();
         Ok(())

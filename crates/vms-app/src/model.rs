@@ -114,6 +114,10 @@ pub struct Session {
     pub ended_at: Option<WallTime>,
     /// When a second factor was shown last.
     pub factor_at: Option<WallTime>,
+    /// When a hardware key was shown last.
+    pub hard_at: Option<WallTime>,
+    /// A machine's: SHA-256 of the certificate that it belongs to, hexadecimal.
+    pub certificate: Option<String>,
 }
 
 /// Why a camera may be where it is.
@@ -410,6 +414,10 @@ pub struct SegmentCopy {
     pub erased_at: Option<WallTime>,
     /// Class at the time of recording.
     pub retention_class: String,
+    /// The host's wall clock stepped right before the first unit.
+    pub clock_stepped: bool,
+    /// The camera's clock disagreed with the host's in some unit.
+    pub camera_clock_off: bool,
 }
 
 /// One hole in the copy of a recorder's index.

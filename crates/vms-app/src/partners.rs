@@ -62,19 +62,29 @@ impl UseCases {
         Ok(partner)
     }
 
-    /// Switches a partner's data flow on or off. Off ends its running streams within 5 s.
+    /// Switches a partner's data flow off, which ends its running streams within 5 s; or asks for it to be switched on, which another
+    /// person has to agree to ([`crate::sharing::seconds`]).
     ///
     /// # Errors
-    /// `Denied`, `NotFound`.
+    /// `Denied`, `NotFound`, `Conflict(Taken("wish"))` while a wish to switch it on waits.
     pub async fn partner_switch(&self, actor: &Actor, org: OrgId, enabled: bool) -> Result<Partner, UseCaseError> {
         self.gate.permit::<AdminPartners>(actor, Self::partner_target(actor, org), &Why::default()).await?;
         let partner = self.stores.partner_fetch(org).await?.ok_or(UseCaseError::NotFound(Entity::Partner))?;
         if partner.enabled == enabled {
             return Ok(partner);
         }
+        if enabled {
+            self.partner_ask(actor, &partner).await?;
+            return Ok(partner);
+        }
+        self.partner_enable(partner, false).await
+    }
+
+    /// After whoever decides decided.
+    pub(crate) async fn partner_enable(&self, partner: Partner, enabled: bool) -> Result<Partner, UseCaseError> {
         let partner = Partner { enabled, ..partner };
         self.stores.partner_update(&partner).await?;
-        self.catalogues.ask_again(org);
+        self.catalogues.ask_again(partner.org);
         self.note_change();
         Ok(Partner { version: partner.version + 1, ..partner })
     }

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use crate::error::{BoxError, UseCaseError};
 use crate::ports::{Ids, random_bytes};
 
-/// Hashes that run at once: a log-in storm must not take the machine from the recorder (`reliability.md` A6).
-const RUNNING_MAX: usize = 2;
+/// Hashes that run at once: a log-in storm takes half of the machine at most, and never the recorder's share (`reliability.md` A6).
+const RUNNING_MAX: usize = 4;
 /// Log-ins that may wait for their turn; more are turned away.
 const WAITING_MAX: usize = 64;
 /// Least memory for argon2id, KiB (OWASP password storage cheat sheet: 19 MiB with two passes).
@@ -54,7 +54,9 @@ impl Passwords {
         let params = Params::new(memory, cost.passes.max(2), 1, None).map_err(|error| error.to_string())?;
         let clear = Zeroizing::new(hex::encode(random_bytes::<16>(ids)));
         let decoy = hash_now(&params, &clear, &random_bytes(ids))?;
-        Ok(Self { params, running: Semaphore::new(RUNNING_MAX), waiting: AtomicUsize::new(0), decoy })
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let running = Semaphore::new((cores / 2).clamp(1, RUNNING_MAX));
+        Ok(Self { params, running, waiting: AtomicUsize::new(0), decoy })
     }
 
     /// The PHC string of a password.

@@ -17,7 +17,7 @@ use crate::error::{Conflict, Entity, UseCaseError};
 use crate::gate::action::ViewPlayback;
 use crate::gate::{Actor, Delivered, Permit, Target, Why};
 use crate::live::RECHECK_EVERY;
-use crate::model::{PlaybackRow, TimelineGap};
+use crate::model::{PlaybackRow, SegmentCopy, TimelineGap};
 use crate::ports::{RangeForm, RangeHandle, RangeInfo, RangeParts};
 
 /// Longest span of one playback (blueprint 4.6: the grain of a leaf).
@@ -48,6 +48,47 @@ pub struct Timeline {
     pub gaps: Vec<TimelineGap>,
     /// Reads as time and id.
     pub reads: Vec<(WallTime, String)>,
+    /// What happened to clocks, by time.
+    pub clocks: Vec<(WallTime, ClockMark)>,
+}
+
+/// What a timeline says of clocks: times on it may not be what they seem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockMark {
+    /// The host's wall clock stepped: times before and after do not add up.
+    HostStepped,
+    /// From here on the camera's own clock disagrees with the host's.
+    CameraOff,
+    /// It agrees again.
+    CameraAgrees,
+}
+
+impl ClockMark {
+    /// Its stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HostStepped => "host_stepped",
+            Self::CameraOff => "camera_off",
+            Self::CameraAgrees => "camera_agrees",
+        }
+    }
+}
+
+/// Marks of segments in their order.
+fn clock_marks(segments: &[SegmentCopy]) -> Vec<(WallTime, ClockMark)> {
+    let mut was_off = false;
+    let mut marks = Vec::new();
+    for segment in segments {
+        if segment.clock_stepped {
+            marks.push((segment.from, ClockMark::HostStepped));
+        }
+        if segment.camera_clock_off != was_off {
+            let mark = if segment.camera_clock_off { ClockMark::CameraOff } else { ClockMark::CameraAgrees };
+            marks.push((segment.from, mark));
+        }
+        was_off = segment.camera_clock_off;
+    }
+    marks
 }
 
 /// A playback that was opened.
@@ -92,6 +133,8 @@ impl UseCases {
     ) -> Result<Timeline, UseCaseError> {
         let found = self.stores.camera_fetch(camera).await?.ok_or(UseCaseError::NotFound(Entity::Camera))?;
         self.look_on::<ViewPlayback>(actor, &found).await?;
+        // Marks say when a vehicle was read.
+        self.gate.log_stands().await?;
         if range.micros() > TIMELINE_SPAN_MAX_US {
             return Err(UseCaseError::invalid("to", "span_too_long"));
         }
@@ -113,7 +156,8 @@ impl UseCases {
             Some(marks) => marks.marks(actor, camera, range, TIMELINE_ROWS_MAX).await?,
             None => Vec::new(),
         };
-        Ok(Timeline { stream, segments: joined(bars), gaps: holes.collect(), reads })
+        let clocks = clock_marks(&segments);
+        Ok(Timeline { stream, segments: joined(bars), gaps: holes.collect(), reads, clocks })
     }
 
     /// Decides, writes the leaf and opens the span. A preview shows pictures of the footage: the same right, and a leaf that names it.
@@ -200,11 +244,12 @@ impl UseCases {
         open.ok_or(UseCaseError::NotFound(Entity::Playback))
     }
 
-    /// The virtual file of an open playback of this session.
+    /// The virtual file of an open playback of this session. Nothing of it is handed out while the log takes no leaf.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`, `LogUnavailable`.
     pub async fn playback_info(&self, actor: &Actor, id: DecisionId) -> Result<(RangeInfo, RangeForm), UseCaseError> {
+        self.gate.log_stands().await?;
         match self.playback_own(actor, id) {
             Ok(open) => Ok((open.handle.info().clone(), open.form)),
             Err(error) => {
@@ -309,10 +354,11 @@ impl UseCases {
             };
             playbacks.extract_if(|_, open| is_over(open)).collect()
         };
+        let mut outcome = Ok(());
         for open in gone.values() {
-            self.playback_end(open, "idle").await?;
+            outcome = outcome.and(self.playback_end(open, "idle").await);
         }
-        Ok(())
+        outcome
     }
 
     /// At start: uses that an earlier process left open get their closing word in the log.

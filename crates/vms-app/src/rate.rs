@@ -25,6 +25,8 @@ pub struct TryCounter {
 struct Tries {
     lately: VecDeque<WallTime>,
     in_a_row: u32,
+    /// Of those, how many the owner was told of.
+    told: u32,
     last: Option<WallTime>,
 }
 
@@ -58,12 +60,20 @@ impl TryCounter {
         Ok(())
     }
 
-    /// Takes back the last try of `key`: it succeeded; and ends a row of failed ones.
-    pub fn forgive(&mut self, key: &str) {
-        if let Some(tries) = self.tries.get_mut(key) {
-            tries.lately.pop_back();
-            tries.in_a_row = 0;
-        }
+    /// Takes back the last try of `key`: it succeeded; and ends a row of failed ones, whose length it tells.
+    pub fn forgive(&mut self, key: &str) -> u32 {
+        let Some(tries) = self.tries.get_mut(key) else { return 0 };
+        tries.lately.pop_back();
+        tries.told = 0;
+        std::mem::take(&mut tries.in_a_row).saturating_sub(1)
+    }
+
+    /// How many failed in a row were not told of yet; the limits stay as they are.
+    pub fn take_row(&mut self, key: &str) -> u32 {
+        let Some(tries) = self.tries.get_mut(key) else { return 0 };
+        let fresh = tries.in_a_row.saturating_sub(tries.told);
+        tries.told = tries.in_a_row;
+        fresh
     }
 
     fn forget_old(&mut self, now: WallTime) {
@@ -121,8 +131,10 @@ mod tests {
         assert_eq!(counter.note("b", at(10)), Ok(()), "another key is not touched");
         assert_eq!(counter.note("a", at(59)), Err(Duration::from_secs(1)));
         assert_eq!(counter.note("a", at(60)), Ok(()), "hammering did not extend the window");
-        counter.forgive("a");
+        assert_eq!(counter.forgive("a"), 10);
         assert_eq!(counter.note("a", at(60)), Ok(()));
+        assert_eq!(counter.forgive("a"), 0, "no failed one before it");
+        assert_eq!(counter.forgive("nobody"), 0);
     }
 
     #[test]
@@ -136,7 +148,7 @@ mod tests {
         assert_eq!(counter.note("a", at(99 * 60 + 3_600)), Ok(()));
         assert_eq!(counter.note("a", at(99 * 60 + 3_700)), Err(Duration::from_secs(3_500)));
         assert_eq!(counter.note("b", at(99 * 60)), Ok(()), "another key is not touched");
-        counter.forgive("a");
+        assert_eq!(counter.forgive("a"), 100);
         assert_eq!(counter.note("a", at(99 * 60 + 3_700)), Ok(()), "a success ends the row");
     }
 

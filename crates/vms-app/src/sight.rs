@@ -178,6 +178,7 @@ impl UseCases {
         decision: DecisionId,
     ) -> Result<Permit<A>, UseCaseError> {
         let permit = self.gate.recall::<A>(actor, decision)?;
+        self.gate.log_stands().await?;
         let asked = permit.target().clone();
         let now = match asked.camera {
             Some(id) => {
@@ -209,6 +210,23 @@ impl UseCases {
     pub(crate) async fn is_visible(&self, actor: &Actor, camera: &Camera) -> Result<bool, UseCaseError> {
         let target = self.camera_target::<ListCameras>(actor, camera, None).await?;
         Ok(self.gate.would::<ListCameras>(actor, &target).is_allow())
+    }
+
+    /// Whoever may not know of the camera is refused, and it is logged, before anything else of a wish is looked at: what is wrong
+    /// with the wish would tell that the camera is there.
+    pub(crate) async fn known_or_refused<A: Action>(
+        &self,
+        actor: &Actor,
+        camera: &Camera,
+        target: &Target,
+        why: &Why,
+    ) -> Result<(), UseCaseError> {
+        if self.is_visible(actor, camera).await? {
+            return Ok(());
+        }
+        let permit = self.permit_on::<A>(actor, camera, target.clone(), why).await?;
+        drop(permit);
+        Err(UseCaseError::NotFound(Entity::Camera))
     }
 
     /// A look that shows no image and no read: no leaf when allowed, a leaf when refused.

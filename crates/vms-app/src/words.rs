@@ -372,6 +372,26 @@ words!(
     }
 );
 
+words!(
+    /// What waits for a second person.
+    SecondKind {
+        /// A partner's data flow is switched on.
+        PartnerOn = "partner_on",
+        /// A camera ends, asked for by the platform's administrator.
+        CameraRetire = "camera_retire",
+    }
+);
+
+words!(
+    /// Where an alarm about somebody's unusual use stands.
+    AnomalyState {
+        /// Nobody has looked at it yet.
+        Open = "open",
+        /// Somebody did, and said what it was.
+        Settled = "settled",
+    }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

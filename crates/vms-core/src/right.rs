@@ -105,6 +105,10 @@ words!(
         UserAdmin = "user.admin",
         /// Connect, change or switch off a partner.
         PartnerAdmin = "partner.admin",
+        /// Be the second person of switching a partner's data flow on.
+        PartnerApprove = "partner.approve",
+        /// Be the second person of a camera's retirement that the platform's administrator asks for.
+        CameraRetireApprove = "camera.retire.approve",
         /// Machine only: decode a stream to read plates for one purpose.
         AnprDecode = "anpr.decode",
 
@@ -157,6 +161,8 @@ words!(
         FineFile = "fine.file",
         /// Hand a finding over to who fines.
         FineHandover = "fine.handover",
+        /// Machine only: hand approved findings over as signed batches, and take the answers.
+        FineBatch = "fine.batch",
         /// See permits and exemptions.
         PermitView = "permit.view",
         /// Give, change and end permits and exemptions.

@@ -22,17 +22,20 @@ fn segment(row: &AnyRow) -> Stored<SegmentCopy> {
         is_closed: row.int("is_closed")? == 1,
         erased_at: row.at_opt("erased_at_us")?,
         retention_class: row.text("retention_class")?,
+        clock_stepped: row.int("clock_stepped")? == 1,
+        camera_clock_off: row.int("camera_clock_off")? == 1,
     })
 }
 
 async fn segment_put(conn: &mut Writing<'_>, wanted: &SegmentCopy) -> Stored<()> {
     sqlx::query(
         "insert into segment_copy (id, stream_id, from_us, to_us, payload_bytes, units, is_closed, erased_at_us,
-            retention_class)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            retention_class, clock_stepped, camera_clock_off)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          on conflict (id) do update set from_us = excluded.from_us, to_us = excluded.to_us,
             payload_bytes = excluded.payload_bytes, units = excluded.units, is_closed = excluded.is_closed,
-            erased_at_us = excluded.erased_at_us",
+            erased_at_us = excluded.erased_at_us, clock_stepped = excluded.clock_stepped,
+            camera_clock_off = excluded.camera_clock_off",
     )
     .bind(wanted.segment.to_string())
     .bind(wanted.stream.to_string())
@@ -43,6 +46,8 @@ async fn segment_put(conn: &mut Writing<'_>, wanted: &SegmentCopy) -> Stored<()>
     .bind(i64::from(wanted.is_closed))
     .bind(wanted.erased_at.map(|at| at.micros))
     .bind(wanted.retention_class.clone())
+    .bind(i64::from(wanted.clock_stepped))
+    .bind(i64::from(wanted.camera_clock_off))
     .execute(conn)
     .await
     .map(drop)
@@ -105,7 +110,8 @@ impl CatalogueStore for Store {
 
     async fn segment_list(&self, stream: StreamId, range: TimeRange, limit: u32) -> Stored<Vec<SegmentCopy>> {
         let rows = sqlx::query(
-            "select id, stream_id, from_us, to_us, payload_bytes, units, is_closed, erased_at_us, retention_class
+            "select id, stream_id, from_us, to_us, payload_bytes, units, is_closed, erased_at_us, retention_class,
+                    clock_stepped, camera_clock_off
                from segment_copy
               where stream_id = $1 and to_us > $2 and from_us < $3 and erased_at_us is null
               order by from_us, id limit $4",

@@ -245,7 +245,7 @@ pub(crate) async fn bump_assignment(conn: &mut Writing<'_>) -> Result<(), StoreE
 }
 
 /// Unique rules: how each database names them in its message, and the field that a person knows.
-const UNIQUE: [(&str, &str, &str); 9] = [
+const UNIQUE: [(&str, &str, &str); 11] = [
     ("camera.code", "\"camera_code\"", "code"),
     ("camera.call_up", "\"camera_call_up\"", "call_up"),
     ("stream.camera_id", "\"stream_use\"", "streams"),
@@ -255,6 +255,8 @@ const UNIQUE: [(&str, &str, &str); 9] = [
     ("session.token_hash", "\"session_token\"", "session"),
     ("legal_change.camera_id", "\"legal_change_waiting\"", "legal_change"),
     ("lease.name", "\"lease_pkey\"", "lease"),
+    ("provider_link.issuer", "\"provider_link_pkey\"", "provider_subject"),
+    ("machine_certificate.fingerprint", "\"machine_certificate_pkey\"", "fingerprint"),
 ];
 
 /// Out of reach is worth a retry; a unique rule is the caller's conflict; anything else means our SQL or our schema.

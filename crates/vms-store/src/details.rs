@@ -5,6 +5,7 @@ use audit::Leaf;
 use audit::rules::DetailLine;
 use vms_app::model::LogDetail;
 use vms_app::ports::StoreError;
+use vms_core::WallTime;
 
 use crate::bounded::Writing;
 use crate::db::{Store, db_error};
@@ -113,6 +114,28 @@ pub async fn opened_details(store: &Store, after: u64, limit: u32) -> Result<Vec
         .collect()
 }
 
+/// Leaves from before `before` whose details name somebody and are not forgotten, oldest first; at most `limit`.
+///
+/// What proves that footage was erased in time stays: segments, erasures, gaps, holds, and leaves that say what was forgotten.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn past_term(store: &Store, before: WallTime, limit: u32) -> Result<Vec<u64>, StoreError> {
+    let rows = sqlx::query(
+        "select d.leaf_index from log_detail d
+         left join log_forgotten f on f.leaf_index = d.leaf_index
+         where d.at_us < $1 and f.leaf_index is null and d.operation not like 'hold%'
+           and d.operation not in ('segments', 'segments_erased', 'gaps', 'deletion_record', 'details_forgotten')
+         order by d.leaf_index limit $2",
+    )
+    .bind(before.micros)
+    .bind(i64::from(limit))
+    .fetch_all(store.read())
+    .await
+    .map_err(db_error)?;
+    rows.iter().map(|row| row.number("leaf_index")).collect()
+}
+
 /// Forgets the details of leaves: text, person and salt. `by` is the erasing leaf, already durable, whose details name every one of
 /// them (`operation` = `details_forgotten`, `details.leaves`). The log's proofs stay as they are.
 ///
@@ -139,7 +162,7 @@ pub async fn forget_details(store: &Store, leaves: &[u64], by: u64) -> Result<()
 #[cfg(test)]
 mod tests {
     use audit::{Commitment, LeafKind};
-    use vms_core::{DecisionId, OrgId, UserId, WallTime};
+    use vms_core::{DecisionId, OrgId, UserId};
 
     use super::*;
 

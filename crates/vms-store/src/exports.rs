@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
-use vms_app::exports_model::{Export, ExportProgress};
+use vms_app::exports_model::{Export, ExportProgress, ExportSource};
 use vms_app::model::Signature;
 use vms_app::ports::store::Stored;
 use vms_app::ports::{ExportStore, StoreError};
@@ -14,8 +14,22 @@ use crate::row::{Columns as _, nonsense, signed, unsigned};
 
 const ALL: &str = "select id, camera_id, stream_id, from_us, to_us, purpose, case_ref, magistrate_ref, reason, language, decision_id, ordered_by,
         ordered_name, ordered_at_us, ordered_as, session_id, state, settled_by, settled_name, settled_at_us, settled_as, answer,
-        per_mille, bytes, frames, failure, ended_at_us, expires_at_us, manifest_sha256
+        per_mille, bytes, frames, failure, ended_at_us, expires_at_us, manifest_sha256, others
    from footage_export";
+
+/// The further cameras of an export as one text.
+fn others_text(others: &[ExportSource]) -> String {
+    let words: Vec<String> = others.iter().map(|one| format!("{}/{}", one.camera, one.stream)).collect();
+    words.join(" ")
+}
+
+fn others_of(text: &str) -> Stored<Vec<ExportSource>> {
+    let one = |word: &str| {
+        let (camera, stream) = word.split_once('/')?;
+        Some(ExportSource { camera: camera.parse().ok()?, stream: stream.parse().ok()? })
+    };
+    text.split_whitespace().map(|word| one(word).ok_or_else(|| nonsense("others"))).collect()
+}
 
 fn export(row: &AnyRow) -> Stored<Export> {
     let settled = match row.at_opt("settled_at_us")? {
@@ -27,6 +41,7 @@ fn export(row: &AnyRow) -> Stored<Export> {
         id: row.word("id")?,
         camera: row.word("camera_id")?,
         stream: row.word("stream_id")?,
+        others: others_of(&row.text("others")?)?,
         range: TimeRange::new(row.at("from_us")?, row.at("to_us")?).ok_or_else(|| nonsense("to_us"))?,
         purpose: row.word("purpose")?,
         case_ref: row.text("case_ref")?,
@@ -64,8 +79,8 @@ impl ExportStore for Store {
             sqlx::query(
                 "insert into footage_export (id, camera_id, stream_id, from_us, to_us, purpose, case_ref, reason, language,
                     decision_id, ordered_by, ordered_name, ordered_at_us, ordered_as, session_id, state, per_mille, bytes, frames,
-                    magistrate_ref)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, $17)",
+                    magistrate_ref, others)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, $17, $18)",
             )
             .bind(wanted.id.to_string())
             .bind(wanted.camera.to_string())
@@ -84,6 +99,7 @@ impl ExportStore for Store {
             .bind(wanted.session.to_string())
             .bind(wanted.state.as_str())
             .bind(wanted.magistrate_ref.clone())
+            .bind(others_text(&wanted.others))
             .execute(conn)
             .await
             .map(drop)

@@ -9,6 +9,7 @@
 //! A store with tiers of its own pays off once police copies of a whole region are kept for a month.
 
 mod findings;
+mod fines;
 mod keys;
 mod reads;
 mod seal;
@@ -150,6 +151,14 @@ impl LezStore for LezVault {
 
     fn query_hash(&self, plate: &Plate) -> String {
         self.token(Purpose::PublicOrder, &["query", plate.reveal()])
+    }
+
+    fn query_sealed(&self, plate: &Plate) -> Stored<String> {
+        self.seal_query(plate)
+    }
+
+    fn query_opened(&self, sealed: &str) -> Stored<Plate> {
+        self.open_query(sealed)
     }
 
     async fn finding_list(

@@ -16,6 +16,7 @@ pub mod log;
 pub mod migrate;
 pub mod row;
 
+mod anomaly;
 mod bounded;
 mod cameras;
 mod catalogue;
@@ -31,6 +32,7 @@ mod orgs;
 mod oversight;
 mod partners;
 mod people;
+mod seconds;
 mod sharing;
 
 pub use db::{Dialect, Store, StoreSettings};

@@ -18,6 +18,7 @@ pub mod files;
 pub mod journal;
 pub mod lock;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -41,6 +42,8 @@ const GROUP_MAX: usize = 512;
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(8);
 /// A leaf that is older than the one before it by more than this gets a leaf of its own before it: the clock was set back.
 const CLOCK_BACK_US: i64 = 5_000_000;
+/// Between two looks whether the disk takes another leaf.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Leaves read back from the journal in one go.
 const PROVE_MAX: usize = 4_096;
 
@@ -86,9 +89,21 @@ struct Waiting {
 
 enum Order {
     Append(Box<Waiting>),
-    Details { after: u64, limit: usize, answer: oneshot::Sender<Result<Vec<Record>, LogFault>> },
-    Stored { upto: u64 },
-    Cosigned { note: Vec<u8> },
+    Details {
+        after: u64,
+        limit: usize,
+        answer: oneshot::Sender<Result<Vec<Record>, LogFault>>,
+    },
+    Stored {
+        upto: u64,
+    },
+    Cosigned {
+        note: Vec<u8>,
+    },
+    /// Would a leaf be taken now?
+    Stands {
+        answer: oneshot::Sender<Result<(), LogFault>>,
+    },
     Stop,
 }
 
@@ -199,6 +214,16 @@ impl AuditLog for Sequencer {
             Ok(Err(_)) | Err(_) => Err(Box::new(LogFault::Stalled)),
         }
     }
+
+    async fn stands(&self) -> Result<(), BoxError> {
+        let (answer, wait) = oneshot::channel();
+        self.orders.try_send(Order::Stands { answer }).map_err(|_| LogFault::Stalled)?;
+        match tokio::time::timeout(APPEND_MAX, wait).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(fault))) => Err(Box::new(fault)),
+            Ok(Err(_)) | Err(_) => Err(Box::new(LogFault::Stalled)),
+        }
+    }
 }
 
 struct State {
@@ -215,6 +240,18 @@ struct State {
     stored: u64,
     /// Time of the newest leaf.
     newest: Option<WallTime>,
+    unclaimed: Unclaimed,
+    /// When the disk last took something.
+    took_at: Option<tokio::time::Instant>,
+}
+
+/// Leaves that are in the log although who asked for them was told otherwise, or had given up.
+#[derive(Debug, Default)]
+struct Unclaimed {
+    /// To be named by a leaf of their own: nothing was handed out under them.
+    untold: Vec<u64>,
+    /// Closing leaves, under the leaf that they close: asked for again, they are not written a second time.
+    closes: BTreeMap<u64, u64>,
 }
 
 impl State {
@@ -244,7 +281,9 @@ impl State {
             return Err(LogFault::Tampered(format!("{size} leaves were signed and {here} are here: rolled back")));
         }
         let lock = SigningLock::new(&settings.lock, locked);
-        let mut state = Self { settings, files, lock, journal, tree, proven, signed, stored, newest };
+        let unclaimed = Unclaimed::default();
+        let mut state =
+            Self { settings, files, lock, journal, tree, proven, signed, stored, newest, unclaimed, took_at: None };
         state.checkpoint()?;
         Ok(state)
     }
@@ -269,40 +308,100 @@ impl State {
         Record { index, leaf, salt, details }
     }
 
+    /// The leaf that names leaves which nobody waited for any more.
+    fn tell_unclaimed(&mut self, at: WallTime) -> Option<LogEntry> {
+        let leaves = std::mem::take(&mut self.unclaimed.untold);
+        let details = serde_json::json!({
+            "operation": "leaf_unclaimed", "actor": null, "details": { "leaves": leaves },
+        });
+        (!leaves.is_empty()).then_some(LogEntry { kind: LeafKind::System, at, decision: None, refers: None, details })
+    }
+
+    /// Without what needs no leaf: what is too long, what nobody waits for any more, a close that is in the log already.
+    fn still_wanted(&mut self, waiting: Waiting) -> Option<Waiting> {
+        let LogEntry { kind, refers, ref details, .. } = waiting.entry;
+        if waiting.answer.is_closed() {
+            return None;
+        }
+        if details.to_string().len() > journal::DETAILS_MAX {
+            drop(waiting.answer.send(Err(LogFault::TooLong)));
+            return None;
+        }
+        let written =
+            refers.filter(|_| kind == LeafKind::Close).and_then(|opened| self.unclaimed.closes.remove(&opened));
+        match written {
+            Some(index) => {
+                drop(waiting.answer.send(Ok(index)));
+                None
+            }
+            None => Some(waiting),
+        }
+    }
+
     fn commit(&mut self, group: Vec<Waiting>) {
         let mut records = Vec::with_capacity(group.len());
         let mut answers = Vec::with_capacity(group.len());
         for waiting in group {
-            if waiting.entry.details.to_string().len() > journal::DETAILS_MAX {
-                drop(waiting.answer.send(Err(LogFault::TooLong)));
-                continue;
-            }
+            let Some(waiting) = self.still_wanted(waiting) else { continue };
             if let Some(step) = self.clock_step(waiting.entry.at) {
                 records.push(self.record(step));
             }
+            if let Some(told) = self.tell_unclaimed(waiting.entry.at) {
+                records.push(self.record(told));
+            }
+            let closes = waiting.entry.refers.filter(|_| waiting.entry.kind == LeafKind::Close);
             let record = self.record(waiting.entry);
-            answers.push((waiting.answer, record.index));
+            answers.push((waiting.answer, record.index, closes));
             records.push(record);
         }
+        if records.is_empty() {
+            return;
+        }
         let outcome = self.journal.append(&records);
-        for (answer, index) in answers {
+        self.took_at = outcome.is_ok().then(tokio::time::Instant::now);
+        let mut unclaimed = Vec::new();
+        for (answer, index, closes) in answers {
             let word = match &outcome {
                 Ok(()) => Ok(index),
                 Err(error) => Err(LogFault::Io(std::io::Error::from(error.kind()))),
             };
-            drop(answer.send(word));
+            if answer.send(word).is_err() || outcome.is_err() {
+                unclaimed.push((index, closes));
+            }
         }
         if let Err(error) = outcome {
             tracing::error!(error = %error, "the log's journal refused a group; recovering from disk");
             self.recover_in_place();
         }
+        // What was refused may be in the log all the same: a write that reached the disk before its sync failed.
+        for (index, closes) in unclaimed.into_iter().filter(|(index, _)| *index < self.tree.size()) {
+            match closes {
+                Some(opened) => drop(self.unclaimed.closes.insert(opened, index)),
+                None => self.unclaimed.untold.push(index),
+            }
+        }
+    }
+
+    /// Whether a leaf would be taken now.
+    fn stands(&mut self) -> Result<(), LogFault> {
+        if self.journal.is_poisoned() {
+            return Err(LogFault::Io(std::io::ErrorKind::NotConnected.into()));
+        }
+        if self.took_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.journal.has_room()?;
+            self.took_at = Some(tokio::time::Instant::now());
+        }
+        Ok(())
     }
 
     /// After a failed write nobody knows what reached the disk: read everything back, or stay broken and answer errors.
     fn recover_in_place(&mut self) {
         let again = self.settings.clone();
         match Self::recover(again) {
-            Ok(state) => *self = Self { stored: self.stored.max(state.stored), ..state },
+            Ok(state) => {
+                let unclaimed = std::mem::take(&mut self.unclaimed);
+                *self = Self { stored: self.stored.max(state.stored), unclaimed, ..state };
+            }
             Err(fault) => {
                 tracing::error!(error = %fault, "the log cannot be recovered now; access stays closed");
                 self.journal.poison();
@@ -413,6 +512,7 @@ fn run(mut state: State, queue: &mpsc::Receiver<Order>, told: &Told) {
                         tracing::error!(error = %fault, "a cosigned checkpoint was not published");
                     }
                 }
+                Order::Stands { answer } => drop(answer.send(state.stands())),
                 Order::Stop => stop = true,
             }
             next = if group.len() < GROUP_MAX { queue.try_recv().ok() } else { None };

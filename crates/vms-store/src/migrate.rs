@@ -20,7 +20,12 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "matrix", include_str!("../migrations/0010_matrix.sql")),
     (11, "log", include_str!("../migrations/0011_log.sql")),
     (12, "gated", include_str!("../migrations/0012_gated.sql")),
+    (13, "several cameras in an export", include_str!("../migrations/0013_exports_cameras.sql")),
+    (15, "hardware keys, provider, machines", include_str!("../migrations/0015_identity.sql")),
+    (16, "second person", include_str!("../migrations/0016_second_person.sql")),
+    (19, "clock marks", include_str!("../migrations/0019_clock_marks.sql")),
     (100, "lez", include_str!("../migrations/0100_lez.sql")),
+    (101, "fines", include_str!("../migrations/0101_fines.sql")),
 ];
 
 /// Why the schema is not what the program needs.

@@ -13,7 +13,7 @@ use vms_app::words::CaseState;
 use vms_core::TimeRange;
 
 use crate::db::{Store, db_error};
-use crate::row::{Columns as _, nonsense, signed};
+use crate::row::{Columns as _, nonsense, rows, signed};
 use crate::sharing::{signature, signed_by};
 
 const FLOWS: &str = "select f.id, f.version, f.state, f.reason, f.authority, f.until_us, f.changed_by, f.changed_name,
@@ -78,7 +78,7 @@ fn subject(row: &AnyRow) -> Stored<SubjectRequest> {
     })
 }
 
-fn log_detail(row: &AnyRow) -> Stored<LogDetail> {
+pub(crate) fn log_detail(row: &AnyRow) -> Stored<LogDetail> {
     Ok(LogDetail {
         index: row.number("leaf_index")?,
         at: row.at("at_us")?,
@@ -171,12 +171,7 @@ impl OversightStore for Store {
 
     async fn complaint_list(&self, _permit: &Permit<HandleComplaints>, limit: u32) -> Stored<Vec<Complaint>> {
         let sql = format!("{COMPLAINTS} order by received_at_us desc, id desc limit $1");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(i64::from(limit))
-            .fetch_all(&self.read)
-            .await
-            .map_err(db_error)?;
-        rows.iter().map(complaint).collect()
+        rows(self, sql, Some(i64::from(limit))).await?.iter().map(complaint).collect()
     }
 
     async fn complaint_update(
@@ -245,12 +240,7 @@ impl OversightStore for Store {
         limit: u32,
     ) -> Stored<Vec<SubjectRequest>> {
         let sql = format!("{SUBJECTS} order by received_at_us desc, id desc limit $1");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(i64::from(limit))
-            .fetch_all(&self.read)
-            .await
-            .map_err(db_error)?;
-        rows.iter().map(subject).collect()
+        rows(self, sql, Some(i64::from(limit))).await?.iter().map(subject).collect()
     }
 
     async fn subject_request_update(

@@ -57,7 +57,7 @@ fn account(row: &AnyRow) -> Stored<Account> {
     })
 }
 
-fn session(row: &AnyRow) -> Stored<Session> {
+pub(crate) fn session(row: &AnyRow) -> Stored<Session> {
     Ok(Session {
         id: row.word("id")?,
         token_hash: row.text("token_hash")?,
@@ -68,6 +68,8 @@ fn session(row: &AnyRow) -> Stored<Session> {
         seen_at: row.at("seen_at_us")?,
         ended_at: row.at_opt("ended_at_us")?,
         factor_at: row.at_opt("factor_at_us")?,
+        hard_at: row.at_opt("hard_at_us")?,
+        certificate: row.text_opt("certificate")?,
     })
 }
 
@@ -187,8 +189,9 @@ impl SessionStore for Store {
     async fn session_insert(&self, wanted: &Session) -> Stored<()> {
         write_txn!(self, |conn| {
             sqlx::query(
-                "insert into session (id, token_hash, csrf, user_id, profile, created_at_us, seen_at_us, ended_at_us, factor_at_us)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                "insert into session (id, token_hash, csrf, user_id, profile, created_at_us, seen_at_us, ended_at_us, factor_at_us,
+                    hard_at_us, certificate)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             )
             .bind(wanted.id.to_string())
             .bind(wanted.token_hash.clone())
@@ -199,6 +202,8 @@ impl SessionStore for Store {
             .bind(wanted.seen_at.micros)
             .bind(wanted.ended_at.map(|at| at.micros))
             .bind(wanted.factor_at.map(|at| at.micros))
+            .bind(wanted.hard_at.map(|at| at.micros))
+            .bind(wanted.certificate.clone())
             .execute(conn)
             .await
             .map(drop)
@@ -208,7 +213,7 @@ impl SessionStore for Store {
 
     async fn session_by_token(&self, token_hash: &str) -> Stored<Option<Session>> {
         let sql = "select id, token_hash, csrf, user_id, profile, created_at_us, seen_at_us, ended_at_us,
-                factor_at_us
+                factor_at_us, hard_at_us, certificate
              from session where token_hash = $1";
         let row = sqlx::query(sql).bind(token_hash.to_owned()).fetch_optional(&self.read).await.map_err(db_error)?;
         row.as_ref().map(session).transpose()
@@ -216,7 +221,7 @@ impl SessionStore for Store {
 
     async fn session_fetch(&self, id: SessionId) -> Stored<Option<Session>> {
         let sql = "select id, token_hash, csrf, user_id, profile, created_at_us, seen_at_us, ended_at_us,
-                factor_at_us
+                factor_at_us, hard_at_us, certificate
              from session where id = $1";
         let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(&self.read).await.map_err(db_error)?;
         row.as_ref().map(session).transpose()

@@ -4,10 +4,12 @@ use std::str::FromStr;
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use uuid::Uuid;
 use vms_app::ports::StoreError;
+use vms_app::ports::store::Stored;
 use vms_core::WallTime;
 
-use crate::db::db_error;
+use crate::db::{Store, db_error};
 
 /// Reads columns; a column that does not hold what it should is our bug, not bad input.
 pub trait Columns {
@@ -136,4 +138,20 @@ pub fn unsigned(value: i64) -> Result<u64, StoreError> {
 /// [`StoreError::Internal`] past 2^63.
 pub fn signed(value: u64) -> Result<i64, StoreError> {
     i64::try_from(value).map_err(|_| nonsense("number"))
+}
+
+/// Rows of a reading statement with one number to bind, or none.
+pub(crate) async fn rows(store: &Store, sql: String, bound: Option<i64>) -> Stored<Vec<AnyRow>> {
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+    let query = match bound {
+        Some(value) => query.bind(value),
+        None => query,
+    };
+    query.fetch_all(&store.read).await.map_err(db_error)
+}
+
+/// The row of an id, if there is one.
+pub(crate) async fn one(store: &Store, sql: String, id: Uuid) -> Stored<Option<AnyRow>> {
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_string());
+    query.fetch_optional(&store.read).await.map_err(db_error)
 }

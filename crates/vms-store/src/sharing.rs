@@ -12,7 +12,7 @@ use vms_app::words::ShareRequestState;
 use vms_core::{OrgId, SessionId, TimeRange, UserId, WallTime};
 
 use crate::db::{Store, db_error};
-use crate::row::{Columns as _, nonsense, signed};
+use crate::row::{Columns as _, nonsense, one, rows, signed};
 
 const EVENTS: &str =
     "select id, kind, name, cameras, area, profiles, authority, reason, from_us, to_us, org_id, activated_by,
@@ -134,21 +134,6 @@ fn station(row: &AnyRow) -> Stored<Station> {
         registered: signed_by(row, "registered")?,
         revoked_at: row.at_opt("revoked_at_us")?,
     })
-}
-
-/// Rows of one of the texts above, with a tail and at most one number bound.
-async fn rows(store: &Store, sql: String, bound: Option<i64>) -> Stored<Vec<AnyRow>> {
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql));
-    let query = match bound {
-        Some(value) => query.bind(value),
-        None => query,
-    };
-    query.fetch_all(&store.read).await.map_err(db_error)
-}
-
-async fn one(store: &Store, sql: String, id: Uuid) -> Stored<Option<AnyRow>> {
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_string());
-    query.fetch_optional(&store.read).await.map_err(db_error)
 }
 
 #[async_trait]

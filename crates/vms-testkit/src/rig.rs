@@ -169,7 +169,8 @@ impl Rig {
              [ingest]\nchildren = {children}\n\
              [cameras]\nallowed_networks = ['127.0.0.0/8']\nallowed_ports = [[{rtsp}, {rtsp}]]\n\
              [reader]\nenabled = {reader}\n\
-             [log]\norigin = 'rig.belfry.localhost/log'\n",
+             [log]\norigin = 'rig.belfry.localhost/log'\n\
+             [identity]\ninstallation = 'demo'\n",
             web = repository.join("web/dist").display(),
             models = repository.join("models").display(),
             ort = repository.join(".onnxruntime/lib/libonnxruntime.so.1.31.1").display(),
@@ -206,6 +207,14 @@ impl Rig {
     /// # Errors
     /// The program is missing.
     pub fn start_sim(&mut self) -> anyhow::Result<()> {
+        self.start_sim_with(&[])
+    }
+
+    /// Starts the simulator (again) with faults, such as `3:clock-jump=60@10` for camera 3.
+    ///
+    /// # Errors
+    /// The program is missing.
+    pub fn start_sim_with(&mut self, faults: &[String]) -> anyhow::Result<()> {
         std::fs::write(self.path().join("sim.password"), "sim")?;
         let mut sim = self.program("belfry-media");
         sim.args(["sim", "cameras", "--count"]).arg(self.options.cameras.to_string());
@@ -214,6 +223,7 @@ impl Rig {
             sim.arg("--sub").arg(sub);
         }
         sim.args(["--user", "sim", "--password-file"]).arg(self.path().join("sim.password"));
+        sim.args(faults.iter().flat_map(|fault| ["--fault", fault]));
         let child =
             sim.stdout(self.log("sim")?).stderr(self.log("sim")?).spawn().context("starting belfry-media sim")?;
         self.sim = Some(child);
@@ -237,7 +247,16 @@ impl Rig {
     /// # Errors
     /// The program is missing.
     pub fn start_belfry(&mut self) -> anyhow::Result<()> {
+        self.start_belfry_with(&[])
+    }
+
+    /// Starts `belfry run` (again) with more in its environment.
+    ///
+    /// # Errors
+    /// The program is missing.
+    pub fn start_belfry_with(&mut self, environment: &[(&str, String)]) -> anyhow::Result<()> {
         let mut run = self.program("belfry");
+        run.envs(environment.iter().map(|(name, value)| (name, value)));
         run.arg("--config").arg(self.path().join("belfry.toml")).arg("run");
         let child = run.stdout(self.log("belfry")?).stderr(self.log("belfry")?).spawn().context("starting belfry")?;
         self.belfry = Some(child);
@@ -320,13 +339,40 @@ impl Rig {
     /// # Errors
     /// The code was not taken.
     pub async fn step_up(&self, user: &str, person: &Person) -> anyhow::Result<()> {
+        // A recovery code waits for no time step; a code of the app works once in thirty seconds.
+        if let Some(code) = self.spare(user).await
+            && self.prove(person, json!({ "recovery_code": code })).await?.0.is_success()
+        {
+            return Ok(());
+        }
         let code = self.next_code(user).await?;
+        let (status, text) = self.prove(person, json!({ "code": code })).await?;
+        ensure!(status.is_success(), "second factor of {user}: {status} {text}");
+        self.stock(user, person).await
+    }
+
+    async fn prove(&self, person: &Person, proof: Value) -> anyhow::Result<(reqwest::StatusCode, String)> {
         let request = person.http.post(self.url("/api/v1/session/step-up")).header("Content-Type", "application/json");
         let request = request.header("Cookie", &person.cookie).header("X-CSRF-Token", &person.csrf);
-        let response = request.body(json!({ "code": code }).to_string()).send().await?;
-        let (status, text) = (response.status(), response.text().await?);
-        ensure!(status.is_success(), "second factor of {user}: {status} {text}");
+        let response = request.body(proof.to_string()).send().await?;
+        Ok((response.status(), response.text().await?))
+    }
+
+    /// Ten recovery codes for the next times, from somebody who showed a factor just now.
+    async fn stock(&self, user: &str, person: &Person) -> anyhow::Result<()> {
+        let request = person.http.post(self.url("/api/v1/session/recovery-codes"));
+        let request = request.header("Cookie", &person.cookie).header("X-CSRF-Token", &person.csrf);
+        let text = request.send().await?.error_for_status()?.text().await?;
+        let view: Value = serde_json::from_str(&text)?;
+        let codes = view.get("recovery_codes").and_then(Value::as_array).cloned().unwrap_or_default();
+        let codes = codes.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        // The older ones are dead now.
+        self.recovery.lock().await.insert(user.to_owned(), codes);
         Ok(())
+    }
+
+    async fn spare(&self, user: &str) -> Option<String> {
+        self.recovery.lock().await.get_mut(user)?.pop()
     }
 
     /// A recovery code that was not used; makes ten new ones when none is left.
@@ -334,18 +380,12 @@ impl Rig {
     /// # Errors
     /// The log-in or the making failed.
     pub async fn recovery_code(&self, user: &str) -> anyhow::Result<String> {
-        let mut all = self.recovery.lock().await;
-        let left = all.entry(user.to_owned()).or_default();
-        if left.is_empty() {
-            let person = self.log_in(user).await?;
-            let request = person.http.post(self.url("/api/v1/session/recovery-codes"));
-            let request = request.header("Cookie", &person.cookie).header("X-CSRF-Token", &person.csrf);
-            let text = request.send().await?.error_for_status()?.text().await?;
-            let view: Value = serde_json::from_str(&text)?;
-            let codes = view.get("recovery_codes").and_then(Value::as_array).cloned().unwrap_or_default();
-            left.extend(codes.iter().filter_map(Value::as_str).map(str::to_owned));
+        if let Some(code) = self.spare(user).await {
+            return Ok(code);
         }
-        left.pop().context("no recovery code was made")
+        // With a code of the app, which makes new ones.
+        self.log_in(user).await?;
+        self.spare(user).await.context("no recovery code was made")
     }
 
     /// A code that was not used: one step before now at the earliest, one after at the latest; waits where all were used.

@@ -10,6 +10,8 @@ import type {
   Export,
   ExportBody,
   ExportFile,
+  Gated,
+  GatedBody,
   Finding,
   Hold,
   HoldBody,
@@ -112,6 +114,13 @@ export const holds = {
   keepOn: (id: string) => call<Hold>("POST", `${API}/holds/${id}/keep-on`, { body: {} }),
   review: (id: string, reason: string, until: string) =>
     call<Hold>("POST", `${API}/holds/${id}/review`, { body: { reason, until } }),
+};
+
+export const gated = {
+  list: () => all<Gated>(`${API}/gated`, {}),
+  propose: (body: GatedBody) => call<Gated>("POST", `${API}/gated`, { body }),
+  approve: (id: string) => call<Gated>("POST", `${API}/gated/${id}/approve`, { body: {} }),
+  refuse: (id: string, reason: string) => call<Gated>("POST", `${API}/gated/${id}/refuse`, { body: { reason } }),
 };
 
 export const exports = {

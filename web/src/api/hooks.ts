@@ -1,7 +1,18 @@
 // Cached reads for the screens.
 
 import { useInfiniteQuery, useQueries, useQuery } from "@tanstack/react-query";
-import { admin, cameras, exports, findings, holds, legalChanges, reads, session, type ReadsFilter } from "./calls";
+import {
+  admin,
+  cameras,
+  exports,
+  findings,
+  gated,
+  holds,
+  legalChanges,
+  reads,
+  session,
+  type ReadsFilter,
+} from "./calls";
 import { unwrap } from "./http";
 import { keys } from "./keys";
 import type { Timeline } from "./types";
@@ -51,6 +62,9 @@ export const useExportFiles = (id: string, open: boolean) =>
     queryFn: async () => unwrap(await exports.files(id)),
     enabled: open,
   });
+
+export const useGated = () =>
+  useQuery({ queryKey: keys.gated, queryFn: async () => unwrap(await gated.list()), refetchInterval: 15_000 });
 
 export const useHolds = (released: boolean) =>
   useQuery({

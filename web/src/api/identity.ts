@@ -28,6 +28,22 @@ export interface TotpBegun {
 export interface Recovery {
   recovery_codes: string[];
 }
+export interface LoginWays {
+  password: boolean;
+  /** What people call the identity provider; null without one. */
+  provider: string | null;
+}
+export interface OwnSession {
+  id: string;
+  profile: string;
+  created_at: string;
+  seen_at: string;
+  current: boolean;
+}
+export interface AccountNotice {
+  at: string;
+  what: string;
+}
 export type Proof = { code: string } | { recovery_code: string } | { key: KeyAnswer };
 
 async function kept(answer: Promise<Result<Session>>): Promise<Result<Session>> {
@@ -51,4 +67,12 @@ export const identity = {
   beginKey: () => call<KeyChallenge>("POST", `${API}/factors/key-challenge`, { body: {} }),
   endKey: (name: string, key: KeyAnswer) => call<Recovery>("POST", `${API}/factors/key`, { body: { name, key } }),
   renewRecovery: () => call<Recovery>("POST", `${API}/recovery-codes`, { body: {} }),
+  ways: () => call<LoginWays>("GET", "/api/v1/login", { quiet: true }),
+  beginProvider: () => call<{ address: string }>("POST", "/api/v1/login/provider", { quiet: true }),
+  endProvider: (answer: { code: string; state: string; iss?: string }) =>
+    kept(call<Session>("POST", "/api/v1/login/provider/answer", { body: answer, quiet: true })),
+  sessions: () => call<{ items: OwnSession[] }>("GET", `${API}/all`),
+  endSession: (id: string) => call<void>("DELETE", `${API}/all/${id}`),
+  notices: () => call<{ items: AccountNotice[] }>("GET", `${API}/notices`),
+  noticesSeen: () => call<void>("POST", `${API}/notices/seen`),
 };

@@ -34,6 +34,9 @@ export type ExportFile = Schemas["ExportFileView"];
 /** A hold on footage, with what the caller may do with it. */
 export type Hold = Narrow<Told<Schemas["HoldView"]>, { state: "held" | "release_waits" | "released" }>;
 export type HoldBody = Schemas["HoldDto"];
+/** A decision to keep footage behind the magistrate's gate, with what the caller may do with it. */
+export type Gated = Narrow<Told<Schemas["GatedView"]>, { state: "proposed" | "in_force" | "refused" }>;
+export type GatedBody = Schemas["GatedDto"];
 export type LegalChangeBody = Schemas["LegalChangeDto"];
 export type Ticket = Schemas["StreamTicketView"];
 export type WireSpan = Schemas["BarView"];
@@ -56,7 +59,11 @@ export type FieldError = Schemas["FieldError"];
 export type Session = Narrow<
   Schemas["SessionView"],
   { user: Narrow<Schemas["UserRef"], { language: "nl" | "fr" | "en" }> }
-> & { pending?: "second_factor" | "enrolment"; profiles?: string[]; fresh_until?: string };
+> & {
+  pending?: "second_factor" | "enrolment" | "hardware_key" | "hardware_enrolment";
+  profiles?: string[];
+  fresh_until?: string;
+};
 
 /** Address, transport and credentials in the single view of those who may change the camera. */
 export type Stream = Told<Schemas["StreamView"], "url" | "transport" | "has_credentials">;

@@ -2,19 +2,24 @@
 
 import {
   Activity,
+  Bell,
   Car,
   Cctv,
   ClipboardCheck,
+  Gavel,
   Grid2x2,
   Handshake,
   History,
+  KeyRound,
   type LucideIcon,
+  MonitorCheck,
   PackageCheck,
   Scale,
   ScrollText,
   Share2,
   Siren,
   Snowflake,
+  UserRoundSearch,
   Users,
 } from "lucide-react";
 
@@ -32,6 +37,7 @@ export const PAGES: readonly PageInfo[] = [
   { path: "/reads", key: "reads", icon: Car, rights: ["reads.live", "reads.search"] },
   { path: "/findings", key: "findings", icon: ClipboardCheck, rights: ["finding.review"] },
   { path: "/holds", key: "holds", icon: Snowflake, rights: ["hold.set", "hold.release", "audit.view"] },
+  { path: "/gated", key: "gated", icon: Gavel, rights: ["gated.propose", "gated.approve"] },
   { path: "/exports", key: "exports", icon: PackageCheck, rights: ["export", "export.approve", "audit.view"] },
   {
     path: "/cameras",
@@ -54,6 +60,15 @@ export const PAGES: readonly PageInfo[] = [
     icon: Scale,
     rights: ["flow.view", "flow.stop", "complaint.handle", "report.view"],
   },
+  { path: "/subjects", key: "subjects", icon: UserRoundSearch, rights: ["subject_request.handle"] },
+  {
+    path: "/notices",
+    key: "notices",
+    icon: Bell,
+    rights: ["grant.view", "complaint.handle", "partner.approve", "camera.retire.approve", "partner.admin"],
+  },
+  { path: "/matrix", key: "matrix", icon: KeyRound, rights: ["matrix.view"] },
+  { path: "/stations", key: "stations", icon: MonitorCheck, rights: ["user.admin"] },
   { path: "/users", key: "users", icon: Users, rights: ["user.admin"] },
   { path: "/audit", key: "audit", icon: ScrollText, rights: ["audit.view"] },
   { path: "/health", key: "health", icon: Activity, rights: ["health.view"] },

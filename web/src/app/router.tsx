@@ -101,6 +101,12 @@ const holdsRoute = createRoute({
   beforeLoad: guard("/holds"),
   component: lazyRouteComponent(() => import("../routes/holds/HoldsPage"), "HoldsPage"),
 });
+const gatedRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/gated",
+  beforeLoad: guard("/gated"),
+  component: lazyRouteComponent(() => import("../routes/gated/GatedPage"), "GatedPage"),
+});
 export type ExportsSearch = HoldsSearch;
 const exportsRoute = createRoute({
   getParentRoute: () => rootRoute,
@@ -143,6 +149,30 @@ const oversightRoute = createRoute({
   beforeLoad: guard("/oversight"),
   component: lazyRouteComponent(() => import("../routes/oversight/OversightPage"), "OversightPage"),
 });
+const subjectsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/subjects",
+  beforeLoad: guard("/subjects"),
+  component: lazyRouteComponent(() => import("../routes/oversight/SubjectsPage"), "SubjectsPage"),
+});
+const noticesRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/notices",
+  beforeLoad: guard("/notices"),
+  component: lazyRouteComponent(() => import("../routes/notices/NoticesPage"), "NoticesPage"),
+});
+const matrixRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/matrix",
+  beforeLoad: guard("/matrix"),
+  component: lazyRouteComponent(() => import("../routes/matrix/MatrixPage"), "MatrixPage"),
+});
+const stationsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/stations",
+  beforeLoad: guard("/stations"),
+  component: lazyRouteComponent(() => import("../routes/stations/StationsPage"), "StationsPage"),
+});
 const usersRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/users",
@@ -176,12 +206,17 @@ export const router = createRouter({
     readsRoute,
     findingsRoute,
     holdsRoute,
+    gatedRoute,
     exportsRoute,
     camerasRoute,
     partnersRoute,
     sharingRoute,
     eventsRoute,
     oversightRoute,
+    subjectsRoute,
+    noticesRoute,
+    matrixRoute,
+    stationsRoute,
     usersRoute,
     accountRoute,
     auditRoute,

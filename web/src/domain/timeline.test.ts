@@ -1,6 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { HOUR, MINUTE, dayRange } from "./time";
-import { eventFrom, joined, segmentFrom, ticketSpan, ticks, tickStep, zoom, ZOOM_MAX, ZOOM_MIN } from "./timeline";
+import {
+  clockMarks,
+  eventFrom,
+  joined,
+  segmentFrom,
+  ticketSpan,
+  ticks,
+  tickStep,
+  zoom,
+  ZOOM_MAX,
+  ZOOM_MIN,
+} from "./timeline";
 
 describe("ticks", () => {
   it.each([
@@ -91,4 +102,12 @@ describe("events", () => {
     ["back over the one that just began", 31_000, "previous", 8_000],
     ["none before the first", 9_000, "previous", null],
   ])("%s", (_name, at, direction, want) => expect(eventFrom(reads, gaps, at, direction)).toBe(want));
+});
+
+describe("clock marks", () => {
+  it("are told in milliseconds, and are none while nothing is known", () => {
+    const line = { clocks: [{ at: "2026-11-22T11:01:00.000000Z", what: "host_stepped" }] };
+    expect(clockMarks(line)).toEqual([{ at: Date.parse("2026-11-22T11:01:00Z"), what: "host_stepped" }]);
+    expect(clockMarks(undefined)).toEqual([]);
+  });
 });

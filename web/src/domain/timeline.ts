@@ -4,6 +4,7 @@ import {
   clock,
   clockShort,
   dayShort,
+  fromWire,
   HOUR,
   localParts,
   MINUTE,
@@ -20,6 +21,17 @@ export interface Span {
 
 export interface Gap extends Span {
   cause: string;
+}
+
+/** Something that happened to a clock. */
+export interface ClockMark {
+  at: number;
+  what: string;
+}
+
+/** Marks of clocks as the server tells them; none while nothing is known. */
+export function clockMarks(line: { clocks: readonly { at: string; what: string }[] } | undefined): ClockMark[] {
+  return (line?.clocks ?? []).map((mark) => ({ at: fromWire(mark.at), what: mark.what }));
 }
 
 export type View = Span;

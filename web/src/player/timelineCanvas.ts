@@ -1,12 +1,13 @@
 // Draws the timeline. No framework: values in, pixels out.
 
-import type { Gap, Span, Tick, View } from "../domain/timeline";
+import type { ClockMark, Gap, Span, Tick, View } from "../domain/timeline";
 
 export interface TimelineScene {
   view: View;
   recorded: readonly Span[];
   gaps: readonly Gap[];
   reads: readonly number[];
+  clocks: readonly ClockMark[];
   /** Other cameras, as thin bars below. */
   others: readonly { recorded: readonly Span[]; gaps: readonly Gap[] }[];
   ticks: readonly Tick[];
@@ -32,6 +33,7 @@ const COLOURS = {
   gap: "#7c2f2c",
   gapStripe: "#ff7b74",
   read: "#f4b740",
+  clock: "#c79bff",
   future: "#10161d",
   playhead: "#ffffff",
   hover: "#62c6ff",
@@ -62,6 +64,7 @@ export function drawTimeline(canvas: HTMLCanvasElement, scene: TimelineScene): v
   scene.others.forEach((other, lane) => {
     drawBars(g, { ...scene, ...other }, x, width, lanesTop + lane * LANE_H, LANE_H - 3);
   });
+  drawClocks(g, scene, x, barTop, barH);
   g.fillStyle = COLOURS.read;
   for (const read of scene.reads) {
     const at = x(read);
@@ -128,6 +131,23 @@ function drawBars(
     g.fillStyle = COLOURS.future;
     g.fillRect(Math.max(0, now), top, width, height);
   }
+}
+
+/** A step of a clock: a dashed line with a small square on it, so that it differs from a playhead by shape too. */
+function drawClocks(g: CanvasRenderingContext2D, scene: TimelineScene, x: Place, top: number, height: number): void {
+  g.strokeStyle = COLOURS.clock;
+  g.fillStyle = COLOURS.clock;
+  g.setLineDash([2, 2]);
+  for (const mark of scene.clocks) {
+    if (mark.at < scene.view.from || mark.at >= scene.view.to) continue;
+    const at = Math.round(x(mark.at)) + 0.5;
+    g.beginPath();
+    g.moveTo(at, top);
+    g.lineTo(at, top + height);
+    g.stroke();
+    g.fillRect(at - 3, top, 6, 6);
+  }
+  g.setLineDash([]);
 }
 
 function drawHoverLabel(g: CanvasRenderingContext2D, text: string, at: number, width: number, height: number): void {

@@ -19,6 +19,7 @@ use vms_core::WallTime;
 
 use crate::config::Config;
 use crate::print;
+use crate::wiring::log_notes;
 use crate::wiring::system::SystemClock;
 use mirror::DirFolder;
 
@@ -78,7 +79,8 @@ enum AuditCommand {
         #[command(flatten)]
         keys: KeyArgs,
     },
-    /// Copy the public files of this machine's log, what is new; and the details, for those who may read them.
+    /// Copy the public files of this machine's log, what is new; and the details, for those who may read them. An export of details
+    /// is a leaf itself: `serve` must run.
     Export {
         /// The copy: a folder that only grows.
         dir: PathBuf,
@@ -195,12 +197,19 @@ fn verdict(as_json: bool, said: Result<serde_json::Value, Fault>) -> u8 {
 
 /// Leaves of one page.
 const PAGE: u32 = 1_000;
+/// How long an export of details waits for its own leaf.
+const LEAF_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Writes the details of every leaf that has its details in the database, with salts; gives how many.
 async fn export_details(config: &Config, path: &Path) -> anyhow::Result<u64> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let store = crate::roles::serve::open_store(config)?;
+    // First the leaf: nobody takes details away unseen.
+    let notes = log_notes::folder(&config.paths.state);
+    let details = json!({ "uid": rustix::process::getuid().as_raw(), "file": path.file_name().map(|name| name.to_string_lossy()) });
+    let note = log_notes::leave(&notes, log_notes::DETAILS_EXPORTED, details)?;
+    log_notes::carried(&store, &notes, &note, LEAF_WITHIN).await?;
     let said = || path.display().to_string();
     let file =
         std::fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(path).with_context(said)?;

@@ -54,7 +54,7 @@ pub(super) fn children(config: &Config, dir: &Path) -> anyhow::Result<Vec<ChildS
     catalogue.extend(["--catalogue".into(), partner.join("catalogue.json").into()]);
     let child = |name: &str, program: PathBuf, args| {
         let (name, grace) = (name.to_owned(), Duration::from_secs(2));
-        ChildSpec { name, program, args, grace }
+        ChildSpec { name, program, args, grace, notes: None }
     };
     Ok(vec![
         child("partner-cameras", config.paths.media_program.clone(), cameras),
@@ -102,6 +102,14 @@ pub(super) async fn seed(config: &Config, cases: &UseCases, dir: &Path) -> anyho
     };
     cases.partner_create(&admin, mivb, "MIVB – STIB".to_owned(), url, agreement).await?;
     cases.partner_switch(&admin, mivb, true).await?;
+    // Two people: the administrator asks, the zone chief agrees.
+    let chief = cases.actor_of_command_line("chef").await?;
+    let wishes = cases.second_list(&chief).await?;
+    let wish = wishes
+        .iter()
+        .find(|sight| sight.may_settle && sight.wish.owner == mivb)
+        .context("the wish to switch MIVB on")?;
+    cases.second_settle(&chief, wish.wish.id, vms_app::legal_changes::Settling::Approve).await?;
     let outcome = with_role(config, dir, link::Role::Gateway, async {
         let outcome = cases.partner_catalogue(&admin, mivb).await?;
         anyhow::ensure!(outcome.refused.is_empty(), "cameras of the partner were refused: {:?}", outcome.refused);

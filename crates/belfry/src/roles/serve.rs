@@ -11,10 +11,7 @@ use policy::{CapabilitySigner, RoleTable};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vms_app::gate::{AuditLog as _, Gate, LogEntry};
-use vms_app::identity::IdentityParts;
-use vms_app::identity::seal::FactorKey;
-use vms_app::identity::webauthn::Site;
+use vms_app::gate::Gate;
 use vms_app::passwords::PasswordCost;
 use vms_app::ports::Clock as _;
 use vms_app::{Parts, Settings, UseCases};
@@ -25,13 +22,12 @@ use crate::config::Config;
 use crate::keys::{secret_32, write_durably};
 use crate::roles::prepare_run_dir;
 use crate::wiring::alarms::AlarmFollower;
-use crate::wiring::carrier::LogCarrier;
 use crate::wiring::copiers::{Guard, RecorderCopier, copy_details, every};
 use crate::wiring::exports::EvidenceDesk;
+use crate::wiring::log_tasks::{self, LogParts};
 use crate::wiring::media_port::{Sockets, media_port};
 use crate::wiring::system::{SystemClock, SystemRandom, random_32};
-use crate::wiring::witnesses::Witnesses;
-use crate::wiring::{read_keys, reads};
+use crate::wiring::{identity, read_keys, reads};
 
 /// Connections to the central database (SQLite: readers).
 const CONNECTIONS_MAX: u32 = 8;
@@ -39,8 +35,6 @@ const CONNECTIONS_MAX: u32 = 8;
 const SESSIONS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// Between two looks at a database that is away when the role starts.
 const DATABASE_LOOK_EVERY: Duration = Duration::from_secs(1);
-/// One leaf for all new segments so often, whatever the number of cameras (reliability.md 4.2.4).
-const RECORDS_EVERY: Duration = Duration::from_secs(10);
 /// How long open requests may finish when the role stops.
 const EDGE_GRACE: Duration = Duration::from_secs(5);
 
@@ -102,11 +96,8 @@ impl Core {
                 .context("the place of evidence exports")?,
         );
         extensions.exports = Some(exports.clone());
-        let factor_key = FactorKey::new(&secret_32(&key_dir.join("factors.key"))?);
-        extensions.identity = IdentityParts {
-            key: Some(Arc::new(factor_key.map_err(|error| anyhow::anyhow!("{error}"))?)),
-            site: site_of(config),
-        };
+        extensions.fines = extensions.fines.map(|parts| parts.with_samples(&config.identity.installation));
+        extensions.identity = identity::parts(config, &secret_32(&key_dir.join("factors.key"))?)?;
         let cases = UseCases::new(Parts {
             stores,
             gate,
@@ -162,14 +153,6 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
     Store::open_bounded(&settings, answer_max(config) * 9 / 10).context("opening the central database")
 }
 
-/// Where security keys belong: the first configured origin that they can be bound to; a console on this machine alone goes by
-/// the name `localhost`.
-fn site_of(config: &Config) -> Option<Site> {
-    let own = config.http.bind.ip().is_loopback() && !config.http.tls_in_front;
-    let local = own.then(|| format!("http://localhost:{}", config.http.bind.port()));
-    config.http.origins.iter().chain(&local).find_map(|address| Site::of(address))
-}
-
 fn answer_max(config: &Config) -> Duration {
     Duration::from_secs(config.http.answer_max_s.into())
 }
@@ -220,10 +203,16 @@ pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Res
     let core = Core::open(config).await?;
     core.cases.playbacks_close_left_over().await.context("closing what an earlier run left open")?;
     core.cases.exports_take_up().await.context("taking up exports that an earlier run left open")?;
+    let log = Arc::new(LogParts {
+        cases: Arc::clone(&core.cases),
+        store: Arc::clone(&core.store),
+        log: core.log.clone(),
+        key: core.log_key.clone(),
+    });
     let tasks = TaskTracker::new();
     let background = stop.child_token();
     spawn_reconcilers(config, &core, &tasks, &background);
-    spawn_log(config, &core, &tasks, &background).await?;
+    log_tasks::spawn(config, &log, &tasks, &background).await?;
     reads::spawn(config, &core.cases, &tasks, &background)?;
     read_keys::tend(&core.read_keys, &tasks, &background);
     serve_metrics(config, &tasks, &background).await?;
@@ -236,7 +225,11 @@ pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Res
         answer_max: answer_max(config),
         ..vms_api::Settings::default()
     };
+    let machines = identity::machines_listen(config).await?;
     harden::filter_calls()?;
+    if let Some(listener) = machines {
+        identity::machines_serve(listener, Arc::clone(&core.cases), settings.clone(), &tasks, &background);
+    }
     let router = vms_api::router(Arc::clone(&core.cases), settings);
     let listener =
         TcpListener::bind(config.http.bind).await.with_context(|| format!("binding {}", config.http.bind))?;
@@ -257,6 +250,8 @@ pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Res
     background.cancel();
     tasks.close();
     drop(tokio::time::timeout(EDGE_GRACE, tasks.wait()).await);
+    log.stopped().await;
+    drop(log);
     core.close().await;
     Ok(())
 }
@@ -328,30 +323,6 @@ fn spawn_reconcilers(config: &Config, core: &Core, tasks: &TaskTracker, stop: &C
         let (store, log, next) = (Arc::clone(&store), log.clone(), Arc::clone(&next));
         async move { copy_details(&store, &log, &mut *next.lock().await).await }
     }));
-}
-
-/// What the log of uses needs beside its own thread: a leaf that says that this process began, its witnesses, and what the recorder
-/// must account for.
-async fn spawn_log(config: &Config, core: &Core, tasks: &TaskTracker, stop: &CancellationToken) -> anyhow::Result<()> {
-    let details = serde_json::json!({ "role": "serve", "release": env!("CARGO_PKG_VERSION") });
-    let details = serde_json::json!({ "operation": "started", "actor": null, "details": details });
-    let at = core.cases.clock().now();
-    let entry = LogEntry { kind: audit::LeafKind::System, at, decision: None, refers: None, details };
-    core.log.append(entry).await.map_err(|error| anyhow::anyhow!(error)).context("the leaf of the start")?;
-    let peers: Vec<_> = config.log.witness.iter().map(|peer| (peer.url.clone(), peer.key.clone())).collect();
-    let witnesses = Witnesses::new(Arc::clone(&core.cases), core.log.clone(), core.log_key.clone(), &peers)?;
-    let witnesses = Arc::new(witnesses);
-    tasks.spawn(every("witnesses of the log", Duration::from_secs(2), stop.clone(), move || {
-        let witnesses = Arc::clone(&witnesses);
-        async move { witnesses.round().await }
-    }));
-    let (cases, store, socket) = (Arc::clone(&core.cases), Arc::clone(&core.store), config.socket("recorder"));
-    let carrier = Arc::new(LogCarrier::new(cases, store, core.log.clone(), socket));
-    tasks.spawn(every("records for the log", RECORDS_EVERY, stop.clone(), move || {
-        let carrier = Arc::clone(&carrier);
-        async move { carrier.round().await }
-    }));
-    Ok(())
 }
 
 async fn serve_metrics(config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> anyhow::Result<()> {

@@ -29,6 +29,8 @@ pub(crate) struct ShardSpec {
     pub(crate) config: PathBuf,
     /// Folder of sockets and marks.
     pub(crate) run: PathBuf,
+    /// Where starts and ends are noted for the log of uses.
+    pub(crate) notes: PathBuf,
     /// Which shard of the recorder.
     pub(crate) instance: u32,
     /// How long a process may take to stop.
@@ -53,7 +55,7 @@ impl ShardSpec {
         let mut args: Vec<OsString> = vec!["--config".into(), self.config.clone().into(), "role".into(), role.into()];
         args.extend(["--instance".into(), instance.to_string().into(), "--supervised".into()]);
         args.extend(more);
-        ChildSpec { name, program: self.program.clone(), args, grace: self.grace }
+        ChildSpec { name, program: self.program.clone(), args, grace: self.grace, notes: Some(self.notes.clone()) }
     }
 
     fn main(&self, has_relay: bool) -> ChildSpec {

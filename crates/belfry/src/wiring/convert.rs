@@ -130,6 +130,8 @@ pub(crate) fn segment(row: &wire::SegmentRow) -> Option<SegmentCopy> {
         is_closed: row.closed,
         erased_at: row.erased_us.map(WallTime::from_micros),
         retention_class: row.retention_class.clone(),
+        clock_stepped: row.clock_stepped,
+        camera_clock_off: row.camera_clock_off,
     })
 }
 

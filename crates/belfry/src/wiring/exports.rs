@@ -55,7 +55,8 @@ struct Place {
 #[derive(Debug)]
 struct Run {
     state: Mutex<PackageState>,
-    capability: Mutex<String>,
+    /// In the order of the cameras.
+    capabilities: Mutex<Vec<String>>,
     stop: CancellationToken,
     ended: watch::Receiver<bool>,
 }
@@ -174,9 +175,10 @@ fn try_work(place: &Place, run: &Run, order: &PackageOrder) -> Result<PackageSta
     if job.progress().is_paused {
         job.resume()?;
     }
-    let capability = || lock(&run.capability).clone();
-    let (stream, range) = (order.export.stream, order.export.range);
-    let mut footage = LinkFootage::new(&place.runtime, &place.socket, (stream, range), &capability, &run.stop);
+    let capability = |camera: usize| lock(&run.capabilities).get(camera).cloned().unwrap_or_default();
+    let streams: Vec<_> = order.cameras.iter().map(|one| one.stream).collect();
+    let span = (streams, order.export.range);
+    let mut footage = LinkFootage::new(&place.runtime, &place.socket, span, &capability, &run.stop);
     let mut steps = 0_u32;
     loop {
         if run.stop.is_cancelled() {
@@ -338,13 +340,13 @@ impl ExportDesk for EvidenceDesk {
     async fn go(&self, order: PackageOrder) {
         let id = order.export.id;
         if let Some(run) = self.run_of(id).filter(|run| !*run.ended.borrow()) {
-            (*lock(&run.capability)).clone_from(&order.capability);
+            (*lock(&run.capabilities)).clone_from(&order.capabilities);
             return;
         }
         let (ending, ended) = watch::channel(false);
         let run = Arc::new(Run {
             state: Mutex::new(PackageState::Working(order.export.progress, None)),
-            capability: Mutex::new(order.capability.clone()),
+            capabilities: Mutex::new(order.capabilities.clone()),
             stop: CancellationToken::new(),
             ended,
         });
@@ -364,9 +366,9 @@ impl ExportDesk for EvidenceDesk {
         }
     }
 
-    fn renew(&self, id: ExportId, capability: String) {
+    fn renew(&self, id: ExportId, capabilities: Vec<String>) {
         if let Some(run) = self.run_of(id) {
-            *lock(&run.capability) = capability;
+            *lock(&run.capabilities) = capabilities;
         }
     }
 

@@ -50,9 +50,16 @@ pub(crate) fn extensions(
     keys: Arc<dyn KeyAccess>,
 ) -> anyhow::Result<Extensions> {
     let root = secret_32(&state.join("keys").join("reads.key")).context("the root secret of reads")?;
-    let vault: Arc<dyn LezStore> = Arc::new(LezVault::new(store.clone(), root, Arc::new(SystemRandom), keys));
+    let vault = Arc::new(LezVault::new(store.clone(), root, Arc::new(SystemRandom), keys));
+    let fines = super::fines::parts(state, Arc::clone(&vault) as _)?;
+    let vault: Arc<dyn LezStore> = vault;
     let marks = ReadMarks::new(stores, Arc::clone(&vault), gate);
-    Ok(Extensions { timeline_marks: Some(Arc::new(marks)), lez: Some(vault), ..Extensions::default() })
+    Ok(Extensions {
+        timeline_marks: Some(Arc::new(marks)),
+        lez: Some(vault),
+        fines: Some(fines),
+        ..Extensions::default()
+    })
 }
 
 /// Starts the reconcilers of reads.

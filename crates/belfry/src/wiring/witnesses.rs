@@ -11,6 +11,7 @@ use audit::proof::{consistency, hash_to_base64};
 use audit::{Hash, WitnessVerifier, cosign};
 use reqwest::StatusCode;
 use vms_app::UseCases;
+use vms_app::gate::AuditLog as _;
 use vms_core::WallTime;
 use vms_store::log::Sequencer;
 
@@ -20,12 +21,13 @@ use crate::audit::mirror::DirFolder;
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// A checkpoint that did not change is cosigned again this often, so that its date says that the log is alive.
 const AGAIN_US: i64 = 45_000_000;
-/// An alarm when a witness did not cosign for so long (reliability.md L3).
-const ALARM_US: i64 = 300_000_000;
+/// An alarm when a witness did not cosign for so long: with the longest round it is raised within 5 minutes (reliability.md L3).
+const ALARM_US: i64 = 285_000_000;
 /// Longest answer that is read, bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// Stable words for `/health` (docs/operations.md).
+const NOT_WRITABLE: &str = "log_not_writable";
 const NOT_SIGNED: &str = "log_not_signed";
 const NOT_COSIGNED: &str = "log_not_cosigned";
 const FORKED: &str = "log_fork";
@@ -54,6 +56,18 @@ struct Inner {
     peers: Vec<Peer>,
     done: Option<(u64, Hash)>,
     done_at: WallTime,
+}
+
+/// What wants a person, in stable words.
+fn alarms(peers: &[Peer], now: WallTime, is_writable: bool, is_signed: bool) -> Vec<String> {
+    let late = |peer: &Peer| now.micros_since(peer.cosigned_at) > ALARM_US;
+    let words = [
+        (!is_writable, NOT_WRITABLE),
+        (!is_signed, NOT_SIGNED),
+        (peers.iter().any(late), NOT_COSIGNED),
+        (peers.iter().any(|peer| peer.forked), FORKED),
+    ];
+    words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned()).collect()
 }
 
 /// Follows the log's checkpoints.
@@ -103,18 +117,10 @@ impl Witnesses {
     pub(crate) async fn round(&self) -> anyhow::Result<()> {
         let mut inner = self.inner.lock().await;
         let outcome = if inner.peers.is_empty() { Ok(()) } else { self.submit(&mut inner).await };
+        let is_writable = self.log.stands().await.is_ok();
+        let is_signed = self.log.health().borrow().refused.is_none();
         let now = self.cases.clock().now();
-        let mut alarms = Vec::new();
-        if self.log.health().borrow().refused.is_some() {
-            alarms.push(NOT_SIGNED.to_owned());
-        }
-        if inner.peers.iter().any(|peer| now.micros_since(peer.cosigned_at) > ALARM_US) {
-            alarms.push(NOT_COSIGNED.to_owned());
-        }
-        if inner.peers.iter().any(|peer| peer.forked) {
-            alarms.push(FORKED.to_owned());
-        }
-        self.cases.log_report(alarms);
+        self.cases.log_report(alarms(&inner.peers, now, is_writable, is_signed));
         outcome
     }
 
@@ -188,5 +194,37 @@ impl Witnesses {
             StatusCode::UNPROCESSABLE_ENTITY => Ok(Answer::Fork),
             status => anyhow::bail!("it answers {status}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_witness_that_is_silent_is_told_within_five_minutes_and_forgiven_when_it_cosigns() {
+        let key = audit::WitnessKey::from_seed("witness.test/w", &[2; 32]).unwrap();
+        let key = WitnessVerifier::new(&key.verifier_key()).unwrap();
+        let began = WallTime::from_secs(1_790_000_000);
+        let peer = |cosigned_at| Peer { url: String::new(), key: key.clone(), known: 0, cosigned_at, forked: false };
+        // Rounds as `serve` runs them: every two seconds, each at most as long as a witness is waited for.
+        let round = Duration::from_secs(2) + ANSWER_MAX;
+        let mut peers = [peer(began), peer(began)];
+        let mut now = began;
+        let mut raised_at = None;
+        while raised_at.is_none() {
+            now = now.plus(round);
+            // One goes on cosigning; it does not speak for the other.
+            peers[1].cosigned_at = now;
+            raised_at = (alarms(&peers, now, true, true) == [NOT_COSIGNED]).then_some(now);
+        }
+        let waited_s = raised_at.unwrap().micros_since(began) / 1_000_000;
+        assert!((240..=300).contains(&waited_s), "raised after {waited_s} s");
+        peers[0].cosigned_at = now;
+        assert_eq!(alarms(&peers, now, true, true), Vec::<String>::new());
+        peers[0].forked = true;
+        assert_eq!(alarms(&peers, now, false, false), [NOT_WRITABLE, NOT_SIGNED, FORKED]);
     }
 }

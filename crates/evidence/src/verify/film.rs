@@ -65,6 +65,7 @@ pub(super) fn check(
         "SHA-256 and BLAKE3 as in the manifest",
         "CHANGED: not the bytes of the manifest",
     );
+    check_camera(manifest, film, report);
     name_damage(film, &rows, &read, report);
     check_seal(manifest, film, certificate, (&mut file, &read), report);
     check_structure(manifest, film, &rows, &mut file, report);
@@ -155,6 +156,28 @@ impl Pass<'_> {
         self.to(u64::MAX, |piece| blank.update(piece))?;
         Ok((signature.len() == SEAL_BYTES).then(|| (blank.finalize().into(), signature)))
     }
+}
+
+/// Whose film it is, from when to when, and how many holes its camera has: the cameras of a package differ.
+fn check_camera(manifest: &Manifest, film: &FilmReport, report: &mut Report) {
+    let Some(camera) = manifest.cameras.get(film.camera) else {
+        report.fail("camera", &film.file, "of a camera that the manifest does not tell of");
+        return;
+    };
+    let facts = &camera.facts;
+    let twins = manifest.cameras.iter().filter(|other| other.facts.stream == facts.stream).count();
+    let is_delivered = camera.delivered_from.is_some() && camera.delivered_to.is_some();
+    let words = format!(
+        "{} {}: {} to {}, {} frames; the camera has {} gaps in the span",
+        facts.number,
+        facts.name,
+        film.starts,
+        film.ends,
+        film.frames,
+        camera.gaps.len()
+    );
+    let wrong = if twins == 1 { "nothing was delivered of its camera" } else { "its camera stands there twice" };
+    report.result("camera", &film.file, twins == 1 && is_delivered, &words, wrong);
 }
 
 fn name_damage(film: &FilmReport, rows: &[Row], read: &Reading, report: &mut Report) {

@@ -21,7 +21,7 @@ impl Dice {
     }
 }
 
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "payload bit",
     "frame dropped",
     "frame doubled",
@@ -36,6 +36,7 @@ const KINDS: [&str; 14] = [
     "row of the table removed",
     "film of another export",
     "subtitles moved",
+    "names of two films swapped in the manifest",
 ];
 
 /// Films of one export with their rows, and the other export.
@@ -177,6 +178,13 @@ impl Scene {
                 let moved = text.replacen("00:00:0", "00:00:1", 1 + dice.below(3));
                 return Some(Forged { files: vec![(subtitles.clone(), moved.into_bytes())], named: None });
             }
+            "names of two films swapped in the manifest" => {
+                let mut manifest = manifest_of(&self.path);
+                let (one, two) = (dice.below(manifest.films.len()), dice.below(manifest.films.len()));
+                let names = [one, two].map(|at| manifest.films[at].file.clone());
+                [manifest.films[two].file, manifest.films[one].file] = names;
+                return Some(Forged { files: vec![(MANIFEST.to_owned(), manifest.to_bytes())], named: None });
+            }
             other => panic!("no such kind: {other}"),
         }
         Some(Forged { files: vec![(film.clone(), bytes)], named })
@@ -185,7 +193,7 @@ impl Scene {
 
 #[test]
 fn edits_of_every_kind_are_found_and_pictures_named_to_the_gop() {
-    let wanted = std::env::var_os("BELFRY_EDITS").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(14 * 12);
+    let wanted = std::env::var_os("BELFRY_EDITS").and_then(|text| text.to_str()?.parse().ok()).unwrap_or(15 * 12);
     let trust = Trust { certificate_sha256: Some(signer(1).fingerprint()), log_key: None };
     let (_out, path) = exported();
     let mut other = order(2);

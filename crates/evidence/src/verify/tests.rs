@@ -245,7 +245,10 @@ fn a_forger_with_another_key_is_not_the_installation() {
 #[test]
 fn an_insider_cannot_hide_a_gap_or_a_frame() {
     type Edit = fn(&mut Manifest);
-    let edits: [(&str, Edit); 7] = [
+    let edits: [(&str, Edit); 10] = [
+        ("camera", |manifest| manifest.films[2].camera = 7),
+        ("camera", |manifest| manifest.cameras[1].facts = manifest.cameras[0].facts.clone()),
+        ("onvif_boxes", |manifest| (manifest.films[0].camera, manifest.films[2].camera) = (1, 0)),
         ("gaps", |manifest| manifest.cameras[0].gaps.clear()),
         ("structure", |manifest| manifest.films[0].frames -= 1),
         ("structure", |manifest| manifest.films[0].starts = manifest.films[0].ends),
@@ -267,6 +270,71 @@ fn an_insider_cannot_hide_a_gap_or_a_frame() {
             report.checks.iter().filter(|found| found.outcome == Outcome::Fails).map(|found| found.check).collect();
         assert!(failing.contains(&check), "{check}: {}", report.table());
         assert!(!failing.contains(&"signature"));
+    }
+}
+
+/// Two cameras in one package: whoever swaps their films, in the manifest alone or on the disk as well, and seals the manifest anew with the
+/// installation's own key, is found: each film names itself and its camera inside its own seal.
+#[test]
+fn films_of_two_cameras_cannot_change_places() {
+    let (_out, path) = exported();
+    let before = files(&path);
+    let films = manifest_of(&path).films;
+    let place = |camera: usize| films.iter().position(|film| film.camera == camera).unwrap();
+    let (one, two) = (place(0), place(1));
+    let seal = |manifest: &Manifest| {
+        let bytes = manifest.to_bytes();
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        std::fs::write(path.join(MANIFEST), bytes).unwrap();
+        std::fs::write(path.join(SUMS), manifest.sums()).unwrap();
+        std::fs::write(path.join(SIGNATURE), signer(1).sign(&digest).unwrap()).unwrap();
+    };
+    let parts = |film: &crate::manifest::FilmReport| [film.file.clone(), film.index.clone(), film.subtitles.clone()];
+    for (on_disk, sealed) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut manifest = manifest_of(&path);
+        let (first, second) = (parts(&manifest.films[one]), parts(&manifest.films[two]));
+        let mut rename = |at: usize, names: &[String; 3]| {
+            let film = &mut manifest.films[at];
+            [film.file, film.index, film.subtitles] = names.clone();
+        };
+        // What is told of each film stays with its camera; only the names change places.
+        rename(one, &second);
+        rename(two, &first);
+        if on_disk {
+            for (one, two) in first.iter().zip(&second) {
+                std::fs::write(path.join(one), &before[two]).unwrap();
+                std::fs::write(path.join(two), &before[one]).unwrap();
+                for file in &mut manifest.files {
+                    if file.file == *one {
+                        file.file.clone_from(two);
+                    } else if file.file == *two {
+                        file.file.clone_from(one);
+                    }
+                }
+            }
+        }
+        if sealed {
+            seal(&manifest);
+        } else {
+            std::fs::write(path.join(MANIFEST), manifest.to_bytes()).unwrap();
+        }
+        let report = folder(&path, &pinned());
+        assert_eq!(report.verdict, Verdict::Broken, "{on_disk} {sealed}: {}", report.table());
+        let failing: Vec<_> =
+            report.checks.iter().filter(|found| found.outcome == Outcome::Fails).map(|found| found.check).collect();
+        assert!(failing.contains(if sealed { &"onvif_boxes" } else { &"signature" }), "{}", report.table());
+        for (name, bytes) in &before {
+            std::fs::write(path.join(name), bytes).unwrap();
+        }
+    }
+    let report = folder(&path, &pinned());
+    assert_eq!(report.verdict, Verdict::Authentic);
+    // Film by film it says whose it is and how many holes its camera has.
+    for film in &films {
+        let number = &manifest_of(&path).cameras[film.camera].facts.number;
+        let is_one = |check: &&Check| check.check == "camera" && check.file == film.file;
+        let found = report.checks.iter().find(is_one).unwrap();
+        assert!(found.words.contains(number) && found.words.contains("gaps"), "{}", found.words);
     }
 }
 

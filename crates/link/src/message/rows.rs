@@ -31,6 +31,12 @@ pub struct SegmentRow {
     pub erased_us: Option<i64>,
     /// Retention class at the time of recording.
     pub retention_class: String,
+    /// The host's wall clock stepped right before the first unit.
+    #[serde(default)]
+    pub clock_stepped: bool,
+    /// The camera's clock disagreed with the host's in some unit.
+    #[serde(default)]
+    pub camera_clock_off: bool,
 }
 
 /// One hole in a recorded stream.

@@ -29,7 +29,8 @@ pub(crate) struct Ask {
 
 /// What a suspension leaves: looking over the shoulders of others, and keeping what they did.
 const GOES_ON: &str = " camera.list oversight.playback hold.set hold.release grant.view watchlist.summary statistics.view \
-user.view user.count matrix.view retention.view retention.approve gated.approve flow.view flow.stop audit.view audit.persons \
+user.view user.count matrix.view retention.view retention.approve gated.approve partner.approve camera.retire.approve \
+flow.view flow.stop audit.view audit.persons \
 audit.export audit.count report.view report.comment health.view event.view break_glass.review complaint.handle \
 subject_request.handle ";
 

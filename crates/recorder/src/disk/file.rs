@@ -11,11 +11,14 @@ use std::sync::Arc;
 
 use keys::SealedWriterKey;
 use media::{Fragment, ParamSetId, ParameterSets};
-use vms_core::{MonoTime, WallTime};
+use vms_core::{MonoTime, SyncState, WallTime};
 
 use crate::format::write::Pen;
-use crate::format::{Closing, DigestKind, FragmentEntry, RunningDigest, SegmentHeader, TRAILER, write};
-use crate::plan::Hole;
+use crate::format::{
+    Closing, DigestKind, FLAG_CAMERA_CLOCK, FLAG_CLOCK_STEP, FragmentEntry, RunningDigest, SegmentHeader, TRAILER,
+    write,
+};
+use crate::plan::{CutReason, Hole};
 
 /// Where the file protocol can be made to fail in tests: asked before every write.
 pub(crate) trait Fault: Send {
@@ -47,6 +50,8 @@ pub(crate) struct SegmentFile {
     pub(crate) units: u32,
     pub(crate) payload: u64,
     pub(crate) param_set: ParamSetId,
+    /// What is known of the clocks so far: closing flags.
+    pub(crate) clocks: u8,
 }
 
 /// End of the last unit of a fragment: sequence, monotonic and wall time.
@@ -101,6 +106,7 @@ impl SegmentFile {
         Ok(Self {
             file: Arc::new(file),
             pen,
+            clocks: clock_step(header.reason),
             header,
             len: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             number: 0,
@@ -170,10 +176,18 @@ impl SegmentFile {
         let entry = write::fragment(&mut self.pen, self.number, self.len, fragment, room).map_err(refused)?;
         self.append(room, fault)?;
         self.param_set = fragment.first().param_set;
+        if fragment.units().iter().any(|unit| unit.clocks.sync == SyncState::Differs) {
+            self.clocks |= FLAG_CAMERA_CLOCK;
+        }
         self.units = self.units.saturating_add(entry.units);
         self.payload = self.payload.saturating_add(u64::from(entry.payload));
         self.entries.push(entry);
         Ok(entry)
+    }
+
+    /// Wall time of the end of what is written.
+    pub(crate) fn end(&self) -> WallTime {
+        self.entries.last().map_or(self.header.wall, FragmentEntry::wall_end)
     }
 
     /// Appends the closing record; gives its offset and the digest of the whole segment.
@@ -184,7 +198,7 @@ impl SegmentFile {
         fault: &mut dyn Fault,
     ) -> std::io::Result<(u64, [u8; 32])> {
         let closing = Closing {
-            flags,
+            flags: flags | self.clocks,
             end,
             units: self.units,
             payload: self.payload,
@@ -196,6 +210,11 @@ impl SegmentFile {
         self.append(&record, fault)?;
         Ok((at, self.hash.finish()))
     }
+}
+
+/// The flag of a segment that began for this reason.
+pub(crate) const fn clock_step(reason: u8) -> u8 {
+    if reason == CutReason::ClockStep.code() { FLAG_CLOCK_STEP } else { 0 }
 }
 
 fn refused(error: keys::SealError) -> std::io::Error {

@@ -6,7 +6,7 @@ use vms_core::{TimeRange, WallTime};
 
 use super::file::{Fault, NoFault};
 use super::*;
-use crate::format::read;
+use crate::format::{FLAG_CAMERA_CLOCK, FLAG_CLOCK_STEP, read};
 use crate::testfilm::{START, TestClock, facts, film, fragments, sets, stream, until};
 
 /// 0: works; 1: no space, after half a record; 2: input/output error; 3: the volume can only be read.
@@ -107,6 +107,39 @@ async fn long_films_become_segments_of_a_minute_chained_by_digest() {
     let all = async { while rig.acks.wait().await != [(stream(1), 1, 3_749)] {} };
     tokio::time::timeout(Duration::from_secs(60), all).await.expect("the last unit is acknowledged");
     until("durability", || rig.catalogue.durable(stream(1)).filter(|at| at.micros_since(START.0) == 150_000_000)).await;
+}
+
+#[tokio::test]
+async fn steps_of_clocks_stand_in_the_flags_of_segments() {
+    let rig = Rig::start(Box::new(NoFault), 1 << 30);
+    let mut units = film(1, 0..300, 25);
+    for (n, unit) in units.iter_mut().enumerate() {
+        if (100..200).contains(&n) {
+            unit.clocks.wall = unit.clocks.wall.plus(Duration::from_secs(3_600));
+        }
+        if n >= 250 {
+            unit.clocks.sync = vms_core::SyncState::Differs;
+        }
+    }
+    for fragment in fragments(units) {
+        rig.submit(fragment);
+    }
+    rig.acked(299).await;
+    rig.handle.shutdown();
+    let closed = until("three closed segments", || {
+        let mut found = rig.catalogue.overlapping(stream(1), whole());
+        found.sort_by_key(|state| state.last_seq);
+        (found.len() == 3 && found.iter().all(crate::catalogue::SegmentState::is_closed)).then_some(found)
+    })
+    .await;
+    let wanted = [0, FLAG_CLOCK_STEP, FLAG_CLOCK_STEP | FLAG_CAMERA_CLOCK];
+    assert_eq!(closed.iter().map(|state| state.flags).collect::<Vec<_>>(), wanted);
+    let told = closed.iter().map(|state| rig.scan(state).0.closing.unwrap().flags).collect::<Vec<_>>();
+    assert_eq!(told, wanted, "the media tell it without the index");
+    assert!(closed.iter().all(|state| state.from < state.to), "no negative segment");
+    let mut spans: Vec<_> = closed.iter().map(|state| (state.from, state.to)).collect();
+    spans.sort();
+    assert!(spans.windows(2).all(|pair| pair[0].1 <= pair[1].0), "no two overlap: {spans:?}");
 }
 
 #[tokio::test]

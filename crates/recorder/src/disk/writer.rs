@@ -9,7 +9,7 @@ use keys::KeyName;
 use link::Cause;
 use vms_core::{MonoTime, SegmentId, StreamId, WallTime};
 
-use super::file::{Fault, SegmentFile, fragment_end};
+use super::file::{Fault, SegmentFile, clock_step, fragment_end};
 use super::keyfeed::{KeyOrder, ReadyKey, key_name};
 use super::pulse::Beat;
 use super::sync::{Ack, SyncItem};
@@ -393,7 +393,7 @@ impl Writer {
         self.room.shrink_to(ROOM_KEPT);
         let (seq, mono, wall) = fragment_end(&job.fragment);
         let epoch = file.header.epoch;
-        let (segment, file_len) = (file.header.segment, file.len);
+        let (segment, file_len, clocks) = (file.header.segment, file.len, file.clocks);
         let ack = job.acks.as_ref().map(|to| Ack { to: Arc::clone(to), epoch, seq });
         let item = SyncItem { segment, stream, file: file.handle(), until: wall, ack };
         self.unsynced.insert(segment, item);
@@ -405,6 +405,7 @@ impl Writer {
             state.units = state.units.saturating_add(entry.units);
             state.payload = state.payload.saturating_add(u64::from(entry.payload));
             state.file_len = file_len;
+            state.flags |= clocks;
             state.entries.push(entry);
             if !state.sets.iter().any(|known| known.id == sets.id) {
                 state.sets.push(sets);
@@ -455,7 +456,7 @@ impl Writer {
             sets: Vec::new(),
             closing_at: None,
             digest: None,
-            flags: 0,
+            flags: clock_step(header.reason),
         };
         let mut key = Some(key);
         let (root, fault) = (&self.config.root, self.fault.as_mut());
@@ -486,8 +487,7 @@ impl Writer {
 
     fn close(&mut self, stream: StreamId, flags: u8) {
         let Some(mut file) = self.streams.get_mut(&stream).and_then(|file| file.open.take()) else { return };
-        let end = file.entries.last().map_or(file.header.wall, crate::format::FragmentEntry::wall_end);
-        let segment = file.header.segment;
+        let (segment, end) = (file.header.segment, file.end());
         match file.close(flags, end, self.fault.as_mut()) {
             Ok((at, digest)) => {
                 // The row of a closed segment goes to the index and to `serve`: after a power cut it must not name bytes that are not there.
@@ -504,7 +504,7 @@ impl Writer {
                     state.closing_at = Some(at);
                     state.digest = Some(digest);
                     state.file_len = file_len;
-                    state.flags = flags;
+                    state.flags |= flags;
                 });
                 let until = self.catalogue.end(stream).map_or(end, |last| last.wall);
                 // What waits to be acknowledged in this file goes on waiting.

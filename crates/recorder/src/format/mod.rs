@@ -72,6 +72,10 @@ pub const TAG: usize = keys::TAG_LEN;
 pub const FLAG_RECOVERED: u8 = 1;
 /// Closing flag: the disk reported an error while it was written.
 pub const FLAG_SUSPECT: u8 = 2;
+/// Closing flag: the host's wall clock stepped right before the first unit.
+pub const FLAG_CLOCK_STEP: u8 = 4;
+/// Closing flag: the camera's clock disagreed with the host's in some unit.
+pub const FLAG_CAMERA_CLOCK: u8 = 8;
 
 /// Kinds of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,7 +224,7 @@ impl FragmentEntry {
 /// The last record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {
-    /// [`FLAG_RECOVERED`], [`FLAG_SUSPECT`].
+    /// [`FLAG_RECOVERED`], [`FLAG_SUSPECT`], [`FLAG_CLOCK_STEP`], [`FLAG_CAMERA_CLOCK`].
     pub flags: u8,
     /// Wall time of the end of the last unit.
     pub end: WallTime,

@@ -8,7 +8,8 @@ use policy::capability::{Capability, CapabilityError};
 use tokio_util::sync::CancellationToken;
 use vms_core::{DecisionId, WallTime};
 
-use super::{Shared, lock};
+use super::{Shared, board, lock};
+use crate::playback::RangeError;
 
 /// Revoked decisions remembered at most; a capability lives 15 s, a standing one a day, and the gate signs none for a revoked
 /// decision.
@@ -141,6 +142,14 @@ impl Pass {
                 tracing::info!(%decision, "the magistrate's gate is opened for one span");
                 self.shared.gated_source().await
             }
+        }
+    }
+
+    /// Tells people that a magistrate's decision waits for the gate's medium, or waits no more.
+    pub(super) fn note_gate(&self, error: Option<&RangeError>) {
+        let is_away = matches!(error, Some(RangeError::GateAway));
+        if is_away || (self.gated.is_some() && error.is_none()) {
+            board::note_gate(&self.shared, is_away);
         }
     }
 

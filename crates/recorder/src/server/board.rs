@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use vms_core::MonoTime;
 
 use super::{Shared, keeper, lock};
 use crate::deletions::Step;
 use crate::ladder::{Admission, Look};
 use crate::reconcile::{self, Reconciled};
-use crate::sweep::Sweep;
+use crate::sweep::{Carried, Sweep};
 use crate::trust::{ALARM_AFTER, BLOCK_AFTER, ClockLook, Held};
 
 /// Something that wants a person.
@@ -23,6 +24,10 @@ pub(crate) enum Alarm {
     ReadingBlocked,
     /// More is due at once than in one and a half days: two people have to approve.
     BatchWaits,
+    /// Footage past its first term that a decision keeps cannot move behind the magistrate's gate: there is none to be had.
+    GateWaits,
+    /// Somebody came with a magistrate's decision, and the medium with the key of the gate is not attached.
+    GateAway,
     /// A key or a file outlives its term.
     Overdue,
     /// Rows, files and keys do not agree.
@@ -49,6 +54,8 @@ impl Alarm {
             Self::ClockUntrusted => "clock_untrusted",
             Self::ReadingBlocked => "reading_blocked",
             Self::BatchWaits => "batch_waits",
+            Self::GateWaits => "gate_waits",
+            Self::GateAway => "gate_away",
             Self::Overdue => "overdue",
             Self::Disagreement => "disagreement",
             Self::DiskStands => "disk_stands",
@@ -71,6 +78,10 @@ pub(crate) struct Board {
     pub(crate) room: Look,
     /// Whether cameras and disk fit; `None` before the first look.
     pub(crate) admission: Option<Admission>,
+    /// How far the catalogue and the log of uses are with this recorder.
+    pub(crate) carried: Carried,
+    /// When somebody last came with a magistrate's decision for a gate whose medium was not attached.
+    pub(crate) gate_asked: Option<MonoTime>,
 }
 
 impl Board {
@@ -97,6 +108,35 @@ impl Board {
     pub(crate) fn alarms(&self) -> Vec<String> {
         self.alarms.iter().map(|alarm| alarm.as_str().to_owned()).collect()
     }
+}
+
+/// A magistrate's decision that nobody repeats for so long waits no more: a day, microseconds.
+const GATE_ASKED_US: u64 = 86_400_000_000;
+
+/// Somebody with a magistrate's decision was refused for want of the gate's medium, or was served.
+pub(super) fn note_gate(shared: &Shared, is_away: bool) {
+    let mut board = lock(&shared.board);
+    board.gate_asked = is_away.then(|| shared.clock.mono());
+    board.set(Alarm::GateAway, is_away);
+}
+
+/// Takes the alarm down when the medium is attached, or when nobody came again for a day.
+pub(super) async fn look_at_gate(shared: &Shared) {
+    let Some(asked) = lock(&shared.board).gate_asked else { return };
+    let is_old = shared.clock.mono().micros.saturating_sub(asked.micros) > GATE_ASKED_US;
+    let vault = Arc::clone(&shared.vault);
+    let is_away = tokio::task::spawn_blocking(move || vault.is_gate_away()).await.unwrap_or(true);
+    let mut board = lock(&shared.board);
+    if (is_old || !is_away) && board.gate_asked == Some(asked) {
+        board.gate_asked = None;
+        board.set(Alarm::GateAway, false);
+    }
+}
+
+/// What waits before the gate, in words; `None`: nothing.
+pub(super) fn gate_words(shared: &Shared) -> Option<String> {
+    let waiting = shared.vault.gate_waiting();
+    (waiting > 0).then(|| format!("{waiting} camera hours past their first term wait for the magistrate's gate"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for a dashboard")]

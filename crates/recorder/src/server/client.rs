@@ -12,7 +12,7 @@ use vms_core::WallTime;
 use super::admit::Refusal;
 use super::range::{Form, OpenRange};
 use super::stored::OpenStored;
-use super::{Shared, ingest, keeper, live, lock, records};
+use super::{Shared, board, ingest, keeper, live, lock, records};
 use crate::{assignment, gated, holds};
 
 /// Most rows of each kind in one page.
@@ -203,8 +203,9 @@ async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
 }
 
 async fn index_since(shared: &Arc<Shared>, after: u64, limit: u32) -> Control {
-    // What is known now shall be in the answer.
+    // What is known now shall be in the answer. Whoever asks for what follows has everything before, on its disk.
     keeper::flush_index(shared).await;
+    lock(&shared.board).carried.index = after;
     match shared.index.since(after, limit.clamp(1, PAGE_MAX)).await {
         Ok((segments, gaps, cursor)) => Control::IndexPage { segments, gaps, cursor },
         Err(error) => Refusal::new("unavailable", &error.to_string()).control(),
@@ -298,13 +299,16 @@ async fn health(shared: &Arc<Shared>) -> Control {
 
 /// Clock, terms and room; touches no disk.
 fn storage(shared: &Shared) -> link::message::StorageHealth {
+    let gate = board::gate_words(shared);
     let board = lock(&shared.board);
+    let words = [super::room::words(board.admission.as_ref()), gate];
+    let words: Vec<String> = words.into_iter().flatten().collect();
     link::message::StorageHealth {
         alarms: board.alarms(),
         rung: board.room.rung.as_str().to_owned(),
         headroom_s: board.room.headroom.map(|span| span.as_secs()),
         spares: board.room.spares,
-        detail: super::room::words(board.admission.as_ref()),
+        detail: (!words.is_empty()).then(|| words.join("; ")),
     }
 }
 

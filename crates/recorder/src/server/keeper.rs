@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
-use vms_core::SegmentId;
+use vms_core::{MonoTime, SegmentId};
 
 use super::board::{self, Alarm};
 use super::room::Room;
@@ -82,11 +82,9 @@ pub(super) async fn open_index(config: &RecorderConfig) -> Result<Index, Recorde
 }
 
 fn is_damage(error: &sqlx::Error) -> bool {
-    // SQLITE_CORRUPT is 11, SQLITE_NOTADB is 26.
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code == "11" || code == "26")
+    // SQLITE_CORRUPT is 11, SQLITE_NOTADB is 26; finer codes have more bits above.
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xff, 11 | 26))
 }
 
 fn set_aside(path: &Path) -> std::io::Result<()> {
@@ -148,6 +146,34 @@ pub(super) async fn tend(shared: Arc<Shared>) {
     }
 }
 
+/// How the index does: it can be written, or since when not.
+#[derive(Debug, Default)]
+pub(crate) struct IndexHealth {
+    /// It took something since this process began.
+    has_worked: bool,
+    failing_since: Option<MonoTime>,
+}
+
+/// An index that worked and then takes nothing for so long is opened anew, by a new process.
+const INDEX_STUCK_US: u64 = 30_000_000;
+
+impl IndexHealth {
+    fn worked(&mut self) {
+        *self = Self { has_worked: true, failing_since: None };
+    }
+
+    fn failed(&mut self, now: MonoTime) {
+        self.failing_since.get_or_insert(now);
+    }
+
+    /// Whether a new start is called for. After a failing disk SQLite may refuse everything until its files are opened anew, or made anew from
+    /// the media. An index that never worked in this process is no reason: on a disk that is gone, starts would follow starts.
+    pub(super) fn is_stuck(&self, now: MonoTime) -> bool {
+        let failing = self.failing_since.map_or(0, |since| now.micros.saturating_sub(since.micros));
+        self.has_worked && failing >= INDEX_STUCK_US
+    }
+}
+
 /// Writes what the index has not seen. Recording goes on when it fails: it is tried again with the next flush.
 pub(super) async fn flush_index(shared: &Shared) {
     let batch = shared.catalogue.take();
@@ -156,6 +182,7 @@ pub(super) async fn flush_index(shared: &Shared) {
     }
     match shared.index.flush(&batch, shared.clock.wall()).await {
         Ok(()) => {
+            lock(&shared.index_health).worked();
             shared.catalogue.flushed(&batch);
             shared.tiers.note(&batch.segments);
             if !ballast_path(&shared.config).exists() {
@@ -164,8 +191,12 @@ pub(super) async fn flush_index(shared: &Shared) {
         }
         Err(error) => {
             shared.catalogue.restore(batch);
+            // On a full or read-only volume a new start would change nothing.
+            if !error.is_full() {
+                lock(&shared.index_health).failed(shared.clock.mono());
+            }
             metrics::counter!("recorder_index_errors_total").increment(1);
-            tracing::error!(%error, "the index could not be written");
+            tracing::error!(error = %error.in_full(), "the index could not be written");
             if error.is_full() && std::fs::remove_file(ballast_path(&shared.config)).is_ok() {
                 tracing::error!("the disk is full: the ballast was given to the index");
             }
@@ -209,6 +240,7 @@ pub(super) async fn sweep(shared: Arc<Shared>, work: SweepWork) {
                 room.count(&shared).await;
             }
             _ = look.tick() => if shared.vault.is_configured() {
+                board::look_at_gate(&shared).await;
                 // Nothing that a hold wants may go for room before the hold is carried out.
                 let is_known = {
                     let holds = lock(&shared.holds);
@@ -298,6 +330,7 @@ async fn sweep_once(shared: &Arc<Shared>, sweep: &mut Sweep) {
         tracing::error!(%error, "an approval of the clock is not in the records");
     }
     let keys = sweep.expire_keys(&terms, now).await;
+    lock(&shared.board).set(Alarm::GateWaits, shared.vault.gate_waiting() > 0);
     // What waits for two people keeps its files as well.
     let waits = matches!(keys, Err(SweepError::Unusual { .. } | SweepError::DecisionsLost));
     match keys {
@@ -311,6 +344,10 @@ async fn sweep_once(shared: &Arc<Shared>, sweep: &mut Sweep) {
     match erased {
         Ok(erased) => metrics::counter!("recorder_erased_expired_total").increment(erased),
         Err(error) => tracing::error!(%error, "the sweeper could not erase what is past its term"),
+    }
+    let carried = lock(&shared.board).carried;
+    if let Err(error) = sweep.forget_erased(carried, now).await {
+        tracing::error!(%error, "rows of erased segments could not be dropped from the index");
     }
 }
 
@@ -396,5 +433,26 @@ impl Sealing {
         let clear = shared.index.count_clear().await.unwrap_or(0);
         metrics::gauge!("recorder_clear_segments").set(f64::from(u32::try_from(clear).unwrap_or(u32::MAX)));
         tracing::info!(sealed = self.sealed, clear, "segments of earlier versions are being sealed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_worked_and_fails_for_half_a_minute_is_stuck() {
+        let at = |seconds: u64| MonoTime { micros: seconds * 1_000_000 };
+        let mut health = IndexHealth::default();
+        health.failed(at(0));
+        assert!(!health.is_stuck(at(3_600)), "it never worked here: a new start would not help");
+        health.worked();
+        assert!(!health.is_stuck(at(3_600)));
+        health.failed(at(3_600));
+        health.failed(at(3_620));
+        assert!(!health.is_stuck(at(3_629)));
+        assert!(health.is_stuck(at(3_630)), "since the first failure, not the last");
+        health.worked();
+        assert!(!health.is_stuck(at(4_000)), "it is over");
     }
 }

@@ -167,6 +167,9 @@ pub enum RecorderError {
     /// The disk writer ended unasked.
     #[error("the disk writer ended")]
     Writer,
+    /// The index worked and then took nothing for half a minute.
+    #[error("the index takes nothing any more: this process ends, so that the next one opens it anew")]
+    IndexStuck,
 }
 
 /// Way to one connected ingest process.
@@ -188,6 +191,7 @@ pub(crate) struct Shared {
     pub(crate) verifier: CapabilityVerifier,
     pub(crate) seal: SealKey,
     pub(crate) index: Index,
+    pub(crate) index_health: Mutex<keeper::IndexHealth>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) disk: DiskHandle,
     pub(crate) vault: Arc<Vault>,
@@ -297,6 +301,17 @@ fn boot_id() -> [u8; 16] {
     boot
 }
 
+fn disk_config(config: &RecorderConfig, boot: [u8; 16]) -> DiskConfig {
+    DiskConfig {
+        root: config.media(),
+        queue_bytes: config.queue_bytes,
+        sync_every: config.sync_every,
+        limits: config.limits,
+        reserve_bytes: keeper::reserve_bytes(config),
+        boot,
+    }
+}
+
 /// Runs the recorder until `shutdown`; then closes every segment and the index.
 ///
 /// # Errors
@@ -328,20 +343,12 @@ pub async fn run(
     };
     let tiers = Tiers::new(config.tier.clone(), &config.dir, copies, Arc::clone(&clock));
     tiers.open_soon().await;
-    let sweep = Sweep::new(&media, &config.dir.join("deletions"), index.clone(), Arc::clone(&vault))?;
-    let mut sweep = sweep.with_tiers(tiers.clone());
+    let mut sweep =
+        Sweep::new(&media, &config.dir.join("deletions"), index.clone(), Arc::clone(&vault))?.with_tiers(tiers.clone());
     finish_cut(&mut sweep, &holds, (&index, &vault), clock.wall()).await;
     keeper::make_ballast(&config);
-    let disk_config = DiskConfig {
-        root: media,
-        queue_bytes: config.queue_bytes,
-        sync_every: config.sync_every,
-        limits: config.limits,
-        reserve_bytes: keeper::reserve_bytes(&config),
-        boot,
-    };
     let (disk, writer) =
-        DiskHandle::start(disk_config, Arc::clone(&clock), Arc::clone(&catalogue), Arc::clone(&vault))?;
+        DiskHandle::start(disk_config(&config, boot), Arc::clone(&clock), Arc::clone(&catalogue), Arc::clone(&vault))?;
     let listener = LinkListener::bind(&config.socket, config.origin.role(), config.users.clone())?;
     let shared = Arc::new(Shared {
         config,
@@ -351,6 +358,7 @@ pub async fn run(
         verifier,
         seal,
         index,
+        index_health: Mutex::default(),
         catalogue,
         disk,
         vault,
@@ -411,6 +419,10 @@ async fn accept(
                 if writer.is_finished() {
                     shared.shutdown.cancel();
                     return Err(RecorderError::Writer);
+                }
+                if lock(&shared.index_health).is_stuck(shared.clock.mono()) {
+                    shared.shutdown.cancel();
+                    return Err(RecorderError::IndexStuck);
                 }
             }
             accepted = listener.accept() => {

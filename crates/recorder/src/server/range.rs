@@ -56,10 +56,12 @@ impl OpenRange {
             return Err(Refusal::new("room_is_short", "the disk has less than two hours left: no previews are made"));
         }
         let source = pass.source().await;
-        let file = match form {
-            Form::Whole => playback::open(source, &shared.index, &shared.catalogue, stream, range).await?,
-            Form::Preview => playback::open_preview(source, &shared.index, &shared.catalogue, stream, range).await?,
+        let opened = match form {
+            Form::Whole => playback::open(source, &shared.index, &shared.catalogue, stream, range).await,
+            Form::Preview => playback::open_preview(source, &shared.index, &shared.catalogue, stream, range).await,
         };
+        pass.note_gate(opened.as_ref().err());
+        let file = opened?;
         Ok(Self { pass, stream, range, file: Some(Box::new(file)) })
     }
 

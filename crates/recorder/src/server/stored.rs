@@ -37,8 +37,10 @@ impl OpenStored {
         let range = TimeRange::new(WallTime::from_micros(from_us), WallTime::from_micros(to_us))
             .ok_or_else(|| Refusal::new("bad_request", "the span ends before it begins"))?;
         let pass = Pass::open(shared, role, capability, |held| held.covers_range(stream, range))?;
-        let mut file =
-            playback::open_stored(pass.source().await, &shared.index, &shared.catalogue, stream, range).await?;
+        let source = pass.source().await;
+        let opened = playback::open_stored(source, &shared.index, &shared.catalogue, stream, range).await;
+        pass.note_gate(opened.as_ref().err());
+        let mut file = opened?;
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         // What was erased since would shift the count: the asker would silently miss footage or have some twice.
         let last = file.last_frames_of(skip).map(|(segment, record)| (segment.to_string(), record));

@@ -11,6 +11,13 @@ use super::{NoKey, Vault};
 use crate::format::SegmentHeader;
 use crate::gated::{Decisions, OpenGate};
 
+/// What is behind the gate, and what waits before it.
+#[derive(Debug, Default)]
+pub(super) struct GatedCount {
+    rows: Vec<GatedRow>,
+    waiting: u64,
+}
+
 impl Vault {
     /// `None`: not behind a gate.
     pub(super) fn view_gated(
@@ -45,17 +52,24 @@ impl Vault {
 
     /// How far each decision is: as the last sweep left it.
     pub fn gated_rows(&self) -> Vec<GatedRow> {
-        self.gated_rows.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.gated.lock().unwrap_or_else(PoisonError::into_inner).rows.clone()
     }
 
-    /// Counts what is behind the gate and what waits before it, for each decision.
-    pub(crate) fn count_gated(&self, waiting: &[KeyName]) {
+    /// Hour keys past their first term that wait before the gate, as the last sweep left it.
+    pub fn gate_waiting(&self) -> u64 {
+        self.gated.lock().unwrap_or_else(PoisonError::into_inner).waiting
+    }
+
+    /// Counts what is behind the gate and what waits before it, for each decision; how many keys behind it no decision names.
+    pub(crate) fn count_gated(&self, waiting: &[KeyName]) -> u32 {
         let decisions = self.decisions();
-        let mut rows: BTreeMap<String, GatedRow> = BTreeMap::new();
+        let (mut rows, mut unnamed): (BTreeMap<String, GatedRow>, u32) = (BTreeMap::new(), 0);
         let gated = self.ask(|ring| Ok(ring.gated_hours())).unwrap_or_default();
         let behind = gated.iter().map(|(_, name, _)| (name, false));
         for (name, waits) in behind.chain(waiting.iter().map(|name| (name, true))) {
+            let mut is_named = false;
             for decision in decisions.of(name) {
+                is_named = true;
                 let row = rows.entry(decision.to_owned()).or_insert_with(|| GatedRow {
                     decision: decision.to_owned(),
                     hours: 0,
@@ -63,8 +77,12 @@ impl Vault {
                 });
                 *(if waits { &mut row.waiting } else { &mut row.hours }) += 1;
             }
+            unnamed += u32::from(!is_named);
         }
-        *self.gated_rows.lock().unwrap_or_else(PoisonError::into_inner) = rows.into_values().collect();
+        let waiting = u64::try_from(waiting.len()).unwrap_or(u64::MAX);
+        let count = GatedCount { rows: rows.into_values().collect(), waiting };
+        *self.gated.lock().unwrap_or_else(PoisonError::into_inner) = count;
+        unnamed
     }
 
     /// Replaces them.
@@ -95,11 +113,11 @@ impl Vault {
         self.decisions().until(&name)
     }
 
-    /// Moves hour keys behind the gate; the first time it is made, where the configuration has a place for it.
+    /// There is a gate to move behind: the first time it is made, where the configuration has a place for it.
     ///
     /// # Errors
-    /// [`KeyError`]: then what did not move is as it was.
-    pub fn move_behind_gate(&self, epochs: &[KeyEpoch], now: WallTime) -> Result<Gating, KeyError> {
+    /// [`KeyError`].
+    pub fn ensure_gate(&self, now: WallTime) -> Result<(), KeyError> {
         let plan = self.config.as_ref().and_then(|config| config.gate.as_ref());
         self.with(|ring| {
             if ring.gate().is_none() {
@@ -107,8 +125,26 @@ impl Vault {
                 let gate = ring.make_gate(plan, now)?;
                 tracing::warn!(%gate, "a magistrate's gate was made: keep its folder on a medium of its own, and a copy of it");
             }
-            ring.gate_hours(epochs, now)
+            Ok(())
         })
+    }
+
+    /// Moves hour keys behind the gate; the first time it is made.
+    ///
+    /// # Errors
+    /// [`KeyError`]: then what did not move is as it was.
+    pub fn move_behind_gate(&self, epochs: &[KeyEpoch], now: WallTime) -> Result<Gating, KeyError> {
+        self.ensure_gate(now)?;
+        self.with(|ring| ring.gate_hours(epochs, now))
+    }
+
+    /// Whether the medium of any gate is not attached.
+    pub fn is_gate_away(&self) -> bool {
+        let gates = {
+            let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+            ring.as_ref().map_or(0, |ring| ring.gates().len())
+        };
+        self.open_gate().len() < gates
     }
 
     /// Reads the private halves of all gates whose medium is attached.

@@ -102,6 +102,41 @@ pub fn plate(index: u32) -> Option<Plate> {
     Plate::parse(&text).ok()
 }
 
+/// Distinct plates that [`foreign`] names.
+pub const FOREIGN_SIZE: u32 = 40_000;
+
+/// The `index`-th plate of the foreign vehicles, with its country: of ten, five Dutch, two French, two German, one of Luxembourg (made
+/// up). `None` from [`FOREIGN_SIZE`] on. No two are equal.
+pub fn foreign(index: u32) -> Option<(Plate, Country)> {
+    if index >= FOREIGN_SIZE {
+        return None;
+    }
+    let mixed = |space: u64| (u64::from(index) * STRIDE + 104_729) % space;
+    // No vowels, and none of the letters that these countries leave out.
+    let of = |n: u64, count: usize| letters(n, FOREIGN_LETTERS, count);
+    let (sign, text) = match index % 10 {
+        0..=4 => {
+            let n = mixed(3_610_000);
+            ("NL", format!("{:02}{}{}", n % 100, of(n / 1_000, 3), n / 100 % 10))
+        }
+        5..=6 => {
+            let n = mixed(361 * 361 * 1_000);
+            ("F", format!("{}{:03}{}", of(n / 1_000, 2), n % 1_000, of(n / 361_000, 2)))
+        }
+        7..=8 => {
+            let n = mixed(19 * 19 * 9_000);
+            ("D", format!("K{}{}", of(n / 9_000, 2), 1_000 + n % 9_000))
+        }
+        _ => {
+            let n = mixed(19 * 19 * 10_000);
+            ("L", format!("{}{:04}", of(n / 10_000, 2), n % 10_000))
+        }
+    };
+    Some((Plate::parse(&text).ok()?, Country::parse(sign)?))
+}
+
+const FOREIGN_LETTERS: &str = "BCDFGHJKLNPRSTVWXYZ";
+
 const ALL_LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 /// The letter O is not issued in the standard series.
 const STANDARD_LETTERS: &str = "ABCDEFGHIJKLMNPQRSTUVWXYZ";
@@ -124,7 +159,7 @@ fn prefixed(prefix: &str, letters: String, n: u64) -> String {
 }
 
 /// What the source says of a plate on a day; `None` when it knows none. `reassigned_ppm` as in the settings.
-pub(super) fn vehicle(key: u64, plate: &Plate, country: Country, at: Day, reassigned_ppm: u32) -> Option<WireVehicle> {
+pub(crate) fn vehicle(key: u64, plate: &Plate, country: Country, at: Day, reassigned_ppm: u32) -> Option<WireVehicle> {
     let kind = kind(plate, country)?;
     let mut draw = Draw::new(key, "standing", plate, country);
     if kind == PlateKind::Trade || draw.chance(UNKNOWN_PPM) {
@@ -150,6 +185,21 @@ pub(super) fn vehicle(key: u64, plate: &Plate, country: Country, at: Day, reassi
         vehicle.registration_to = vehicle.registration_to.or(Day::new(2025, 3, 31));
     }
     Some(vehicle)
+}
+
+/// Another holder since 2 March 2026: what the source says of the day. A vehicle that was not registered before then has had one
+/// holder only, and stays as it is.
+pub(super) fn new_holder(vehicle: &mut WireVehicle, at: Day) {
+    let Some(change) = Day::new(2026, 3, 2) else { return };
+    let over = vehicle.registration_to.is_some_and(|to| to < change);
+    if over || vehicle.registration_from.is_none_or(|from| from >= change) {
+        return;
+    }
+    if at < change {
+        vehicle.registration_to = Some(change.previous());
+    } else {
+        vehicle.registration_from = Some(change);
+    }
 }
 
 /// A sound vehicle for the plate: known, registered, nothing missing that a decision needs.
@@ -450,5 +500,35 @@ mod tests {
         assert_ne!(before.vehicle_key, after.vehicle_key);
         assert_eq!(before.registration_to, Some("2023-12-31".parse().unwrap()));
         assert_eq!(after.registration_from, Some("2024-01-01".parse().unwrap()));
+    }
+
+    #[test]
+    fn foreign_plates_are_distinct_and_fit_their_countries() {
+        let plates: HashSet<(Plate, Country)> = (0..FOREIGN_SIZE).map(|index| foreign(index).unwrap()).collect();
+        assert_eq!(plates.len(), 40_000);
+        assert_eq!(foreign(FOREIGN_SIZE), None);
+        for (plate, country) in plates.iter().take(2_000) {
+            let fits = grammar::fits(plate.reveal());
+            assert!(fits.iter().any(|(fit, _)| fit == country), "{} {country:?}", plate.reveal());
+        }
+        let day = "2026-11-22".parse().unwrap();
+        let known = plates.iter().filter(|(plate, country)| vehicle(1, plate, *country, day, 0).is_some()).count();
+        // The Dutch ones alone, but for those that nobody knows.
+        assert!((19_000..20_000).contains(&known), "{known}");
+    }
+
+    #[test]
+    fn a_new_holder_has_the_same_vehicle_and_a_new_registration() {
+        let on = |at: &str| {
+            let mut wire = vehicle(1, &plate(31).unwrap(), Country::BELGIUM, at.parse().unwrap(), 0).unwrap();
+            let before = wire.clone();
+            new_holder(&mut wire, at.parse().unwrap());
+            (before, wire)
+        };
+        let ((drawn, before), (_, after)) = (on("2026-03-01"), on("2026-03-02"));
+        assert!(drawn.registration_from.unwrap() < "2026-03-01".parse().unwrap());
+        assert_eq!((&before.vehicle_key, before.registration_to), (&drawn.vehicle_key, "2026-03-01".parse().ok()));
+        assert_eq!((&after.vehicle_key, after.registration_from), (&drawn.vehicle_key, "2026-03-02".parse().ok()));
+        assert_eq!(after.registration_to, drawn.registration_to);
     }
 }

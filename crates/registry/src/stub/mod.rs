@@ -1,7 +1,8 @@
 //! `belfry registry-stub`: plays the integrator and DIV/KBV for tests and the demo.
 //!
 //! It answers for any plate: the vehicle is drawn from the plate's text by a keyed hash ([`fleet`]), so there is no table
-//! and two stubs with one key agree; [`fleet::plate`] names 400,000 distinct plates of that fleet. A fleet file
+//! and two stubs with one key agree; [`fleet::plate`] names 400,000 distinct plates of that fleet, [`fleet::foreign`] 40,000 of
+//! other countries. A fleet file
 //! ([`fleet_file`]) says the truth for the simulator's plates and wins. Delays, errors, quotas, late, changed and
 //! contradictory answers are settings, all off by default.
 
@@ -46,6 +47,9 @@ pub struct StubSettings {
     pub contradictory_ppm: u32,
     /// Plates that belonged to another vehicle until the start of 2024, per million.
     pub reassigned_ppm: u32,
+    /// Vehicles whose holder changed on 2 March 2026, per million: the registration before ended the day before, the vehicle is
+    /// the same.
+    pub new_holder_ppm: u32,
 }
 
 /// A quota of requests.
@@ -72,6 +76,7 @@ impl Default for StubSettings {
             pending_for: Duration::ZERO,
             contradictory_ppm: 0,
             reassigned_ppm: 0,
+            new_holder_ppm: 0,
         }
     }
 }

@@ -76,7 +76,7 @@ pub async fn router(settings: StubSettings) -> Result<Router, StubError> {
             let text = text.map_err(|source| StubError::FleetFile { path: path.display().to_string(), source })?;
             fleet_file::read(&text, settings.fleet_key)?
         }
-        None => FleetRows::new(),
+        None => FleetRows::default(),
     };
     tracing::info!(rows = rows.len(), "the registry stub has its fleet");
     let stub = Stub { settings, rows, faults: Faults::default(), started: Instant::now() };
@@ -157,7 +157,7 @@ impl Stub {
         if pending && self.started.elapsed() < settings.pending_for {
             return vec![answer(AnswerState::Pending, None)];
         }
-        let truth = self.rows.get(&(plate.clone(), country)).cloned();
+        let truth = self.rows.get(&plate, country);
         let drawn = || {
             let known = flow.covers(country) && !settings.only_fleet_file;
             known
@@ -165,6 +165,9 @@ impl Stub {
                 .flatten()
         };
         let Some(mut vehicle) = truth.unwrap_or_else(drawn) else { return vec![answer(AnswerState::Unknown, None)] };
+        if chosen(settings.fleet_key, "holder", settings.new_holder_ppm, &plate, country) {
+            fleet::new_holder(&mut vehicle, Day::at(at));
+        }
         if self.faults.changed(settings, &plate, country) {
             change(&mut vehicle);
         }

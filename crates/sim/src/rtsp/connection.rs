@@ -307,7 +307,7 @@ impl Connection {
     }
 
     async fn play(&mut self, request: &Request) -> Result<(), End> {
-        let track = match std::mem::replace(&mut self.state, State::Idle) {
+        let mut track = match std::mem::replace(&mut self.state, State::Idle) {
             State::Ready(track) => track,
             playing @ (State::Idle | State::Playing { .. }) => {
                 self.state = playing;
@@ -319,6 +319,12 @@ impl Connection {
         let schedule = &track.stream.schedule;
         let next = schedule.counter_at(since_start);
         let due = schedule.due(next).ok_or(End::Fault)?;
+        let wrap = track.faults.borrow().rtp_wrap;
+        if let Some(after) = wrap {
+            track
+                .packetiser
+                .wrap_after(due.pts, u32::try_from(after.as_secs()).unwrap_or(u32::MAX).saturating_mul(90_000));
+        }
         let base = request.uri.trim_end_matches('/');
         let info = format!(
             "url={base}/{};seq={};rtptime={}",

@@ -39,6 +39,8 @@ pub struct Faults {
     pub udp_loss_per_mille: u16,
     /// The camera's clock in sender reports jumps by `by_secs` once the server has run for `after`.
     pub clock_jump: Option<ClockJump>,
+    /// RTP timestamps of 32 bits begin again at zero so long after each PLAY.
+    pub rtp_wrap: Option<Duration>,
     /// Every request gets this instead of an answer.
     pub hostile: Option<Hostile>,
 }
@@ -56,7 +58,7 @@ pub struct ClockJump {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no such fault: `{0}` (known: off, mute, no-video, no-key-frames, wrong-password, drop-every=SECONDS, \
-     udp-loss=PER_MILLE, clock-jump=SECONDS@AFTER_SECONDS, garbage, endless-header, huge-body, track-bomb, redirect, slow-loris)"
+     udp-loss=PER_MILLE, clock-jump=SECONDS@AFTER_SECONDS, rtp-wrap=SECONDS, garbage, endless-header, huge-body, track-bomb, redirect, slow-loris)"
 )]
 pub struct FaultWordError(String);
 
@@ -89,6 +91,7 @@ impl Faults {
                 let after = Duration::from_secs(after.parse().ok()?);
                 self.clock_jump = Some(ClockJump { after, by_secs: by.parse().ok()? });
             }
+            ("rtp-wrap", Some(secs)) => self.rtp_wrap = Some(Duration::from_secs(secs.parse().ok()?)),
             (name, None) => self.hostile = Some(hostile(name)?),
             (_, Some(_)) => return None,
         }
@@ -134,6 +137,7 @@ mod tests {
                     ..none.clone()
                 }),
             ),
+            ("rtp-wrap=8", Some(Faults { rtp_wrap: Some(Duration::from_secs(8)), ..none.clone() })),
             ("udp-loss=1001", None),
             ("drop-every", None),
             ("off=1", None),

@@ -1,6 +1,5 @@
 //! The decision (`domain.md` A9): pure, and the same for the same tables and input, years later.
 
-use sha2::{Digest as _, Sha256};
 use vms_core::{Country, WallTime};
 
 use super::RuleId;
@@ -14,6 +13,7 @@ use super::snapshot::{ForeignRegistration, LezInput, Lookup, VehicleSnapshot};
 use super::vehicle::{Conformity, conformity, fuel_group};
 use crate::day::Day;
 use crate::grammar::PlateKind;
+use crate::snapshot_hash::snapshot_hash;
 
 /// The day that a read counts for: two reads around midnight in Brussels are two days.
 pub fn lez_day(at: WallTime) -> Day {
@@ -26,13 +26,6 @@ pub fn decide(rules: &RuleSet, input: &LezInput) -> LezOutcome {
     let mut run = Run { rules, input, day: lez_day(input.at), reasons: Vec::new(), rule: None };
     let verdict = run.verdict();
     run.outcome(verdict)
-}
-
-/// SHA-256 over the serialised input.
-fn hash(input: &LezInput) -> String {
-    // Struct fields keep their order and there is no map, so equal inputs give equal bytes.
-    let bytes = serde_json::to_vec(input).expect("an input of plain fields should serialise");
-    hex::encode(Sha256::digest(bytes))
 }
 
 struct Run<'a> {
@@ -237,9 +230,7 @@ impl<'a> Run<'a> {
             doubts.extend((!reading.auto_accept).then_some(Reason::PlateKindWeak));
         }
         doubts.retain(|doubt| !self.reasons.contains(doubt));
-        let confirm_plate_first = (finding || question)
-            && !reading.confirmed
-            && (reading.corrected || !reading.country_sure || !reading.auto_accept);
+        let confirm_plate_first = (finding || question) && reading.needs_confirmation();
         if confirm_plate_first {
             self.reasons.append(&mut doubts);
         }
@@ -252,7 +243,7 @@ impl<'a> Run<'a> {
             confirm_plate_first,
             final_from: closed.map(Day::start),
             rule_set_version: self.rules.version().clone(),
-            snapshot_hash: hash(self.input),
+            snapshot_hash: snapshot_hash(self.input),
         }
     }
 }

@@ -8,6 +8,7 @@ use vms_core::{Country, WallTime};
 use super::{ExemptionCode, FineId, SegmentCode};
 use crate::day::Day;
 use crate::grammar::PlateKind;
+pub use crate::reading::PlateReading;
 use crate::word;
 
 /// Everything that one decision looks at.
@@ -33,21 +34,6 @@ pub struct LezInput {
     pub passes: Vec<DayPass>,
     /// What already happened to the vehicle.
     pub history: History,
-}
-
-/// How the plate was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlateReading {
-    /// Kind by the text alone ([`crate::plate_type`]); the registry's word goes before.
-    pub kind: PlateKind,
-    /// A character was corrected by its position.
-    pub corrected: bool,
-    /// The country is sure enough.
-    pub country_sure: bool,
-    /// The kind may be taken from a picture without a person ([`crate::grammar::Classified::auto_accept`]).
-    pub auto_accept: bool,
-    /// A person has compared text and country with the picture.
-    pub confirmed: bool,
 }
 
 /// A read on a stretch outside the zone.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use vms_app::exports::{ExportSight, ExportWish};
-use vms_app::exports_model::{ExportProgress, PackageFile};
+use vms_app::exports::{ExportOf, ExportSight, ExportWish};
+use vms_app::exports_model::{CAMERAS_MAX, ExportProgress, PackageFile};
 
 use super::common::{PurposeDto, instant, parse_range, parse_word};
 use super::legal::{ChangedCameraView, SignatureView};
@@ -13,8 +13,10 @@ use crate::problem::Problem;
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportDto {
-    /// `str_…`.
-    pub stream_id: String,
+    /// `cam_…` of 1 to 8 cameras of one owner: the main stream of each. Either this or `stream_id`.
+    pub camera_ids: Option<Vec<String>>,
+    /// `str_…`: one stream.
+    pub stream_id: Option<String>,
     /// First instant.
     pub from: String,
     /// First instant after; in the past, at most the configured bound later.
@@ -31,8 +33,18 @@ impl ExportDto {
     /// # Errors
     /// 422 naming the field.
     pub fn into_wish(self) -> Result<ExportWish, Problem> {
+        let of = match (self.camera_ids, self.stream_id) {
+            (Some(cameras), None) => {
+                let cameras: Result<Vec<_>, Problem> =
+                    cameras.iter().take(CAMERAS_MAX + 1).map(|id| parse_word("camera_ids", id)).collect();
+                ExportOf::Cameras(cameras?)
+            }
+            (None, Some(stream)) => ExportOf::Stream(parse_word("stream_id", &stream)?),
+            (None, None) => return Err(Problem::invalid("camera_ids", "required")),
+            (Some(_), Some(_)) => return Err(Problem::invalid("stream_id", "one_of_both")),
+        };
         Ok(ExportWish {
-            stream: parse_word("stream_id", &self.stream_id)?,
+            of,
             range: parse_range(&self.from, &self.to)?,
             why: PurposeDto::to_why(self.purpose)?,
             language: parse_word("language", &self.language)?,
@@ -63,9 +75,11 @@ impl From<ExportProgress> for ExportProgressView {
 pub struct ExportView {
     /// `exp_…`.
     pub id: String,
-    /// Of which camera.
+    /// Of which camera: the first, where there are several.
     pub camera: ChangedCameraView,
-    /// `str_…`.
+    /// Every camera, in the order of the films.
+    pub cameras: Vec<ChangedCameraView>,
+    /// `str_…`: of the first camera.
     pub stream_id: String,
     /// First instant.
     pub from: String,
@@ -117,10 +131,14 @@ pub struct ExportView {
 
 impl From<&ExportSight> for ExportView {
     fn from(sight: &ExportSight) -> Self {
-        let (export, camera) = (&sight.export, &sight.camera);
+        let export = &sight.export;
+        let cameras: Vec<ChangedCameraView> = sight.cameras.iter().map(ChangedCameraView::from).collect();
+        // INVARIANT: an export has a first camera, and its sight has every camera of it.
+        let camera = cameras.first().cloned().expect("an export should have a camera");
         Self {
             id: export.id.to_string(),
-            camera: ChangedCameraView::from(camera),
+            camera,
+            cameras,
             stream_id: export.stream.to_string(),
             from: instant(export.range.from),
             to: instant(export.range.to),

@@ -30,9 +30,9 @@ impl FindingListQuery {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FindingDecideDto {
-    /// `approve`, `reject` or `unclear`.
+    /// `approve`, `reject`, `unclear`, or `undo`: the own decision was wrong.
     pub verdict: String,
-    /// Why; required for `reject`.
+    /// Why; required for `reject` and `undo`.
     pub reason: Option<String>,
     /// The etag that the person saw.
     pub seen_etag: String,
@@ -48,6 +48,7 @@ impl FindingDecideDto {
             "approve" => Ok(Verdict::Approve),
             "reject" => Ok(Verdict::Reject(self.reason.clone().unwrap_or_default())),
             "unclear" => Ok(Verdict::Unclear(self.reason.clone())),
+            "undo" => Ok(Verdict::Undo(self.reason.clone().unwrap_or_default())),
             _ => Err(Problem::invalid("verdict", "unknown")),
         }
     }
@@ -112,6 +113,8 @@ pub struct FindingView {
     pub final_from: Option<String>,
     /// For `seen_etag`.
     pub etag: String,
+    /// Somebody approved it, and another person has to do so too: it is one of the sample.
+    pub second_person_needed: bool,
     /// `usr_…`.
     pub decided_by: Option<String>,
     /// When.
@@ -167,6 +170,7 @@ impl From<&FindingSight> for FindingView {
             confirm_plate_first: outcome.confirm_plate_first,
             final_from: outcome.final_from.map(instant),
             etag: finding.version.to_string(),
+            second_person_needed: finding.first_by.is_some() && finding.state == FindingState::Open,
             decided_by: finding.decided_by.map(|user| user.to_string()),
             decided_at: finding.decided_at.map(instant),
             decision_reason: finding.decision_reason.clone(),

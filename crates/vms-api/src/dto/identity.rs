@@ -4,7 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use vms_app::identity::model::AccountNotice;
 use vms_app::identity::{Factor, FactorKind, FactorsOverview, KeyChallenge, TotpBegun};
+use vms_app::model::Session;
+use vms_core::SessionId;
 use zeroize::Zeroizing;
 
 use super::common::instant;
@@ -17,7 +20,7 @@ macro_rules! hidden {
         }
     } )+ };
 }
-hidden!(StepUpDto, CodeDto, TotpView, RecoveryView);
+hidden!(StepUpDto, CodeDto, TotpView, RecoveryView, ProviderAnswerDto, ProviderBegunView);
 
 /// A second factor, shown. Exactly one of the fields.
 #[derive(Deserialize, ToSchema)]
@@ -194,5 +197,77 @@ pub struct KeyChallengeView {
 impl From<KeyChallenge> for KeyChallengeView {
     fn from(challenge: KeyChallenge) -> Self {
         Self { challenge: challenge.challenge, rp_id: challenge.rp_id, credentials: challenge.credentials }
+    }
+}
+
+/// Ways to log in.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LoginWaysView {
+    /// With a name and a password.
+    pub password: bool,
+    /// At the identity provider: what people call it; null without one.
+    pub provider: Option<String>,
+}
+
+/// A log-in at the identity provider, begun.
+#[derive(Serialize, ToSchema)]
+pub struct ProviderBegunView {
+    /// Where the browser goes.
+    pub address: String,
+}
+
+/// What the provider put into the address.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderAnswerDto {
+    /// `code`.
+    pub code: String,
+    /// `state`.
+    pub state: String,
+    /// `iss`, where it is there.
+    pub iss: Option<String>,
+}
+
+/// One of the own sessions.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OwnSessionView {
+    /// For the address that ends it.
+    pub id: String,
+    /// `P01` … `P24`: its active profile.
+    pub profile: &'static str,
+    /// Log-in.
+    pub created_at: String,
+    /// Last request, to half a minute.
+    pub seen_at: String,
+    /// Whether it is the asking one.
+    pub current: bool,
+}
+
+impl OwnSessionView {
+    /// The view; `current` is the asking session.
+    pub fn of(session: &Session, current: SessionId) -> Self {
+        Self {
+            id: session.id.to_string(),
+            profile: session.profile.as_str(),
+            created_at: instant(session.created_at),
+            seen_at: instant(session.seen_at),
+            current: session.id == current,
+        }
+    }
+}
+
+/// Something about the own account that changed, whoever did it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct AccountNoticeView {
+    /// When.
+    pub at: String,
+    /// `factor_enrolled`, `factor_removed`, `factors_taken_away`, `recovery_codes_made`, `password_changed`, `password_reset`,
+    /// `provider_link_changed`, `tries_failed`: somebody tried wrong passwords before you logged in.
+    pub what: String,
+}
+
+impl From<&AccountNotice> for AccountNoticeView {
+    fn from(notice: &AccountNotice) -> Self {
+        Self { at: instant(notice.at), what: notice.what.clone() }
     }
 }

@@ -86,6 +86,15 @@ pub struct MarkView {
     pub id: String,
 }
 
+/// Something that happened to a clock.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ClockMarkView {
+    /// From when on; at most a minute before it came about.
+    pub at: String,
+    /// `host_stepped`, `camera_off` (the camera's clock disagrees with the recorder's), `camera_agrees`.
+    pub what: String,
+}
+
 /// A stream's past.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TimelineView {
@@ -97,6 +106,8 @@ pub struct TimelineView {
     pub gaps: Vec<GapView>,
     /// Reads.
     pub reads: Vec<MarkView>,
+    /// What happened to clocks.
+    pub clocks: Vec<ClockMarkView>,
 }
 
 impl From<&Timeline> for TimelineView {
@@ -107,6 +118,11 @@ impl From<&Timeline> for TimelineView {
             segments: timeline.segments.iter().map(bar).collect(),
             gaps: timeline.gaps.iter().map(GapView::from).collect(),
             reads: timeline.reads.iter().map(|(at, id)| MarkView { at: instant(*at), id: id.clone() }).collect(),
+            clocks: timeline
+                .clocks
+                .iter()
+                .map(|(at, mark)| ClockMarkView { at: instant(*at), what: mark.as_str().to_owned() })
+                .collect(),
         }
     }
 }

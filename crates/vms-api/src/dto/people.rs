@@ -92,7 +92,8 @@ pub struct SessionView {
     pub idle_expires_at: String,
     /// Every profile of the account; `profile` is the active one.
     pub profiles: Vec<&'static str>,
-    /// `second_factor`: show one first; `enrolment`: enrol one first; absent: nothing is in the way.
+    /// `second_factor`: show one first; `enrolment`: enrol one first; `hardware_key`, `hardware_enrolment`: the same, and only a
+    /// security key will do; absent: nothing is in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<&'static str>,
     /// Until when the second factor counts as fresh; absent when it does not.
@@ -161,6 +162,9 @@ pub struct UserView {
     pub last_used_at: String,
     /// Made.
     pub created_at: String,
+    /// The person's name at the identity provider, where the account is linked to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_subject: Option<String>,
     /// Only in the answer that made it: to be handed over, good for one log-in within a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub one_time_password: Option<String>,
@@ -184,6 +188,7 @@ impl From<&Account> for UserView {
             disabled: account.disabled_at.is_some(),
             last_used_at: instant(account.last_used_at),
             created_at: instant(account.created_at),
+            provider_subject: None,
             one_time_password: None,
         }
     }
@@ -240,6 +245,8 @@ pub struct UserPatchDto {
     /// Take all second factors away: the person lost them.
     #[serde(default)]
     pub reset_factors: bool,
+    /// The person's name at the identity provider (`sub`); an empty text takes the link away. The account's sessions end.
+    pub provider_subject: Option<String>,
 }
 
 /// A leaf of the log with its details.

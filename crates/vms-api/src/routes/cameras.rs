@@ -145,7 +145,9 @@ struct RetireDto {
 #[utoipa::path(post, path = "/api/v1/cameras/{id}/retire", tag = "cameras", params(("id" = String, Path)),
     request_body = RetireDto, responses(
     (status = 200, description = "The camera as it is now", body = CameraView),
-    (status = 409, description = "`wrong_state`, `partners_camera`", body = Problem)))]
+    (status = 202, description = "The camera as it is; a second person has to agree (`second-wishes`)", body = CameraView),
+    (status = 409, description = "`wrong_state`, `partners_camera`, `taken`: a wish waits", body = Problem),
+    (status = 422, description = "`invalid`: the reason, where a second person has to agree", body = Problem)))]
 async fn camera_retire(
     State(api): State<Api>,
     session: Session,
@@ -155,7 +157,8 @@ async fn camera_retire(
     let why = PurposeDto { justification: dto.reason, ..PurposeDto::default() };
     let why = PurposeDto::to_why(Some(why))?;
     let camera = api.cases.camera_retire(session.actor(), path_id(&id)?, why.justification).await?;
-    sight(&api, &session, camera.id, StatusCode::OK).await
+    let is_over = camera.state == vms_app::words::CameraState::Retired;
+    sight(&api, &session, camera.id, if is_over { StatusCode::OK } else { StatusCode::ACCEPTED }).await
 }
 
 /// Cameras from a CSV file, as drafts.

@@ -64,11 +64,11 @@ async fn export_list(
     Ok(Json(Page { items: exports.iter().map(ExportView::from).collect(), next_cursor }))
 }
 
-/// Orders an export. Nothing is read until somebody else approves it.
+/// Orders an export of one stream, or of several cameras of one owner. Nothing is read until somebody else approves it.
 #[utoipa::path(post, path = "/api/v1/exports", tag = "exports", request_body = ExportDto, responses(
     (status = 201, description = "The order, which waits for a second person", body = ExportView),
     (status = 403, description = "Not allowed, or `purpose_required`, `justification_required`, `case_required`", body = Problem),
-    (status = 404, description = "No stream that the caller may know of", body = Problem),
+    (status = 404, description = "No stream or camera that the caller may know of", body = Problem),
     (status = 409, description = "`partners_camera`, `legal_basis_missing`, `no_room`, `queue_full`, `no_such_service`",
         body = Problem),
     (status = 422, description = "`invalid`, with `errors`", body = Problem)))]

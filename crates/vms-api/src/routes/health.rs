@@ -50,6 +50,17 @@ fn alarm_words(alarm: &str) -> &str {
         "reads_batch_waits" => {
             "more plate reads and findings are due for erasing than in one and a half days: two people have to approve"
         }
+        "gate_waits" => {
+            "footage that a decision keeps past its first term waits for the magistrate's gate, and nobody sees it: attach \
+             or configure the folder of the gate"
+        }
+        "gate_away" => {
+            "somebody came with a magistrate's decision, and the medium with the key of the gate is not attached: attach \
+             it, then open the footage again"
+        }
+        "unusual_use" => {
+            "somebody's use is out of the ordinary: a data-protection officer or the overseer has to look at it (oversight page)"
+        }
         "overdue" => "something outlives its term",
         "disagreement" => "files, index and keys of the recorder do not agree: `belfry check`",
         "disk_stands" => {
@@ -147,6 +158,7 @@ async fn health(State(api): State<Api>) -> Response {
     let mut storage = api.cases.storage_health();
     storage.alarms.extend(api.cases.log_alarms());
     storage.alarms.extend(api.cases.reads_alarms());
+    storage.alarms.extend(api.cases.use_alarms());
     let detail = with_alarms(detail, &storage);
     (code, Json(HealthAnswer { status, behind, alarms: storage.alarms, detail })).into_response()
 }

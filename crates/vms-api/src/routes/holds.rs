@@ -36,8 +36,7 @@ async fn stepped(api: &Api, session: &Session, id: &str, step: HoldStep) -> Resu
     one(api, session, id).await
 }
 
-/// Holds on cameras for which the caller may set, release or audit them. A page may be shorter than asked for and still have
-/// a next one.
+/// Holds on cameras for which the caller may set, release or audit them.
 #[utoipa::path(get, path = "/api/v1/holds", tag = "holds", params(HoldQuery, PageQuery), responses(
     (status = 200, description = "Newest first", body = Page<HoldView>),
     (status = 403, description = "Not allowed", body = Problem),

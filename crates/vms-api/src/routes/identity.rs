@@ -8,10 +8,10 @@ use utoipa_axum::routes;
 use vms_app::identity::{KeyAnswer, Proof};
 use zeroize::Zeroizing;
 
-use crate::dto::common::{parse_word, path_id};
+use crate::dto::common::{Page, parse_word, path_id};
 use crate::dto::identity::{
-    CodeDto, FactorsView, KeyAnswerDto, KeyChallengeView, KeyEnrolDto, NameDto, ProfileDto, RecoveryView, StepUpDto,
-    TotpView,
+    AccountNoticeView, CodeDto, FactorsView, KeyAnswerDto, KeyChallengeView, KeyEnrolDto, NameDto, OwnSessionView,
+    ProfileDto, RecoveryView, StepUpDto, TotpView,
 };
 use crate::dto::people::SessionView;
 use crate::problem::Problem;
@@ -31,6 +31,10 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(key_begin))
         .routes(routes!(key_enrol))
         .routes(routes!(recovery_renew))
+        .routes(routes!(own_sessions))
+        .routes(routes!(own_session_end))
+        .routes(routes!(own_notices))
+        .routes(routes!(own_notices_seen))
 }
 
 async fn again(api: &Api, session: &vms_app::login::Signed) -> Result<Json<SessionView>, Problem> {
@@ -99,7 +103,7 @@ async fn profile(
 async fn factors(State(api): State<Api>, AnySession(signed): AnySession) -> Result<Json<FactorsView>, Problem> {
     let (held, offered) = api.cases.factor_kinds(&signed).await?;
     // Before a factor was shown only the kinds are told: what to ask for.
-    let overview = if signed.pending == Some(vms_app::identity::Pending::SecondFactor) {
+    let overview = if signed.pending.is_some_and(vms_app::identity::Pending::is_to_show) {
         None
     } else {
         Some(api.cases.factors(&signed).await?)
@@ -185,4 +189,43 @@ async fn key_enrol(
     (status = 403, description = "`step_up_needed`", body = Problem)))]
 async fn recovery_renew(State(api): State<Api>, session: Session) -> Result<Json<RecoveryView>, Problem> {
     Ok(Json(api.cases.recovery_renew(&session.0).await?.into()))
+}
+
+/// The own sessions that are open.
+#[utoipa::path(get, path = "/api/v1/session/all", tag = "session", responses(
+    (status = 200, description = "The youngest first; the asking one is among them", body = Page<OwnSessionView>)))]
+async fn own_sessions(State(api): State<Api>, session: Session) -> Result<Json<Page<OwnSessionView>>, Problem> {
+    let list = api.cases.own_sessions(&session.0).await?;
+    let current = session.0.session.id;
+    let items = list.iter().map(|one| OwnSessionView::of(one, current)).collect();
+    Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// Ends one of the own sessions and its running streams.
+#[utoipa::path(delete, path = "/api/v1/session/all/{id}", tag = "session", params(("id" = String, Path)), responses(
+    (status = 204, description = "Ended"),
+    (status = 404, description = "Not one's own, or over", body = Problem)))]
+async fn own_session_end(
+    State(api): State<Api>,
+    session: Session,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    api.cases.own_session_end(&session.0, path_id(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What changed about the own account and was not looked at yet.
+#[utoipa::path(get, path = "/api/v1/session/notices", tag = "session", responses(
+    (status = 200, description = "The youngest first, at most a hundred", body = Page<AccountNoticeView>)))]
+async fn own_notices(State(api): State<Api>, session: Session) -> Result<Json<Page<AccountNoticeView>>, Problem> {
+    let list = api.cases.own_notices(&session.0).await?;
+    Ok(Json(Page { items: list.iter().map(AccountNoticeView::from).collect(), next_cursor: None }))
+}
+
+/// The owner looked at them.
+#[utoipa::path(post, path = "/api/v1/session/notices/seen", tag = "session", responses(
+    (status = 204, description = "Noted")))]
+async fn own_notices_seen(State(api): State<Api>, session: Session) -> Result<StatusCode, Problem> {
+    api.cases.own_notices_seen(&session.0).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -5,6 +5,7 @@ pub mod cameras;
 pub mod events;
 pub mod exports;
 pub mod findings;
+pub mod fines;
 pub mod gated;
 pub mod grants;
 pub mod health;
@@ -13,6 +14,7 @@ pub mod identity;
 pub mod legal_changes;
 pub mod live;
 pub mod login;
+pub mod machines;
 pub mod matrix;
 pub mod oversight;
 pub mod partners;
@@ -20,6 +22,7 @@ pub mod playback;
 pub mod reads;
 pub mod sharing;
 pub mod users;
+pub mod watch;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -30,6 +33,7 @@ pub fn all() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .merge(login::routes())
         .merge(identity::routes())
+        .merge(machines::routes())
         .merge(cameras::routes())
         .merge(legal_changes::routes())
         .merge(matrix::routes())
@@ -40,9 +44,11 @@ pub fn all() -> OpenApiRouter<Api> {
         .merge(playback::routes())
         .merge(reads::routes())
         .merge(findings::routes())
+        .merge(fines::routes())
         .merge(partners::routes())
         .merge(grants::routes())
         .merge(sharing::routes())
+        .merge(watch::routes())
         .merge(oversight::routes())
         .merge(users::routes())
         .merge(audit::routes())

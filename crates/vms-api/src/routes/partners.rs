@@ -167,19 +167,22 @@ async fn partner_create(
     Ok((StatusCode::CREATED, Json(PartnerView::new(&partner, None))))
 }
 
-/// Switches a partner on or off.
+/// Switches a partner off, or asks for it to be switched on: a second person has to agree (`second-wishes`).
 #[utoipa::path(patch, path = "/api/v1/partners/{id}", tag = "partners", params(("id" = String, Path)),
     request_body = PartnerPatchDto, responses(
     (status = 200, description = "The partner", body = PartnerView),
-    (status = 404, description = "None", body = Problem)))]
+    (status = 202, description = "The partner as it is; a second person has to agree", body = PartnerView),
+    (status = 404, description = "None", body = Problem),
+    (status = 409, description = "`taken`: a wish waits", body = Problem)))]
 async fn partner_switch(
     State(api): State<Api>,
     session: Session,
     Path(id): Path<String>,
     Body(dto): Body<PartnerPatchDto>,
-) -> Result<Json<PartnerView>, Problem> {
+) -> Result<(StatusCode, Json<PartnerView>), Problem> {
     let partner = api.cases.partner_switch(session.actor(), path_id(&id)?, dto.enabled).await?;
-    Ok(Json(PartnerView::new(&partner, None)))
+    let status = if partner.enabled == dto.enabled { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(PartnerView::new(&partner, None))))
 }
 
 /// Imports the partner's camera list.

@@ -65,7 +65,9 @@ async fn user_list(
 ) -> Result<Json<Page<UserView>>, Problem> {
     let after = page.after()?.as_deref().map(|id| parse_word("cursor", id)).transpose()?;
     let accounts = api.cases.account_list(session.actor(), after, page.limit()).await?;
-    let rows: Vec<UserView> = accounts.iter().map(|account| seen(&api, account)).collect();
+    let mut links = api.cases.links().await?;
+    let row = |account: &Account| UserView { provider_subject: links.remove(&account.id), ..seen(&api, account) };
+    let rows: Vec<UserView> = accounts.iter().map(row).collect();
     Ok(Json(Page::new(rows, page.limit(), |user| user.id.clone())))
 }
 
@@ -101,7 +103,7 @@ async fn user_create(
     (status = 200, description = "The account as it is now", body = UserView),
     (status = 403, description = "Not allowed, or `step_up_needed`", body = Problem),
     (status = 404, description = "None", body = Problem),
-    (status = 409, description = "`profiles_apart`", body = Problem),
+    (status = 409, description = "`profiles_apart`; `taken`: the name at the provider is another account's; `no_such_service`", body = Problem),
     (status = 422, description = "`invalid`", body = Problem)))]
 async fn user_change(
     State(api): State<Api>,
@@ -119,7 +121,9 @@ async fn user_change(
         more_profiles: dto.more_profiles.as_deref().map(profiles).transpose()?,
         shows: shows(dto.charter_on.as_deref(), dto.training_on.as_deref(), dto.clearance_on.as_deref())?,
         reset_factors: dto.reset_factors,
+        provider_subject: dto.provider_subject,
     };
     let made = api.cases.account_change(session.actor(), path_id(&id)?, patch).await?;
-    Ok(Json(made_view(&api, &made)))
+    let provider_subject = api.cases.links().await?.remove(&made.account.id);
+    Ok(Json(UserView { provider_subject, ..made_view(&api, &made) }))
 }

@@ -44,7 +44,7 @@ async fn part(
 }
 
 /// Ordered by the supervisor, approved by the chief, begun.
-async fn running(town: &Town) -> (Value, Person, Person) {
+pub(crate) async fn running(town: &Town) -> (Value, Person, Person) {
     let camera = town.camera("C1").await;
     let (supervisor, chief) = (town.person("supervisor").await, town.person("chief").await);
     let (status, export) = town.post(&supervisor, "/api/v1/exports", wish(&camera)).await;
@@ -308,6 +308,8 @@ async fn wishes_are_checked() {
         is_closed: true,
         erased_at: None,
         retention_class: "RC-VID-OPEN".to_owned(),
+        clock_stepped: false,
+        camera_clock_off: false,
     };
     town.cases.stores().catalogue_apply("r0", &[segment], &[], 1).await.unwrap();
     town.desk.room(50 << 20);

@@ -143,6 +143,8 @@ async fn a_persons_request_is_searched_by_time_and_place_and_has_a_term() {
         is_closed: true,
         erased_at: None,
         retention_class: "RC-VID-OPEN".to_owned(),
+        clock_stepped: false,
+        camera_clock_off: false,
     };
     let rows = [
         segment(1, "2026-11-20T09:59:00Z", "2026-11-20T10:00:00Z"),

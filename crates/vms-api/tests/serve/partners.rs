@@ -46,7 +46,7 @@ async fn a_partner_is_connected_imported_and_switched() {
         async || (town.cases.recorder_plan().await.unwrap().streams, town.cases.gateway_plan().await.unwrap().streams);
     let (recorded, relayed) = plan().await;
     assert!(recorded.is_empty() && relayed.is_empty(), "a partner's camera is never recorded; off, it is not pulled");
-    assert_eq!(town.patch(&administrator, &path, "*", json!({ "enabled": true })).await.1["enabled"], true);
+    crate::four_eyes::switch_on(&town, &administrator, &path).await;
     let (recorded, relayed) = plan().await;
     assert!(recorded.is_empty());
     assert_eq!(relayed.iter().map(|spec| (spec.record, spec.on_demand)).collect::<Vec<_>>(), [(false, true); 2]);
@@ -88,7 +88,7 @@ async fn connected(town: &Town, cameras: Vec<PartnerCamera>) -> String {
     });
     town.post(&administrator, "/api/v1/partners", wish).await;
     let path = format!("/api/v1/partners/{org}");
-    assert_eq!(town.patch(&administrator, &path, "*", json!({ "enabled": true })).await.0, StatusCode::OK);
+    crate::four_eyes::switch_on(town, &administrator, &path).await;
     *town.catalogue.0.lock().unwrap() = Ok(cameras);
     town.cases.catalogues_follow(Duration::ZERO).await.unwrap();
     org

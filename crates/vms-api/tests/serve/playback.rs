@@ -128,6 +128,8 @@ async fn timelines_show_bars_and_holes() {
         is_closed: true,
         erased_at: None,
         retention_class: "RC-VID-OPEN".to_owned(),
+        clock_stepped: n == 2,
+        camera_clock_off: n == 3,
     };
     let gap = GapCopy { stream, from: at(120), to: Some(at(180)), cause: Cause::Silent };
     let segments = [segment(1, 0, 60), segment(2, 60, 120), segment(3, 180, 240)];
@@ -140,6 +142,8 @@ async fn timelines_show_bars_and_holes() {
     let bar = |from: &str, to: &str| json!({ "from": format!("2026-11-22T11:{from}.000000Z"), "to": format!("2026-11-22T11:{to}.000000Z") });
     assert_eq!(timeline["segments"], json!([bar("00:30", "02:00"), bar("03:00", "04:00")]));
     assert_eq!(timeline["gaps"][0]["cause"], "silent");
+    let mark = |at: &str, what: &str| json!({ "at": format!("2026-11-22T11:{at}.000000Z"), "what": what });
+    assert_eq!(timeline["clocks"], json!([mark("01:00", "host_stepped"), mark("03:00", "camera_off")]));
     let stranger = town.person("stranger").await;
     assert_eq!(town.get(&stranger, &format!("{path}{query}")).await.0, StatusCode::NOT_FOUND);
     let (status, _) = town.get(&operator, &format!("{path}?from=2026-01-01T00:00:00Z&to=2026-11-22T11:10:00Z")).await;

@@ -28,7 +28,7 @@ impl VehicleRegistry for Empty {
 }
 
 /// A LEZ camera of zone 5340 with one read, decided; the camera's id.
-async fn read_town(town: &Town) -> String {
+pub(crate) async fn read_town(town: &Town) -> String {
     let (technician, chief) = (town.person("technician").await, town.person("chief").await);
     let mut wish = draft("L1", &town.org("5340").await.to_string());
     wish["kind"] = json!("lez");

@@ -77,6 +77,11 @@ pub(crate) struct Person {
 
 impl Town {
     pub(crate) async fn empty() -> Self {
+        Self::with_identity(Self::identity()).await
+    }
+
+    /// The same with other parts of identity.
+    pub(crate) async fn with_identity(identity: vms_app::identity::IdentityParts) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("central.db").display());
         let store = Store::open(&StoreSettings { url, connections_max: 4 }).unwrap();
@@ -111,12 +116,7 @@ impl Town {
             clock: clock.clone(),
             ids: ids.clone(),
             settings: settings(),
-            extensions: Extensions {
-                lez: Some(vault),
-                exports: Some(desk.clone()),
-                identity: Self::identity(),
-                ..Extensions::default()
-            },
+            extensions: Extensions { lez: Some(vault), exports: Some(desk.clone()), identity, ..Extensions::default() },
         };
         let cases = Arc::new(UseCases::new(parts).unwrap());
         let router = vms_api::router(Arc::clone(&cases), vms_api::Settings::default());
@@ -145,10 +145,11 @@ impl Town {
     }
 
     /// Parts of identity: a key, and a console with a name.
-    fn identity() -> vms_app::identity::IdentityParts {
+    pub(crate) fn identity() -> vms_app::identity::IdentityParts {
         vms_app::identity::IdentityParts {
             key: Some(Arc::new(vms_app::identity::seal::FactorKey::new(&[9; 32]).unwrap())),
             site: vms_app::identity::webauthn::Site::of("https://belfry.brussels"),
+            ..vms_app::identity::IdentityParts::default()
         }
     }
 
@@ -157,12 +158,17 @@ impl Town {
         let token = person.cookie.split_once('=').unwrap().1;
         let stores = self.cases.stores();
         let session = stores.session_by_token(&vms_app::login::token_hash(token)).await.unwrap().unwrap();
-        stores.session_factor(session.id, vms_app::ports::Clock::now(self.clock.as_ref())).await.unwrap();
+        stores.session_factor(session.id, vms_app::ports::Clock::now(self.clock.as_ref()), true).await.unwrap();
     }
 
     /// With organisations and one person per role; everybody's password is [`PASSWORD`].
     pub(crate) async fn settled() -> Self {
-        let town = Self::empty().await;
+        Self::empty().await.peopled().await
+    }
+
+    /// The same for a town that was made otherwise.
+    pub(crate) async fn peopled(self) -> Self {
+        let town = self;
         town.cases.seed_organisations().await.unwrap();
         for (user, org, profile) in [
             ("operator", "5340", Profile::P01),
@@ -205,10 +211,19 @@ impl Town {
     pub(crate) async fn log_in(&self, user: &str, password: &str) -> Response {
         let body = json!({ "user_name": user, "password": password }).to_string();
         let request = Request::post("/api/v1/login").header(header::CONTENT_TYPE, "application/json");
-        self.send(request.body(Body::from(body)).unwrap()).await
+        let mut request = request.body(Body::from(body)).unwrap();
+        // Everybody has a desk of their own: tries are counted for each address too.
+        let desk = user.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) & 0x00FF_FFFF;
+        let address = std::net::SocketAddr::from((std::net::Ipv4Addr::from(0x0A00_0000 | desk), 40_000));
+        request.extensions_mut().insert(axum::extract::ConnectInfo(address));
+        self.send(request).await
     }
 
     pub(crate) async fn person(&self, user: &str) -> Person {
+        let account = self.cases.stores().account_by_user_name(user).await.unwrap().unwrap();
+        if account.profile == Profile::P24 {
+            return self.machine_as_person(&account).await;
+        }
         let response = self.log_in(user, PASSWORD).await;
         assert_eq!(response.status(), StatusCode::OK, "{user}");
         let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
@@ -216,6 +231,28 @@ impl Town {
         let person = Person { cookie, csrf };
         self.stamp(&person).await;
         person
+    }
+
+    /// A machine has no password and no cookie; for the tests that ask every profile the same, it is given a session as a person has.
+    async fn machine_as_person(&self, account: &vms_app::model::Account) -> Person {
+        let id = vms_app::ports::Ids::uuid(self.ids.as_ref());
+        let (token, csrf) = (format!("machine-{id}"), format!("form-{id}"));
+        let now = vms_app::ports::Clock::now(self.clock.as_ref());
+        let session = vms_app::model::Session {
+            id: vms_core::SessionId::from_uuid(id),
+            token_hash: vms_app::login::token_hash(&token),
+            csrf: csrf.clone(),
+            user: account.id,
+            profile: account.profile,
+            created_at: now,
+            seen_at: now,
+            ended_at: None,
+            factor_at: Some(now),
+            hard_at: Some(now),
+            certificate: None,
+        };
+        self.cases.stores().session_insert(&session).await.unwrap();
+        Person { cookie: format!("belfry_session={token}"), csrf }
     }
 
     /// A request of a person; the form token goes along.

@@ -41,7 +41,9 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
     let path = match line.path {
         path if path.starts_with("/api/v1/cameras/{id}") => path.replace("{id}", camera_id),
         path if path.starts_with("/api/v1/partners/{id}") => path.replace("{id}", org),
-        path if path.starts_with("/api/v1/users/{id}") => path.replace("{id}", user),
+        path if path.starts_with("/api/v1/users/{id}") => {
+            path.replace("{id}", user).replace("{fingerprint}", &"ab".repeat(32))
+        }
         path if path.starts_with("/api/v1/holds/{id}") => path.replace("{id}", hold),
         path if path.starts_with("/api/v1/gated/{id}") => path.replace("{id}", gated),
         path if path.starts_with("/api/v1/exports/{id}") => {
@@ -52,6 +54,11 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
     let purpose = json!({ "code": "INTERVENTIE", "justification": "melding van een buurtbewoner", "case_ref": "BR-1" });
     let body = match (line.method, line.path) {
         ("POST", "/api/v1/login") => Some(json!({ "user_name": "nobody", "password": "x" })),
+        ("POST", "/api/v1/login/provider/answer") => Some(json!({ "code": "c", "state": "s" })),
+        ("POST", path) if path.ends_with("/certificates") => {
+            Some(json!({ "fingerprint": "ab".repeat(32), "name": "gateway",
+            "ends_at": "2027-01-01T00:00:00Z" }))
+        }
         ("POST", "/api/v1/session/step-up") => Some(json!({ "code": "123456" })),
         ("POST", "/api/v1/session/profile") => Some(json!({ "profile": "P01" })),
         ("POST", "/api/v1/session/factors/totp") => Some(json!({ "name": "app" })),
@@ -77,6 +84,12 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
         }
         ("POST", "/api/v1/exports") => Some(json!({ "stream_id": stream, "from": "2026-11-22T11:00:00Z",
             "to": "2026-11-22T11:05:00Z", "purpose": purpose, "language": "nl" })),
+        ("POST", path) if path.starts_with("/api/v1/anomalies/") => {
+            Some(json!({ "answer": "oefening van de meldkamer" }))
+        }
+        ("POST", path) if path.starts_with("/api/v1/second-wishes/") && path.ends_with("/refuse") => {
+            Some(json!({ "reason": "protocol is niet getekend" }))
+        }
         ("POST", path) if path.ends_with("/refusal") => Some(json!({ "reason": "geen zaaknummer" })),
         ("POST", path) if path.starts_with("/api/v1/holds/") && path.ends_with("/review") => {
             Some(json!({ "reason": "nog altijd nodig",
@@ -116,6 +129,10 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
             Some(json!({ "reason": "te ruim voor de opdracht" }))
         }
         ("POST", "/api/v1/users") => Some(json!({ "user_name": "w", "name": "W", "org_id": org, "profile": "P01" })),
+        ("POST", "/api/v1/fines/runs") => Some(json!({ "from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z",
+            "holder": "walkwalk" })),
+        ("POST", "/api/v1/fines/runs/{id}/signature") => Some(json!({ "holder": "walkwalk", "manifest": "{}" })),
+        ("POST", "/api/v1/fines/answers") => Some(json!({ "items": [] })),
         ("POST", path) if path.ends_with("/decide") => Some(json!({ "verdict": "approve", "seen_etag": "1" })),
         ("PATCH", path) if path.starts_with("/api/v1/partners") => Some(json!({ "enabled": true })),
         ("POST" | "PATCH", _) => Some(json!({})),
@@ -127,14 +144,15 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
 }
 
 /// Things that exist, of another organisation than the stranger's.
+#[derive(Clone, Debug)]
 pub(crate) struct Things {
     pub(crate) camera: Value,
-    playback: String,
-    org: String,
-    user: String,
-    hold: String,
-    gated: String,
-    export: String,
+    pub(crate) playback: String,
+    pub(crate) org: String,
+    pub(crate) user: String,
+    pub(crate) hold: String,
+    pub(crate) gated: String,
+    pub(crate) export: String,
 }
 
 pub(crate) async fn stage() -> (Town, Things) {

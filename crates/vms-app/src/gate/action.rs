@@ -68,6 +68,8 @@ actions! {
     SearchReads = ReadsSearch, Use;
     /// Work the queue of findings.
     ReviewFindings = FindingReview, Use;
+    /// Machine: hand approved findings over as a batch, and take the answers.
+    SendFines = FineBatch, Batch;
     /// See the log.
     ViewAudit = AuditView, Use;
     /// See system health.
@@ -76,6 +78,10 @@ actions! {
     AdminUsers = UserAdmin, Change;
     /// Connect and switch partners.
     AdminPartners = PartnerAdmin, Change;
+    /// Be the second person of switching a partner on.
+    ApprovePartner = PartnerApprove, Change;
+    /// Be the second person of a camera's retirement.
+    ApproveRetirement = CameraRetireApprove, Change;
     /// Ask a camera's owner for a share.
     AskShare = GrantRequest, Change;
     /// Answer such a wish.
@@ -120,6 +126,16 @@ pub enum OrderExport {}
 
 impl Action for OrderExport {
     const RIGHT: Right = Right::Export;
+    const GRAIN: LeafKind = LeafKind::Change;
+    const AWAITS_SECOND: bool = true;
+}
+
+/// Ask for a camera's retirement: it waits for a second person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskRetirement {}
+
+impl Action for AskRetirement {
+    const RIGHT: Right = Right::CameraRetire;
     const GRAIN: LeafKind = LeafKind::Change;
     const AWAITS_SECOND: bool = true;
 }

@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::cases::UseCases;
 use crate::error::{Entity, UseCaseError};
-use crate::identity::model::{Factor, FactorKind, FactorsOverview, KeyAnswer, KeyChallenge, Pending, Proof, TotpBegun};
+use crate::identity::model::{
+    AccountNotice, Factor, FactorKind, FactorsOverview, KeyAnswer, KeyChallenge, Pending, Proof, TotpBegun,
+};
 use crate::identity::secrets::{recovery_codes, recovery_hash};
 use crate::identity::{totp, webauthn};
 use crate::login::Signed;
@@ -42,6 +44,13 @@ impl UseCases {
         session: &Session,
         account: &Account,
     ) -> Result<Option<Pending>, UseCaseError> {
+        // A machine's factor is its certificate, at every request.
+        if session.certificate.is_some() {
+            return Ok(None);
+        }
+        if self.needs_hardware(session) {
+            return self.pending_hardware(session, account).await;
+        }
         if session.factor_at.is_some() {
             return Ok(None);
         }
@@ -52,9 +61,39 @@ impl UseCases {
         Ok(self.identity_rules.needs_factor(&held).then_some(Pending::Enrolment))
     }
 
+    /// A key where there is one. An account with nothing but codes shows a code first, and may then enrol its first key.
+    async fn pending_hardware(&self, session: &Session, account: &Account) -> Result<Option<Pending>, UseCaseError> {
+        if session.hard_at.is_some() {
+            return Ok(None);
+        }
+        if self.has_key(account.id).await? {
+            return Ok(Some(Pending::HardwareKey));
+        }
+        let has_codes = self.stores.factor_any(account.id).await?;
+        let shown = session.factor_at.is_some() || !has_codes;
+        Ok(Some(if shown { Pending::HardwareEnrolment } else { Pending::SecondFactor }))
+    }
+
+    /// Whether the session's active profile opens with a hardware key only.
+    fn needs_hardware(&self, session: &Session) -> bool {
+        self.identity_rules.needs_hardware(session.profile, &self.extensions().identity.installation, self.now())
+    }
+
+    /// The same for any profile of an account.
+    fn account_needs_hardware(&self, account: &Account) -> bool {
+        let (installation, now) = (&self.extensions().identity.installation, self.now());
+        account.profiles().any(|profile| self.identity_rules.needs_hardware(profile, installation, now))
+    }
+
+    async fn has_key(&self, user: UserId) -> Result<bool, UseCaseError> {
+        let list = self.stores.factor_list(user).await?;
+        Ok(list.iter().any(|factor| factor.kind == FactorKind::WebAuthn && factor.confirmed_at.is_some()))
+    }
+
     /// Until when the session's second factor counts as fresh; `None` when it does not.
     pub(crate) fn fresh_until(&self, session: &Session) -> Option<WallTime> {
-        let end = session.factor_at?.plus(self.identity_rules.fresh);
+        let at = if self.needs_hardware(session) { session.hard_at } else { session.factor_at };
+        let end = at?.plus(self.identity_rules.fresh);
         (self.now() < end).then_some(end)
     }
 
@@ -92,7 +131,8 @@ impl UseCases {
     /// `StepUpNeeded`, logged.
     pub async fn recent_factor(&self, signed: &Signed) -> Result<(), UseCaseError> {
         let rights = [Right::Export, Right::ExportApprove];
-        let end = signed.session.factor_at.map(|at| at.plus(self.identity_rules.fetch));
+        let at = if self.needs_hardware(&signed.session) { signed.session.hard_at } else { signed.session.factor_at };
+        let end = at.map(|at| at.plus(self.identity_rules.fetch));
         if end.is_some_and(|end| self.now() < end) {
             return Ok(());
         }
@@ -104,7 +144,7 @@ impl UseCases {
     /// # Errors
     /// `SecondFactorRequired` before one was shown.
     pub async fn factors(&self, signed: &Signed) -> Result<FactorsOverview, UseCaseError> {
-        if signed.pending == Some(Pending::SecondFactor) {
+        if signed.pending.is_some_and(Pending::is_to_show) {
             return Err(UseCaseError::SecondFactorRequired);
         }
         let mut factors = self.stores.factor_list(signed.account.id).await?;
@@ -125,16 +165,27 @@ impl UseCases {
         let parts = &self.extensions().identity;
         let totp = parts.key.is_some().then_some(FactorKind::Totp);
         let key = parts.site.is_some().then_some(FactorKind::WebAuthn);
-        Ok((held, totp.into_iter().chain(key).collect()))
+        let mut offered: Vec<_> = totp.into_iter().chain(key).collect();
+        if self.needs_hardware(&signed.session) {
+            // Nothing that would not open anything.
+            offered.retain(|kind| *kind == FactorKind::WebAuthn);
+            if held.contains(&FactorKind::WebAuthn) {
+                held.retain(|kind| *kind == FactorKind::WebAuthn);
+            }
+        }
+        Ok((held, offered))
     }
 
     /// Only a person who is fully in changes factors, and with a fresh one where there is one already.
-    async fn may_enrol(&self, signed: &Signed) -> Result<(), UseCaseError> {
+    async fn may_enrol(&self, signed: &Signed, kind: FactorKind) -> Result<(), UseCaseError> {
         if signed.must_change_password() {
             return Err(UseCaseError::PasswordChangeRequired);
         }
-        if signed.pending == Some(Pending::SecondFactor) {
+        if signed.pending.is_some_and(Pending::is_to_show) {
             return Err(UseCaseError::SecondFactorRequired);
+        }
+        if kind == FactorKind::Totp && self.needs_hardware(&signed.session) {
+            return Err(UseCaseError::invalid("kind", "hardware_key_needed"));
         }
         let list = self.stores.factor_list(signed.account.id).await?;
         // Enrolments that were begun and left go away with the next.
@@ -145,7 +196,10 @@ impl UseCases {
         if proven >= FACTORS_MAX {
             return Err(UseCaseError::invalid("factors", "too_many"));
         }
-        if proven > 0 { self.fresh_factor(signed).await } else { Ok(()) }
+        // The first key of an account that had codes alone: a fresh code is all that it can show.
+        let soft = signed.session.factor_at.is_some_and(|at| self.now() < at.plus(self.identity_rules.fresh));
+        let first_key = signed.pending == Some(Pending::HardwareEnrolment) && soft;
+        if proven > 0 && !first_key { self.fresh_factor(signed).await } else { Ok(()) }
     }
 
     /// Begins the enrolment of an authenticator app.
@@ -154,7 +208,7 @@ impl UseCases {
     /// `StepUpNeeded` when there is a factor already that was not shown just now, `Invalid`.
     pub async fn totp_begin(&self, signed: &Signed, name: &str) -> Result<TotpBegun, UseCaseError> {
         let name = check_name(name)?;
-        self.may_enrol(signed).await?;
+        self.may_enrol(signed, FactorKind::Totp).await?;
         let secret = Zeroizing::new(random_bytes::<{ totp::SECRET_LEN }>(self.ids.as_ref()));
         let factor = self.totp_factor(signed.account.id, name, secret.as_slice())?;
         self.stores.factor_insert(&factor).await?;
@@ -199,7 +253,8 @@ impl UseCases {
         if !self.code_fits(factor, code).await? {
             return Err(self.factor_failed(signed, "code").await);
         }
-        self.enrolled(signed, factor, list.iter().all(|factor| factor.confirmed_at.is_none()), source).await
+        let is_first = list.iter().all(|factor| factor.confirmed_at.is_none());
+        self.enrolled(signed, factor, (is_first, false), source).await
     }
 
     /// The factor is proven: the session has shown it, and with the first one come recovery codes.
@@ -207,12 +262,14 @@ impl UseCases {
         &self,
         signed: &Signed,
         factor: &Factor,
-        is_first: bool,
+        (is_first, is_bound): (bool, bool),
         source: &str,
     ) -> Result<Vec<Zeroizing<String>>, UseCaseError> {
         let details = json!({ "kind": factor.kind.as_str(), "factor": factor.id.to_string() });
         self.record("factor_enrolled", LeafKind::Change, Some(signed.actor.clone()), details).await?;
-        self.stores.session_factor(signed.session.id, self.now()).await?;
+        let hard = factor.kind == FactorKind::WebAuthn && is_bound;
+        self.stores.session_factor(signed.session.id, self.now(), hard).await?;
+        self.notice(signed.account.id, "factor_enrolled").await?;
         self.forgive_factor_try(signed, source);
         if is_first { self.recovery_make(signed).await } else { Ok(Vec::new()) }
     }
@@ -222,6 +279,7 @@ impl UseCases {
         let hashes: Vec<_> = codes.iter().map(|code| recovery_hash(signed.account.id, code)).collect();
         self.record("recovery_codes_made", LeafKind::Change, Some(signed.actor.clone()), json!({})).await?;
         self.stores.recovery_replace(signed.account.id, &hashes, self.now()).await?;
+        self.notice(signed.account.id, "recovery_codes_made").await?;
         Ok(codes)
     }
 
@@ -249,13 +307,42 @@ impl UseCases {
         if left == 0 && self.identity_rules.needs_factor(&held) {
             return Err(UseCaseError::invalid("id", "last_factor"));
         }
+        let is_key = |factor: &&Factor| factor.kind == FactorKind::WebAuthn && factor.confirmed_at.is_some();
+        if !list.iter().filter(is_key).any(|factor| factor.id != id)
+            && list.iter().filter(is_key).any(|factor| factor.id == id)
+            && self.account_needs_hardware(&signed.account)
+        {
+            return Err(UseCaseError::invalid("id", "last_factor"));
+        }
         let details = json!({ "factor": id.to_string() });
         self.record("factor_removed", LeafKind::Change, Some(signed.actor.clone()), details).await?;
         self.stores.factor_delete(signed.account.id, id).await?;
         if left == 0 {
             self.stores.factor_clear(signed.account.id).await?;
         }
-        Ok(())
+        self.notice(signed.account.id, "factor_removed").await
+    }
+
+    /// Tells the account's owner, at the next look at the console, that something about the account changed.
+    pub(crate) async fn notice(&self, user: UserId, what: &str) -> Result<(), UseCaseError> {
+        let notice = AccountNotice { at: self.now(), what: what.to_owned() };
+        Ok(self.stores.account_notice_insert(user, &notice).await?)
+    }
+
+    /// What changed about the own account and was not looked at yet.
+    ///
+    /// # Errors
+    /// [`UseCaseError::StoreUnavailable`].
+    pub async fn own_notices(&self, signed: &Signed) -> Result<Vec<AccountNotice>, UseCaseError> {
+        Ok(self.stores.account_notice_list(signed.account.id).await?)
+    }
+
+    /// The owner looked at what changed until now.
+    ///
+    /// # Errors
+    /// [`UseCaseError::StoreUnavailable`].
+    pub async fn own_notices_seen(&self, signed: &Signed) -> Result<(), UseCaseError> {
+        Ok(self.stores.account_notice_seen(signed.account.id, self.now()).await?)
     }
 
     /// Shows a second factor: at log-in, and again before what needs a fresh one.
@@ -263,9 +350,15 @@ impl UseCases {
     /// # Errors
     /// `FactorFailed`, logged; `TooManyTries`.
     pub async fn step_up(&self, signed: &Signed, proof: Proof, source: &str) -> Result<(), UseCaseError> {
+        let user = signed.account.id;
+        let is_key = matches!(proof, Proof::Key(_));
+        if !is_key && self.needs_hardware(&signed.session) && self.has_key(user).await? {
+            // Not tried at all: a code would be used up and open nothing.
+            return Err(UseCaseError::invalid("key", "hardware_key_needed"));
+        }
         self.count_factor_try(signed, source)?;
         let now = self.now();
-        let user = signed.account.id;
+        let hard = matches!(&proof, Proof::Key(answer) if webauthn::is_bound(&answer.authenticator_data));
         let (fits, kind) = match proof {
             Proof::Code(code) => {
                 let list = self.stores.factor_list(user).await?;
@@ -284,7 +377,7 @@ impl UseCases {
             return Err(self.factor_failed(signed, kind).await);
         }
         self.record("factor_shown", LeafKind::Session, Some(signed.actor.clone()), json!({ "kind": kind })).await?;
-        self.stores.session_factor(signed.session.id, now).await?;
+        self.stores.session_factor(signed.session.id, now, hard).await?;
         self.forgive_factor_try(signed, source);
         Ok(())
     }
@@ -322,7 +415,7 @@ impl UseCases {
     /// # Errors
     /// `StepUpNeeded`, `Conflict(NoSuchService)` where the console has no name.
     pub async fn key_begin(&self, signed: &Signed) -> Result<KeyChallenge, UseCaseError> {
-        self.may_enrol(signed).await?;
+        self.may_enrol(signed, FactorKind::WebAuthn).await?;
         self.key_challenge(signed).await
     }
 
@@ -352,7 +445,7 @@ impl UseCases {
     ) -> Result<Vec<Zeroizing<String>>, UseCaseError> {
         let name = check_name(name)?;
         self.count_factor_try(signed, source)?;
-        self.may_enrol(signed).await?;
+        self.may_enrol(signed, FactorKind::WebAuthn).await?;
         let now = self.now();
         let site = self.extensions().identity.site()?;
         let Some(challenge) = self.challenges.take(signed.session.id, now) else {
@@ -365,6 +458,11 @@ impl UseCases {
                 return Err(self.factor_failed(signed, "registration").await);
             }
         };
+        let is_bound = webauthn::is_bound(&answer.authenticator_data);
+        if !is_bound && self.account_needs_hardware(&signed.account) {
+            // A passkey that is copied between devices is no hardware key.
+            return Err(UseCaseError::invalid("key", "not_hardware"));
+        }
         let is_first = !self.stores.factor_any(signed.account.id).await?;
         let factor = Factor {
             id: self.ids.uuid(),
@@ -379,7 +477,7 @@ impl UseCases {
             used_at: None,
         };
         self.stores.factor_insert(&factor).await?;
-        self.enrolled(signed, &factor, is_first, source).await
+        self.enrolled(signed, &factor, (is_first, is_bound), source).await
     }
 
     /// Gives an account an authenticator app's secret from the machine's own command line; for demos and tests, where the
@@ -413,6 +511,7 @@ impl UseCases {
     }
 
     fn forgive_factor_try(&self, signed: &Signed, source: &str) {
+        // Whoever shows factors has the password: the failed ones are in the log, and told nowhere else.
         self.forgive_try(&format!("factor {}", signed.account.id), source);
     }
 }

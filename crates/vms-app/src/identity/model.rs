@@ -61,14 +61,25 @@ pub enum Pending {
     SecondFactor,
     /// The profile needs a second factor and the account has none: enrol one.
     Enrolment,
+    /// The active profile needs a hardware key, and the account has one: show it.
+    HardwareKey,
+    /// The active profile needs a hardware key and the account has none: enrol one.
+    HardwareEnrolment,
 }
 
 impl Pending {
+    /// Whether nothing is lacking but to show a factor that the account has.
+    pub const fn is_to_show(self) -> bool {
+        matches!(self, Self::SecondFactor | Self::HardwareKey)
+    }
+
     /// Stable word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SecondFactor => "second_factor",
             Self::Enrolment => "enrolment",
+            Self::HardwareKey => "hardware_key",
+            Self::HardwareEnrolment => "hardware_enrolment",
         }
     }
 }
@@ -142,4 +153,14 @@ pub struct FactorsOverview {
     pub factors: Vec<Factor>,
     /// Recovery codes that were not used yet.
     pub recovery_left: u64,
+}
+
+/// Something about an account that its owner should hear of, whoever did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountNotice {
+    /// When.
+    pub at: WallTime,
+    /// Stable word: `factor_enrolled`, `factor_removed`, `factors_taken_away`, `recovery_codes_made`, `password_changed`,
+    /// `password_reset`, `provider_link_changed`, `tries_failed`.
+    pub what: String,
 }

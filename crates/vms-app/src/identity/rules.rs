@@ -19,6 +19,8 @@ struct IdentityToml {
     version: String,
     valid_from: String,
     second_factor: FactorToml,
+    hardware_factor: HardwareToml,
+    machines: MachinesToml,
     conditions: ConditionsToml,
     apart: Vec<ApartToml>,
 }
@@ -29,6 +31,34 @@ struct FactorToml {
     fresh_minutes: u64,
     fetch_minutes: u64,
     profiles: Vec<String>,
+    #[expect(dead_code, reason = "for readers of the file")]
+    source: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HardwareToml {
+    valid_from: String,
+    profiles: Vec<String>,
+    #[expect(dead_code, reason = "for readers of the file")]
+    source: Vec<String>,
+    #[serde(default)]
+    exceptions: Vec<ExceptionToml>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExceptionToml {
+    installation: String,
+    until: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MachinesToml {
+    token_minutes: u64,
+    certificate_days_max: u64,
     #[expect(dead_code, reason = "for readers of the file")]
     source: Vec<String>,
 }
@@ -86,9 +116,23 @@ struct Apart {
     those: Vec<Profile>,
 }
 
+/// An installation where codes do what keys must do elsewhere.
+#[derive(Clone, Debug)]
+struct Exception {
+    installation: String,
+    until: Date,
+}
+
 /// Rules of identity.
 #[derive(Clone, Debug)]
 pub struct IdentityRules {
+    /// A machine's token counts for this long.
+    pub machine_life: Duration,
+    /// A machine's certificate is noted for at most this long.
+    pub machine_certificate_max: Duration,
+    hardware_profiles: Vec<Profile>,
+    hardware_from: Date,
+    hardware_exceptions: Vec<Exception>,
     /// A second factor counts as fresh for this long.
     pub fresh: Duration,
     /// And for fetching files of exports for this long.
@@ -154,7 +198,23 @@ impl IdentityRules {
         let raw: IdentityToml =
             toml::from_str(text).map_err(|error| SeedError::Syntax { file: FILE, source: error.into() })?;
         let apart = |row: &ApartToml| Ok(Apart { these: profiles(&row.these)?, those: profiles(&row.those)? });
+        let exception = |row: &ExceptionToml| {
+            if row.reason.trim().is_empty() {
+                return Err(bad(&row.installation, "is an exception without a reason"));
+            }
+            Ok(Exception { installation: row.installation.clone(), until: day(&row.until)? })
+        };
         Ok(Self {
+            machine_life: Duration::from_secs(raw.machines.token_minutes * 60),
+            machine_certificate_max: Duration::from_secs(raw.machines.certificate_days_max * 86_400),
+            hardware_profiles: profiles(&raw.hardware_factor.profiles)?,
+            hardware_from: day(&raw.hardware_factor.valid_from)?,
+            hardware_exceptions: raw
+                .hardware_factor
+                .exceptions
+                .iter()
+                .map(exception)
+                .collect::<Result<_, SeedError>>()?,
             fresh: Duration::from_secs(raw.second_factor.fresh_minutes * 60),
             fetch: Duration::from_secs(raw.second_factor.fetch_minutes * 60),
             factor_profiles: profiles(&raw.second_factor.profiles)?,
@@ -171,6 +231,14 @@ impl IdentityRules {
     /// Whether an account with any of these profiles needs a second factor.
     pub fn needs_factor(&self, held: &[Profile]) -> bool {
         held.iter().any(|profile| self.factor_profiles.contains(profile))
+    }
+
+    /// Whether the profile's rights open with a hardware key only, on this day and in this installation.
+    pub fn needs_hardware(&self, profile: Profile, installation: &str, now: WallTime) -> bool {
+        let Some(today) = day_of(now).filter(|_| self.hardware_profiles.contains(&profile)) else { return false };
+        let excepted =
+            |row: &Exception| row.installation == installation && !installation.is_empty() && today < row.until;
+        today >= self.hardware_from && !self.hardware_exceptions.iter().any(excepted)
     }
 
     /// Two profiles of a set that may not be held together.
@@ -190,6 +258,10 @@ impl IdentityRules {
     /// What the account lacks now, grace or not.
     pub fn lacking(&self, account: &Account, now: WallTime) -> Vec<Unmet> {
         let mut all = Vec::new();
+        // A machine signs no charter; its certificate says what it is.
+        if account.profile == crate::identity::machines::MACHINE_PROFILE {
+            return all;
+        }
         if account.charter_at.is_none() {
             all.push(Unmet::Charter);
         }
@@ -297,12 +369,40 @@ mod tests {
     }
 
     #[test]
+    fn who_administers_or_exports_needs_a_hardware_key_from_its_day() {
+        let rules = IdentityRules::embedded().unwrap();
+        let day = |text: &str| day_start(text).unwrap();
+        for (profile, installation, at, wanted) in [
+            (Profile::P18, "", "2026-11-23", true),
+            (Profile::P18, "", "2026-11-22", false),
+            (Profile::P03, "", "2026-12-01", true),
+            (Profile::P21, "", "2026-12-01", true),
+            (Profile::P01, "", "2026-12-01", false),
+            (Profile::P24, "", "2026-12-01", false),
+            (Profile::P18, "demo", "2026-12-01", false),
+            (Profile::P18, "demo", "2027-11-23", true),
+            (Profile::P18, "somewhere", "2026-12-01", true),
+        ] {
+            assert_eq!(rules.needs_hardware(profile, installation, day(at)), wanted, "{profile} {installation} {at}");
+        }
+        // Whoever needs a second factor at all needs a hardware one: there is no weaker way to the same rights.
+        for profile in Profile::ALL {
+            assert_eq!(
+                rules.needs_hardware(*profile, "", day("2026-12-01")),
+                rules.needs_factor(&[*profile]),
+                "{profile}"
+            );
+        }
+    }
+
+    #[test]
     fn wrong_rules_are_named() {
         let text = include_str!("../../../../seed/identity.toml");
         for (from, to, wanted) in [
             ("\"P24\"", "\"P99\"", "`P99` is no profile"),
             ("grace_until = \"2027-02-28\"", "grace_until = \"soon\"", "`soon` is no date"),
             ("training_months", "trainings", "does not parse"),
+            ("reason = \"the demo", "reason = \"\" #", "is an exception without a reason"),
         ] {
             let error = IdentityRules::parse(&text.replacen(from, to, 1)).unwrap_err();
             assert!(error.to_string().contains(wanted), "{error}");

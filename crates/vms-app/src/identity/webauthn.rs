@@ -19,6 +19,8 @@ const PIECE_MAX: usize = 8 * 1024;
 const CREDENTIAL_MAX: usize = 1_023;
 const PRESENT: u8 = 0x01;
 const ATTESTED: u8 = 0x40;
+/// "Backup eligible" (Web Authentication level 3, 6.1.3): the credential may be copied to other devices.
+const COPIED: u8 = 0x08;
 
 /// Whose keys: the console's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,6 +189,12 @@ fn check_signature(key: &PublicKey<'_>, message: &[u8], signature: &[u8]) -> Res
         }
     };
     outcome.map_err(|_| KeyFault::Signature)
+}
+
+/// Whether authenticator data say that the key stays in one device. The flag is the authenticator's own word, under its signature; without
+/// attestation nobody else vouches for it. Only for data that were checked before.
+pub fn is_bound(authenticator_data: &[u8]) -> bool {
+    authenticator_data.get(32).is_some_and(|flags| flags & COPIED == 0)
 }
 
 /// Checks what a new key answered to `challenge`.

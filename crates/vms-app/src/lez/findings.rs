@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use traffic_rules::lez::{LezInput, LezOutcome, LezVerdict, RuleSet, decide};
 use vms_core::{DecisionId, FindingId, OrgId, Relation, WallTime};
 
@@ -22,6 +23,29 @@ use crate::sharing::board::LEZ_FLOW;
 const LEZ_AUTHORITY: &str = "FISC";
 /// Longest reason, bytes.
 const REASON_LEN_MAX: usize = 2_000;
+/// House rules of the queue.
+const QUEUE: &str = include_str!("../../../../seed/lez/queue.toml");
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QueueRules {
+    undo_minutes: i64,
+    sample_per_mille: u32,
+    without_sample: Vec<String>,
+    #[serde(rename = "source")]
+    _source: Vec<String>,
+}
+
+fn queue_rules() -> &'static QueueRules {
+    static RULES: std::sync::LazyLock<QueueRules> =
+        std::sync::LazyLock::new(|| toml::from_str(QUEUE).expect("the shipped rules of the queue should read"));
+    &RULES
+}
+
+/// How long a person can take the own decision back, µs.
+fn undo_term_us() -> i64 {
+    queue_rules().undo_minutes.saturating_mul(60_000_000)
+}
 
 /// A verdict that a person must see; `None` for the others.
 pub(super) const fn verdict_of(verdict: &LezVerdict) -> Option<FindingVerdict> {
@@ -55,6 +79,8 @@ pub enum Verdict {
     Reject(String),
     /// It cannot be told.
     Unclear(Option<String>),
+    /// The own decision was wrong: open again.
+    Undo(String),
 }
 
 /// A finding as a person sees it.
@@ -73,7 +99,7 @@ pub struct FindingSight {
 }
 
 impl UseCases {
-    pub(super) async fn lez_authority(&self) -> Result<OrgId, UseCaseError> {
+    pub(crate) async fn lez_authority(&self) -> Result<OrgId, UseCaseError> {
         let orgs = self.org_list().await?;
         let org = orgs.iter().find(|org| org.code == LEZ_AUTHORITY);
         Ok(org.ok_or_else(|| UseCaseError::Internal(format!("there is no organisation {LEZ_AUTHORITY}").into()))?.id)
@@ -143,7 +169,13 @@ impl UseCases {
         let store = self.lez_store()?;
         let permit = match decision {
             Some(decision) => {
-                let permit = self.recalled::<ReviewFindings>(actor, decision).await?;
+                let permit = match self.recalled::<ReviewFindings>(actor, decision).await {
+                    Err(error @ UseCaseError::NotFound(Entity::Decision)) => {
+                        self.picture_refused(actor, &id.to_string()).await?;
+                        return Err(error);
+                    }
+                    other => other?,
+                };
                 // The decision of one finding covers that one; the decision of a list covers what is in it.
                 if permit.target().object.as_ref().is_some_and(|object| *object != id.to_string()) {
                     return Err(UseCaseError::NotFound(Entity::Finding));
@@ -176,46 +208,112 @@ impl UseCases {
         if found.version != seen {
             return Err(UseCaseError::VersionStale);
         }
-        match found.state {
-            FindingState::Open | FindingState::Unclear => {}
-            FindingState::Approved | FindingState::Rejected => {
-                return Err(UseCaseError::Conflict(Conflict::WrongState(found.state.as_str())));
-            }
-        }
         let now = self.now();
-        let (renewed, expires_at) = match state {
-            FindingState::Approved => {
-                let renewed = self.confirmed(&found).await?;
-                let class = class(class_of(renewed.0.verdict))?;
-                let end = found.at.micros.saturating_add(self.term_us(&class, now)?);
-                (Some(renewed), Some(WallTime::from_micros(end)))
-            }
-            // A mistake can still be seen for the term of a raw read; then nothing is left of it.
-            FindingState::Rejected => {
-                let end = now.micros.saturating_add(self.term_us(&class("RC-LEZ-RAW")?, now)?);
-                (None, Some(WallTime::from_micros(end)))
-            }
-            FindingState::Open | FindingState::Unclear => (None, None),
+        self.may_decide(actor, &found, state, now).await?;
+        let decision = self.decision(actor, &permit, &found, state, reason).await?;
+        let word = decision.word();
+        // First the log: a decision that nobody can prove was not made.
+        let details = json!({ "finding": id.to_string(), "state": word, "decision": permit.decision().to_string() });
+        self.record("finding_decided", audit::LeafKind::Change, Some(actor.clone()), details).await?;
+        store.finding_decide(&permit, &decision).await?;
+        self.finding_event(id, decision.state.as_str()).await?;
+        let found = store.finding_fetch(&permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
+        self.finding_sight(found, permit.decision()).await
+    }
+
+    /// What a step comes to.
+    async fn decision(
+        &self,
+        actor: &Actor,
+        permit: &Permit<ReviewFindings>,
+        found: &Finding,
+        state: FindingState,
+        reason: Option<String>,
+    ) -> Result<FindingDecision, UseCaseError> {
+        let now = self.now();
+        let ends = |from: WallTime, code: &str| -> Result<Option<WallTime>, UseCaseError> {
+            Ok(Some(WallTime::from_micros(from.micros.saturating_add(self.term_us(&class(code)?, now)?))))
         };
-        let decision = FindingDecision {
-            id,
-            seen,
+        let mut decision = FindingDecision {
+            id: found.id,
+            seen: found.version,
             state,
             reason,
             user: actor.user,
             at: now,
             decision: permit.decision(),
-            renewed,
-            expires_at,
+            renewed: None,
+            expires_at: None,
+            first_by: None,
         };
-        // First the log: a decision that nobody can prove was not made.
-        let details =
-            json!({ "finding": id.to_string(), "state": state.as_str(), "decision": permit.decision().to_string() });
-        self.record("finding_decided", audit::LeafKind::Change, Some(actor.clone()), details).await?;
-        store.finding_decide(&permit, &decision).await?;
-        self.finding_event(id, state.as_str()).await?;
-        let found = store.finding_fetch(&permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
-        self.finding_sight(found, permit.decision()).await
+        match state {
+            FindingState::Approved => {
+                let renewed = self.confirmed(found).await?;
+                if found.first_by.is_none() && self.is_sampled(found)? {
+                    // It stays in the queue until another person says the same.
+                    return Ok(FindingDecision { state: FindingState::Open, first_by: Some(actor.user), ..decision });
+                }
+                if found.first_by == Some(actor.user) {
+                    return Err(UseCaseError::Conflict(Conflict::SamePerson));
+                }
+                decision.expires_at = ends(found.at, class_of(renewed.0.verdict))?;
+                decision.renewed = Some(renewed);
+                decision.first_by = found.first_by;
+            }
+            // A mistake can still be seen for the term of a raw read; then nothing is left of it.
+            FindingState::Rejected => decision.expires_at = ends(now, "RC-LEZ-RAW")?,
+            // As long as it was before it was rejected.
+            FindingState::Open => decision.expires_at = ends(found.at, class_of(found.measure.verdict))?,
+            FindingState::Unclear => {}
+        }
+        Ok(decision)
+    }
+
+    /// Whether an approval of this finding needs a second person: a share of them, chosen by a keyed hash, so that nobody in the queue can
+    /// tell which before.
+    fn is_sampled(&self, found: &Finding) -> Result<bool, UseCaseError> {
+        let rules = queue_rules();
+        let installation = self.extensions().fines.as_ref().and_then(|parts| parts.samples.as_ref());
+        if installation.is_none_or(|name| rules.without_sample.contains(name)) {
+            return Ok(false);
+        }
+        let keyed = self.lez_store()?.query_hash(&found.file.plate);
+        let digest = Sha256::digest(format!("belfry sample v1|{keyed}|{}", found.id));
+        let [a, b, c, d, ..] = digest.as_slice() else { return Ok(false) };
+        Ok(u32::from_be_bytes([*a, *b, *c, *d]) % 1_000 < rules.sample_per_mille)
+    }
+
+    /// Whether this person can take this step now. A decision is taken back by whoever made it, within the term of the queue, and an
+    /// approval only while no batch holds it.
+    async fn may_decide(
+        &self,
+        actor: &Actor,
+        found: &Finding,
+        wanted: FindingState,
+        now: WallTime,
+    ) -> Result<(), UseCaseError> {
+        let conflict = |word| Err(UseCaseError::Conflict(Conflict::WrongState(word)));
+        match (found.state, wanted) {
+            // The first of two approvals.
+            (FindingState::Open, FindingState::Open) if found.first_by == Some(actor.user) => Ok(()),
+            (FindingState::Open | FindingState::Unclear, FindingState::Open) => conflict(found.state.as_str()),
+            (FindingState::Open | FindingState::Unclear, _) => Ok(()),
+            (FindingState::Approved | FindingState::Rejected, FindingState::Open) => {
+                if found.decided_by != Some(actor.user) {
+                    return conflict("somebody_elses");
+                }
+                if self.fine_holds(found.id).await? {
+                    return conflict("in_a_batch");
+                }
+                // What the tax administration wants corrected came back later than any such term.
+                let is_late = found.decided_at.is_none_or(|at| now.micros_since(at) > undo_term_us());
+                if is_late && !self.fine_returned(found.id).await? {
+                    return conflict("too_late");
+                }
+                Ok(())
+            }
+            (FindingState::Approved | FindingState::Rejected, _) => conflict(found.state.as_str()),
+        }
     }
 
     /// The verdict made again, now that a person has compared plate and picture.
@@ -242,9 +340,10 @@ fn checked(verdict: Verdict) -> Result<(FindingState, Option<String>), UseCaseEr
         Verdict::Approve => (FindingState::Approved, None),
         Verdict::Reject(reason) => (FindingState::Rejected, Some(reason)),
         Verdict::Unclear(reason) => (FindingState::Unclear, reason),
+        Verdict::Undo(reason) => (FindingState::Open, Some(reason)),
     };
     let reason = reason.map(|text| text.trim().to_owned());
-    if state == FindingState::Rejected && reason.as_ref().is_none_or(String::is_empty) {
+    if matches!(state, FindingState::Rejected | FindingState::Open) && reason.as_ref().is_none_or(String::is_empty) {
         return Err(UseCaseError::invalid("reason", "empty"));
     }
     if reason.as_ref().is_some_and(|text| text.len() > REASON_LEN_MAX) {

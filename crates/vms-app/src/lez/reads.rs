@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use audit::LeafKind;
 use bytes::Bytes;
+use serde_json::json;
 use vms_core::{CameraId, DecisionId, Plate, ReadId, Relation, TimeRange, WallTime};
 
+use super::words;
 use crate::cases::{TimelineMarks, UseCases};
 use crate::error::{Entity, UseCaseError};
 use crate::gate::action::{ListReads, SearchReads};
@@ -70,7 +73,7 @@ impl UseCases {
     }
 
     /// Reads with exactly this plate at the own organisation's cameras, newest first. The log gets a keyed hash of the
-    /// plate, never the plate.
+    /// plate and the sealed plate, never the plate; not in the words of the justification either.
     ///
     /// # Errors
     /// `Denied`, `Missing`, `LogUnavailable`, `Unavailable`.
@@ -83,7 +86,9 @@ impl UseCases {
         limit: u32,
     ) -> Result<ReadPage, UseCaseError> {
         let store = self.lez_store()?;
-        let hash = format!("plate:{}", store.query_hash(plate));
+        // A keyed hash to search by, and the plate sealed: who reads the log's details learns no plate without the secret of reads.
+        let hash = format!("plate:{}:{}", store.query_hash(plate), store.query_sealed(plate)?);
+        let why = &words::without_plate(why, plate);
         let circumstances = self.circumstances_of_own(actor, None).await?;
         let target =
             Target { owner: Some(actor.org), range: Some(range), object: Some(hash), circumstances, ..Target::none() };
@@ -108,11 +113,25 @@ impl UseCases {
         match self.recalled::<ListReads>(actor, decision).await {
             Ok(permit) => picture(store, ReadPermit::List(&permit), permit.target(), id, kind).await,
             Err(UseCaseError::NotFound(Entity::Decision)) => {
-                let permit = self.recalled::<SearchReads>(actor, decision).await?;
+                let permit = match self.recalled::<SearchReads>(actor, decision).await {
+                    Err(error @ UseCaseError::NotFound(Entity::Decision)) => {
+                        self.picture_refused(actor, &id.to_string()).await?;
+                        return Err(error);
+                    }
+                    other => other?,
+                };
                 picture(store, ReadPermit::Search(&permit), permit.target(), id, kind).await
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+impl UseCases {
+    /// A picture was asked for under a decision that is not open in this session: a refusal like any other.
+    pub(super) async fn picture_refused(&self, actor: &Actor, object: &str) -> Result<(), UseCaseError> {
+        let details = json!({ "outcome": "no_open_decision", "object": object });
+        self.record("picture_refused", LeafKind::Refuse, Some(actor.clone()), details).await
     }
 }
 

@@ -274,6 +274,8 @@ pub trait Stores:
     + crate::identity::IdentityStore
     + crate::sharing::ports::SharingStore
     + crate::oversight::ports::OversightStore
+    + crate::sharing::seconds::SecondStore
+    + crate::oversight::anomaly::AnomalyStore
     + CameraStore
     + LegalChangeStore
     + HoldStore
@@ -298,6 +300,8 @@ impl<T> Stores for T where
         + crate::identity::IdentityStore
         + crate::sharing::ports::SharingStore
         + crate::oversight::ports::OversightStore
+        + crate::sharing::seconds::SecondStore
+        + crate::oversight::anomaly::AnomalyStore
         + CameraStore
         + LegalChangeStore
         + HoldStore

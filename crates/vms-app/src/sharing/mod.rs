@@ -12,4 +12,5 @@ pub mod notices;
 pub mod ports;
 pub mod requests;
 pub mod rules;
+pub mod seconds;
 pub mod stations;

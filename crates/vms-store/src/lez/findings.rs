@@ -17,9 +17,9 @@ use crate::bounded::Writing;
 use crate::db::db_error;
 use crate::row::{Columns as _, nonsense, signed};
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "id, state, verdict, rule_id, fine_id, amount_cents, currency, rule_set, at_us, camera_id, vehicle,
-    class, file, version, decided_by, decided_at_us, reason,
+    class, file, version, first_by, decided_by, decided_at_us, reason,
     case when crop is null then 0 else 1 end as has_crop,
     case when overview is null then 0 else 1 end as has_overview";
 
@@ -59,6 +59,7 @@ fn finding(row: &AnyRow, key: &Key, key_id: &KeyId) -> Stored<Finding> {
         has_crop: row.int("has_crop")? == 1,
         has_overview: row.int("has_overview")? == 1,
         version: row.number("version")?,
+        first_by: row.word_opt("first_by")?,
         decided_by: row.word_opt("decided_by")?,
         decided_at: row.at_opt("decided_at_us")?,
         decision_reason: row.text_opt("reason")?,
@@ -67,7 +68,7 @@ fn finding(row: &AnyRow, key: &Key, key_id: &KeyId) -> Stored<Finding> {
 
 impl LezVault {
     /// Opens rows; one whose key was destroyed meanwhile is erased already and left out.
-    async fn findings_opened(&self, rows: &[AnyRow]) -> Stored<Vec<Finding>> {
+    pub(super) async fn findings_opened(&self, rows: &[AnyRow]) -> Stored<Vec<Finding>> {
         let mut out = Vec::with_capacity(rows.len());
         for row in rows {
             let key_id = KeyId::finding(&row.text("class")?, row.word("id")?);
@@ -130,7 +131,7 @@ impl LezVault {
     async fn decide_on(&self, conn: &mut Writing<'_>, decision: &FindingDecision, seen: i64) -> Stored<()> {
         let id = decision.id.to_string();
         let done = sqlx::query(
-            "update lez_finding set state = $3, reason = $4, decided_by = $5, decided_at_us = $6, version = version + 1
+            "update lez_finding set state = $3, reason = $4, decided_by = $5, decided_at_us = $6, first_by = $7, version = version + 1
               where id = $1 and version = $2",
         )
         .bind(id.clone())
@@ -139,6 +140,7 @@ impl LezVault {
         .bind(decision.reason.clone())
         .bind(decision.user.to_string())
         .bind(decision.at.micros)
+        .bind(decision.first_by.map(|user| user.to_string()))
         .execute(&mut *conn)
         .await
         .map_err(db_error)?;

@@ -7,13 +7,14 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use vms_app::ports::store::Stored;
 use vms_app::ports::{StoreError, random_bytes};
-use vms_core::{Purpose, WallTime};
+use vms_core::{Plate, Purpose, WallTime};
 use zeroize::Zeroizing;
 
 use super::LezVault;
 use super::keys::KeyId;
 
 const NONCE: usize = 12;
+const QUERY_LABEL: &str = "belfry log query v1";
 const HOUR_US: i64 = 3_600_000_000;
 
 /// A key in clear; overwritten when dropped.
@@ -58,6 +59,19 @@ impl LezVault {
         out.extend_from_slice(&nonce);
         out.extend_from_slice(&sealed);
         Ok(out)
+    }
+
+    /// Seals the plate of a query for the log, whose details have a term of their own: under no hour's key.
+    pub(super) fn seal_query(&self, plate: &Plate) -> Stored<String> {
+        let sealed = self.seal_raw(&self.derived(QUERY_LABEL), QUERY_LABEL.as_bytes(), plate.reveal().as_bytes())?;
+        Ok(hex::encode(sealed))
+    }
+
+    /// Opens it.
+    pub(super) fn open_query(&self, sealed: &str) -> Stored<Plate> {
+        let sealed = hex::decode(sealed).map_err(|_| broken())?;
+        let clear = Zeroizing::new(open_raw(&self.derived(QUERY_LABEL), QUERY_LABEL.as_bytes(), &sealed)?);
+        std::str::from_utf8(&clear).ok().and_then(|text| Plate::parse(text).ok()).ok_or_else(broken)
     }
 
     /// Seals one field of one row.

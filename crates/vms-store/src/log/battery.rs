@@ -16,7 +16,7 @@ fn next(state: &mut u64) -> u64 {
 
 fn add(state: &mut State, count: u64) {
     for n in 0..count {
-        let (answer, _) = oneshot::channel();
+        let (answer, _wait) = oneshot::channel();
         state.commit(vec![Waiting { entry: entry(i64::try_from(n).unwrap()), answer }]);
     }
 }

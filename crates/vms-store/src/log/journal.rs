@@ -15,6 +15,8 @@ use super::LogFault;
 /// Records in one file.
 const RECORDS_MAX: u64 = 4_096;
 const HEAD_LEN: usize = 12;
+/// What [`Journal::has_room`] tries, bytes: a group of ordinary leaves.
+const ROOM: usize = 64 * 1024;
 /// Longest body: details are a few hundred bytes; a manifest digest keeps batches small.
 const BODY_MAX: usize = 1 << 20;
 /// Longest details: with quotes escaped twice they still fit a body.
@@ -110,6 +112,19 @@ impl Journal {
             self.roll()?;
         }
         Ok(())
+    }
+
+    /// Whether the disk takes another group: writes as much beside the journal, and takes it back.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn has_room(&self) -> std::io::Result<()> {
+        let path = self.dir.join("room");
+        let mut file = File::create(&path)?;
+        let written = file.write_all(&[0; ROOM]).and_then(|()| file.sync_data());
+        // What it took is given back whatever happened.
+        let gone = std::fs::remove_file(&path);
+        written.and(gone)
     }
 
     /// Refuses every append until recovered.

@@ -171,7 +171,7 @@ async fn an_older_backup_and_a_second_signer_are_refused() {
     copy_tree(dir.path(), copy.path());
     let mut second = State::recover(LogSettings { lock, ..settings(copy.path()) }).unwrap();
     for (state, at) in [(&mut first, 20), (&mut second, 21)] {
-        let (answer, _) = oneshot::channel();
+        let (answer, _wait) = oneshot::channel();
         state.commit(vec![Waiting { entry: entry(at), answer }]);
     }
     first.checkpoint().unwrap();
@@ -185,7 +185,7 @@ async fn a_kill_between_full_tiles_and_the_checkpoint_leaves_what_the_checkpoint
     let mut state = State::recover(settings(dir.path())).unwrap();
     let add = |state: &mut State, count: i64| {
         for _ in 0..count {
-            let (answer, _) = oneshot::channel();
+            let (answer, _wait) = oneshot::channel();
             state.commit(vec![Waiting { entry: entry(500), answer }]);
         }
     };
@@ -252,4 +252,81 @@ fn copy_tree(from: &Path, to: &Path) {
             std::fs::copy(item.path(), target).unwrap();
         }
     }
+}
+
+fn waiting(kind: LeafKind, refers: Option<u64>) -> (Waiting, oneshot::Receiver<Result<u64, LogFault>>) {
+    let (answer, wait) = oneshot::channel();
+    (Waiting { entry: LogEntry { kind, refers, ..entry(1) }, answer }, wait)
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_written_and_what_was_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = State::recover(settings(dir.path())).unwrap();
+    let (opening, opened) = waiting(LeafKind::Open, None);
+    state.commit(vec![opening]);
+    assert_eq!(opened.await.unwrap().unwrap(), 0);
+    let (given_up, gone) = waiting(LeafKind::Open, None);
+    drop(gone);
+    state.commit(vec![given_up]);
+    assert_eq!(state.tree.size(), 1, "its asker had given up before it was written");
+
+    // What a sync that fails after its write leaves behind: the leaf is there, and its asker was told that it is not.
+    let (closing, _wait) = waiting(LeafKind::Close, Some(0));
+    let close = state.record(closing.entry);
+    let lost = state.record(entry(2));
+    state.journal.append(&[close, lost]).unwrap();
+    state.unclaimed.closes.insert(0, 1);
+    state.unclaimed.untold.push(2);
+    let (again, answer) = waiting(LeafKind::Close, Some(0));
+    state.commit(vec![again]);
+    assert_eq!((answer.await.unwrap().unwrap(), state.tree.size()), (1, 3), "a use is closed once");
+    let (next, answer) = waiting(LeafKind::Use, None);
+    state.commit(vec![next]);
+    assert_eq!(answer.await.unwrap().unwrap(), 4);
+    let told = state.journal.read_from(3, 1).unwrap().remove(0);
+    assert!(told.leaf.contains(" system ") && told.details.contains("leaf_unclaimed"), "{told:?}");
+    assert!(told.details.contains("\"leaves\":[2]"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_never_answers_and_one_that_is_full_are_told_in_time_and_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let often = Duration::from_millis(50);
+    let (log, thread) = Sequencer::start(LogSettings { checkpoint_every: often, ..settings(dir.path()) }).unwrap();
+    assert_eq!(log.append(entry(0)).await.unwrap(), 0);
+    log.stands().await.unwrap();
+    let trap = dir.path().join("public/checkpoint.tmp");
+    let until = async |wanted: bool, n: i64| {
+        for _ in 0..400 {
+            let asked = tokio::time::Instant::now();
+            let took = log.append(entry(n)).await.is_ok();
+            assert!(asked.elapsed() < APPEND_MAX + Duration::from_millis(500), "{:?}", asked.elapsed());
+            if took == wanted {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the log should {} leaves by now", if wanted { "take" } else { "refuse" });
+    };
+    // A pipe without a reader: whoever opens it for writing waits for ever.
+    rustix::fs::mknodat(rustix::fs::CWD, &trap, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    until(false, 1).await;
+    assert!(log.stands().await.is_err());
+    let reader = std::fs::File::from(
+        rustix::fs::open(&trap, rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK, rustix::fs::Mode::empty())
+            .unwrap(),
+    );
+    std::fs::remove_file(&trap).unwrap();
+    until(true, 2).await;
+    drop(reader);
+    // A device that is always full.
+    std::os::unix::fs::symlink("/dev/full", &trap).unwrap();
+    until(false, 3).await;
+    assert!(log.stands().await.is_err());
+    std::fs::remove_file(&trap).unwrap();
+    until(true, 4).await;
+    log.stop();
+    thread.join().unwrap();
+    assert_eq!(check_public(dir.path()), log.size());
 }

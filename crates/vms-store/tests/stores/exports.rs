@@ -1,15 +1,20 @@
 //! Evidence exports on both databases.
 
-use vms_app::exports_model::{Export, ExportProgress};
+use vms_app::exports_model::{Export, ExportProgress, ExportSource};
 use vms_app::model::Signature;
 use vms_app::ports::{CameraStore as _, ExportStore as _, OrgStore as _, StoreError};
 use vms_app::words::{ExportState, Language};
-use vms_core::{DecisionId, ExportId, Profile, Purpose, SessionId, UserId};
+use vms_core::{CameraId, DecisionId, ExportId, Profile, Purpose, SessionId, StreamId, UserId};
 use vms_store::Store;
 
 use crate::suite::{at, camera_of, org_of, postgres, span, sqlite};
 
 on_both!(exports_take_two_people_and_stay,);
+
+/// A further camera of an export.
+fn source(n: u8) -> ExportSource {
+    ExportSource { camera: CameraId::from_bytes([n; 16]), stream: StreamId::from_bytes([n; 16]) }
+}
 
 #[expect(clippy::too_many_lines, reason = "one export from its order to its removal")]
 async fn exports_take_two_people_and_stay(store: &Store) {
@@ -22,6 +27,7 @@ async fn exports_take_two_people_and_stay(store: &Store) {
         id: ExportId::from_bytes([n; 16]),
         camera: camera.id,
         stream: camera.streams[0].id,
+        others: (1..n).map(source).collect(),
         range: span(0, 60),
         purpose: Purpose::Investigation,
         case_ref: "BR.11.LA/26".to_owned(),

@@ -1,4 +1,7 @@
 use uuid::Uuid;
+use vms_app::identity::machines::MachineCertificate;
+use vms_app::identity::model::AccountNotice;
+use vms_app::identity::oidc::Link;
 use vms_app::identity::{Factor, FactorKind, IdentityStore as _};
 use vms_app::ports::{AccountStore as _, OrgStore as _, SessionStore as _, StoreError};
 use vms_core::{Profile, SessionId, UserId};
@@ -61,8 +64,77 @@ pub(crate) async fn second_factors_are_used_once(store: &Store) {
 
     let session = session_of(1, one.id);
     store.session_insert(&session).await.unwrap();
-    store.session_factor(session.id, at(70)).await.unwrap();
+    store.session_factor(session.id, at(70), true).await.unwrap();
+    store.session_factor(session.id, at(71), false).await.unwrap();
     store.session_profile(session.id, Profile::P04).await.unwrap();
     let found = store.session_fetch(SessionId::from_bytes([1; 16])).await.unwrap().unwrap();
-    assert_eq!((found.factor_at, found.profile), (Some(at(70)), Profile::P04));
+    assert_eq!((found.factor_at, found.hard_at, found.profile), (Some(at(71)), Some(at(70)), Profile::P04));
+    store.session_insert(&session_of(2, one.id)).await.unwrap();
+    store.session_insert(&session_of(4, two.id)).await.unwrap();
+    let ids = |list: Vec<vms_app::model::Session>| list.into_iter().map(|session| session.id).collect::<Vec<_>>();
+    let (first, second) = (session.id, SessionId::from_bytes([2; 16]));
+    assert_eq!(ids(store.session_list(one.id).await.unwrap()).len(), 2);
+    store.session_end(second, at(80)).await.unwrap();
+    assert_eq!(ids(store.session_list(one.id).await.unwrap()), [first], "open ones of this account");
+    assert!(store.session_list(two.id).await.unwrap()[0].certificate.is_some());
+}
+
+pub(crate) async fn links_and_certificates_belong_to_one_account(store: &Store) {
+    let org = store.org_put(&org_of(1)).await.unwrap();
+    let (one, two) = (account_of(1, org), account_of(2, org));
+    for account in [&one, &two] {
+        store.account_insert(account).await.unwrap();
+    }
+    let link = |user, issuer: &str, subject: &str| Link { user, issuer: issuer.into(), subject: subject.into() };
+    store.link_put(&link(one.id, "https://a", "x"), at(1)).await.unwrap();
+    assert!(matches!(store.link_put(&link(two.id, "https://a", "x"), at(2)).await, Err(StoreError::Taken(_))));
+    store.link_put(&link(two.id, "https://b", "x"), at(2)).await.unwrap();
+    store.link_put(&link(one.id, "https://a", "y"), at(3)).await.unwrap();
+    for (issuer, subject, wanted) in [
+        ("https://a", "x", None),
+        ("https://a", "y", Some(one.id)),
+        ("https://b", "x", Some(two.id)),
+        ("https://b", "y", None),
+    ] {
+        assert_eq!(store.link_user(issuer, subject).await.unwrap(), wanted, "{issuer} {subject}");
+    }
+    assert_eq!(store.link_list("https://a").await.unwrap(), [link(one.id, "https://a", "y")]);
+    store.link_delete(one.id, "https://b").await.unwrap();
+    assert_eq!(store.link_user("https://a", "y").await.unwrap(), Some(one.id), "only that provider's");
+    store.link_delete(one.id, "https://a").await.unwrap();
+    assert_eq!(store.link_user("https://a", "y").await.unwrap(), None);
+
+    let certificate = MachineCertificate {
+        fingerprint: "ab".repeat(32),
+        user: one.id,
+        name: "gateway".into(),
+        made_at: at(1),
+        ends_at: at(100),
+        revoked_at: None,
+        used_at: None,
+    };
+    store.machine_insert(&certificate).await.unwrap();
+    let twin = MachineCertificate { user: two.id, ..certificate.clone() };
+    assert!(matches!(store.machine_insert(&twin).await, Err(StoreError::Taken(_))), "one certificate, one account");
+    assert_eq!(store.machine_list(one.id).await.unwrap(), std::slice::from_ref(&certificate));
+    store.machine_used(&certificate.fingerprint, at(5)).await.unwrap();
+    assert!(!store.machine_revoke(two.id, &certificate.fingerprint, at(6)).await.unwrap(), "only one's own");
+    assert!(store.machine_revoke(one.id, &certificate.fingerprint, at(6)).await.unwrap());
+    assert!(!store.machine_revoke(one.id, &certificate.fingerprint, at(7)).await.unwrap(), "once");
+    let found = store.machine_find(&certificate.fingerprint).await.unwrap().unwrap();
+    assert_eq!((found.used_at, found.revoked_at), (Some(at(5)), Some(at(6))));
+    assert!(
+        matches!(store.machine_insert(&certificate).await, Err(StoreError::Taken(_))),
+        "taken back is never undone"
+    );
+    assert!(store.machine_find(&"cd".repeat(32)).await.unwrap().is_none());
+
+    let notice = |second, what: &str| AccountNotice { at: at(second), what: what.into() };
+    for (user, second, what) in [(one.id, 1, "a"), (one.id, 3, "b"), (two.id, 2, "c")] {
+        store.account_notice_insert(user, &notice(second, what)).await.unwrap();
+    }
+    assert_eq!(store.account_notice_list(one.id).await.unwrap(), [notice(3, "b"), notice(1, "a")]);
+    store.account_notice_seen(one.id, at(2)).await.unwrap();
+    assert_eq!(store.account_notice_list(one.id).await.unwrap(), [notice(3, "b")]);
+    assert_eq!(store.account_notice_list(two.id).await.unwrap(), [notice(2, "c")]);
 }

@@ -10,6 +10,8 @@ mod suite;
 #[cfg(test)]
 mod exports;
 #[cfg(test)]
+mod fines;
+#[cfg(test)]
 mod gated;
 #[cfg(test)]
 mod identity;

@@ -172,6 +172,8 @@ async fn notices_and_stations(store: &Store) {
         seen_at: at(0),
         ended_at: None,
         factor_at: None,
+        hard_at: None,
+        certificate: None,
     };
     let station = Station {
         id: id(1),

@@ -21,7 +21,7 @@ use vms_core::{
 };
 use vms_store::{MigrateError, Store, StoreSettings};
 
-use crate::identity::second_factors_are_used_once;
+use crate::identity::{links_and_certificates_belong_to_one_account, second_factors_are_used_once};
 
 pub(crate) struct Bench {
     pub(crate) store: Store,
@@ -64,6 +64,7 @@ on_both!(
     orgs_keep_their_id,
     accounts_and_sessions,
     second_factors_are_used_once,
+    links_and_certificates_belong_to_one_account,
     cameras_round_trip_and_lock,
     legal_changes_are_settled_once_and_stay,
     holds_are_released_once_and_stay,
@@ -204,6 +205,8 @@ pub(crate) fn session_of(n: u8, user: UserId) -> Session {
         seen_at: at(1),
         ended_at: None,
         factor_at: (n == 3).then(|| at(1)),
+        hard_at: (n == 3).then(|| at(1)),
+        certificate: (n == 4).then(|| "ab".repeat(32)),
     }
 }
 
@@ -441,6 +444,8 @@ async fn catalogue_copy_is_idempotent(store: &Store) {
         is_closed: true,
         erased_at: None,
         retention_class: "RC-VID-OPEN".to_owned(),
+        clock_stepped: n == 1,
+        camera_clock_off: n == 2,
     };
     let gap = GapCopy { stream, from: at(60), to: None, cause: Cause::Silent };
     let segments = [segment(1, 0, 60), segment(2, 70, 130)];
@@ -453,6 +458,9 @@ async fn catalogue_copy_is_idempotent(store: &Store) {
     for (from, to, wanted) in [(0, 200, vec![1, 2]), (59, 60, vec![1]), (60, 70, vec![]), (-10, 0, vec![])] {
         assert_eq!(ids(store.segment_list(stream, span(from, to), 10).await.unwrap()), wanted, "{from}-{to}");
     }
+    let clocks = |row: &SegmentCopy| (row.clock_stepped, row.camera_clock_off);
+    let found = store.segment_list(stream, span(0, 200), 10).await.unwrap();
+    assert_eq!(found.iter().map(clocks).collect::<Vec<_>>(), [(true, false), (false, true)]);
     assert_eq!(
         store.gap_list(stream, span(65, 66), 10).await.unwrap(),
         std::slice::from_ref(&gap),

@@ -9,6 +9,7 @@ import { useSession } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { Busy, Button, Notice, Page } from "../../components/ui";
 import { Enrol } from "./Enrol";
+import { OwnNotices, OwnSessions } from "./OwnSessions";
 import { RecoveryCodes } from "./RecoveryCodes";
 
 /** The own account: profiles, second factors, password. */
@@ -43,6 +44,7 @@ export function AccountPage() {
   return (
     <Page title={t("page.account")}>
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
+      <OwnNotices />
       {profiles.length > 1 ? (
         <section className="flex flex-col gap-2">
           <h2 className="font-semibold">{t("factor.profiles")}</h2>
@@ -99,6 +101,7 @@ export function AccountPage() {
           </>
         )}
       </section>
+      <OwnSessions />
       <section className="flex max-w-80 flex-col gap-2">
         <ChangePassword />
       </section>

@@ -23,6 +23,7 @@ export function CameraDetail({ id, onClose }: { id: string; onClose: () => void 
   const may = useRight();
   const asked = useCamera(id);
   const [error, setError] = useState<string | null>(null);
+  const [waits, setWaits] = useState(false);
   const [probe, setProbe] = useState<Probe | null>(null);
   const [editing, setEditing] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -95,14 +96,15 @@ export function CameraDetail({ id, onClose }: { id: string; onClose: () => void 
                 onRetire={(reason) =>
                   void run(
                     () => cameras.retire(id, reason),
-                    () => undefined,
+                    // The platform's administrator asks, and the owner agrees: the camera comes back as it is.
+                    (answer) => setWaits(answer.state !== "retired"),
                   )
                 }
               />
             ) : null}
           </div>
           <p role="status" className="text-muted">
-            {busy ? t("cameras.working") : t(`cameraStateText.${camera.state}`)}
+            {busy ? t("cameras.working") : waits ? t("cameras.retireAsked") : t(`cameraStateText.${camera.state}`)}
           </p>
           {probe !== null ? <ProbeResult report={probe} /> : null}
           {may("camera.test_picture") && camera.may.test_picture && camera.state !== "retired" ? (

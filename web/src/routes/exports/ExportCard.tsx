@@ -26,6 +26,11 @@ export function ExportCard({ one }: { one: Export }) {
           </h2>
           <strong className="font-semibold">{t(`exportState.${one.state}`)}</strong>
         </div>
+        {one.cameras.slice(1).map((camera) => (
+          <p key={camera.id}>
+            {camera.code} – {name(camera)}
+          </p>
+        ))}
         <p className="tabular-nums">
           {when(one.from)} – {when(one.to)}
         </p>

@@ -9,6 +9,7 @@ import { SpanFields, useSpanFields } from "../../components/SpanFields";
 import { Button, Notice, SelectInput } from "../../components/ui";
 import { useWhyFields, WhyFields } from "../../components/WhyFields";
 import { MINUTE, toWire } from "../../domain/time";
+import { MoreCameras } from "./MoreCameras";
 
 const LANGUAGES = ["nl", "fr", "en"] as const;
 
@@ -19,15 +20,20 @@ export function OrderExport({ wish, onClose }: { wish: ExportsSearch; onClose: (
   const span = useSpanFields(wish, 9, MINUTE);
   const reason = useWhyFields();
   const [sheet, setSheet] = useState<string>(language);
+  const [more, setMore] = useState<string[]>([]);
   const { chosen, from, to } = span;
-  const stream = chosen?.streams.find((one) => one.use === "main") ?? chosen?.streams[0];
+  // Of the owner whose camera stands first; another choice of it takes the others along only where they fit.
+  const others = span.own.filter(
+    (one) => more.includes(one.id) && one.id !== chosen?.id && one.owner.id === chosen?.owner.id,
+  );
   const submit = (event: React.FormEvent): void => {
     event.preventDefault();
-    if (from === null || to === null || stream === undefined) {
+    if (from === null || to === null || chosen === undefined) {
       setError(t("moment.wrong"));
       return;
     }
-    const order = { stream_id: stream.id, from: toWire(from), to: toWire(to), language: sheet };
+    const camera_ids = [chosen.id, ...others.map((one) => one.id)];
+    const order = { camera_ids, from: toWire(from), to: toWire(to), language: sheet };
     void act(() => exports.order({ ...order, purpose: reason.purpose }), onClose);
   };
   return (
@@ -35,6 +41,9 @@ export function OrderExport({ wish, onClose }: { wish: ExportsSearch; onClose: (
       <form onSubmit={submit} className="flex flex-col gap-3">
         {error !== null ? <Notice tone="bad">{error}</Notice> : null}
         <SpanFields fields={span} toLabel={t("exports.to")} />
+        {chosen !== undefined ? (
+          <MoreCameras first={chosen} cameras={span.own} more={others.map((one) => one.id)} onChange={setMore} />
+        ) : null}
         <SelectInput
           label={t("exports.sheet")}
           value={sheet}
@@ -45,7 +54,7 @@ export function OrderExport({ wish, onClose }: { wish: ExportsSearch; onClose: (
         <p className="text-xs text-muted">{t("exports.orderHint")}</p>
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isDisabled={busy || stream === undefined}>
+          <Button look="primary" type="submit" isDisabled={busy || chosen === undefined}>
             {t("exports.send")}
           </Button>
         </div>

@@ -2,6 +2,7 @@ import type { Session } from "../../api/types";
 import { useWords } from "../../app/useWords";
 import { LANGUAGES, setLanguage } from "../../i18n";
 import { LoginForm } from "./LoginForm";
+import { ProviderAnswer, ProviderLogin } from "./ProviderLogin";
 
 export function LoginPage({ onSession }: { onSession: (session: Session) => void }) {
   const { t, language } = useWords();
@@ -14,8 +15,10 @@ export function LoginPage({ onSession }: { onSession: (session: Session) => void
           <p className="text-muted">{t("login.product")}</p>
         </div>
       </div>
-      <div className="w-[360px] max-w-full rounded-lg border border-line bg-panel p-6">
+      <div className="flex w-[360px] max-w-full flex-col gap-4 rounded-lg border border-line bg-panel p-6">
+        <ProviderAnswer onSession={onSession} />
         <LoginForm onSession={onSession} />
+        <ProviderLogin />
       </div>
       <div role="group" aria-label={t("shell.language")} className="flex gap-1">
         {LANGUAGES.map((one) => (

@@ -42,6 +42,8 @@ export function ProofForm({ onShown, onCancel }: { onShown: (session: Session) =
   };
   if (asked.isPending) return <Busy label={t("common.loading")} />;
   const kinds = asked.data?.kinds ?? [];
+  // Only a security key will do: where no app can be enrolled, no code opens anything.
+  const keysAlone = kinds.includes("webauthn") && !(asked.data?.offered ?? []).includes("totp");
   if (kinds.length === 0) return <Notice tone="bad">{t("factor.none")}</Notice>;
   const submit = (event: React.FormEvent): void => {
     event.preventDefault();
@@ -71,13 +73,17 @@ export function ProofForm({ onShown, onCancel }: { onShown: (session: Session) =
         />
       ) : null}
       <div className="flex flex-wrap justify-end gap-2">
-        <Button look="quiet" onPress={() => setRecovery((before) => !before)}>
-          {recovery ? t("factor.withCode") : t("factor.withRecovery")}
-        </Button>
+        {kinds.includes("totp") || recovery || !keysAlone ? (
+          <Button look="quiet" onPress={() => setRecovery((before) => !before)}>
+            {recovery ? t("factor.withCode") : t("factor.withRecovery")}
+          </Button>
+        ) : null}
         {onCancel !== undefined ? <Button onPress={onCancel}>{t("common.cancel")}</Button> : null}
-        <Button look="primary" type="submit" isDisabled={busy || code.trim() === ""}>
-          {t("factor.go")}
-        </Button>
+        {keysAlone ? null : (
+          <Button look="primary" type="submit" isDisabled={busy || code.trim() === ""}>
+            {t("factor.go")}
+          </Button>
+        )}
       </div>
     </form>
   );

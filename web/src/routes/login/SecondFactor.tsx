@@ -11,7 +11,8 @@ import { ProofForm } from "./ProofForm";
 export function SecondFactor({ session, onSession }: { session: Session; onSession: (session: Session) => void }) {
   const { t } = useWords();
   const [codes, setCodes] = useState<string[] | null>(null);
-  const enrols = session.pending === "enrolment" || codes !== null;
+  const hardware = session.pending === "hardware_enrolment";
+  const enrols = hardware || session.pending === "enrolment" || codes !== null;
   const leave = async (): Promise<void> => {
     await sessionCalls.logOut();
     window.location.assign("/");
@@ -32,7 +33,7 @@ export function SecondFactor({ session, onSession }: { session: Session; onSessi
           <RecoveryCodes codes={codes} onClose={() => void goOn()} />
         ) : enrols ? (
           <>
-            <p className="text-muted">{t("factor.enrolWhy")}</p>
+            <p className="text-muted">{hardware ? t("factor.hardwareWhy") : t("factor.enrolWhy")}</p>
             <Enrol onEnrolled={enrolled} />
           </>
         ) : (

@@ -103,7 +103,8 @@ function PartnerCard({ partner }: { partner: Partner }) {
             onPress={() =>
               void run(
                 () => admin.setPartner(partner.id, !partner.enabled),
-                () => null,
+                // Switching on takes a second person: the answer is the partner as it is.
+                (answer) => (partner.enabled || answer.enabled ? null : t("partner.asked")),
               )
             }
           >

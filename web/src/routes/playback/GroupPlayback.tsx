@@ -96,7 +96,7 @@ export function GroupPlayback({
             {time(here)}
           </span>
         </div>
-        <PlaybackSide gaps={gaps} reads={reads} view={view} onGo={go} />
+        <PlaybackSide gaps={gaps} reads={reads} clocks={selected?.clocks ?? []} view={view} onGo={go} />
       </div>
       <PlaybackBar
         paused={group?.clock.playing !== true}
@@ -124,6 +124,7 @@ export function GroupPlayback({
         recorded={selected?.recorded ?? []}
         gaps={selected?.gaps ?? []}
         reads={selected?.reads ?? []}
+        clocks={selected?.clocks ?? []}
         others={lines
           .filter((line) => line !== selected)
           .map((line) => ({ recorded: line.recorded ?? [], gaps: line.gaps }))}

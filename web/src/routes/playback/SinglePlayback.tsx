@@ -7,7 +7,7 @@ import { useWords } from "../../app/useWords";
 import { Notice } from "../../components/ui";
 import { chooseStream, pickStream } from "../../domain/camera";
 import { fromWire, MINUTE, SECOND } from "../../domain/time";
-import { eventFrom, joined, segmentAt } from "../../domain/timeline";
+import { clockMarks, eventFrom, joined, segmentAt } from "../../domain/timeline";
 import { canPlay } from "../../player/codec";
 import { asked, firstView, RATES, type PageProps } from "./page";
 import { PlaybackBar } from "./PlaybackBar";
@@ -58,6 +58,7 @@ export function SinglePlayback({ camera, at: wished, onHead }: PageProps & { cam
     () => (timeline.data?.reads ?? []).map((read) => ({ id: read.id, at: fromWire(read.at) })),
     [timeline.data],
   );
+  const clocks = useMemo(() => clockMarks(timeline.data), [timeline.data]);
   const video = useRef<HTMLVideoElement>(null);
   const playback = usePlayback(video, {
     camera,
@@ -151,7 +152,7 @@ export function SinglePlayback({ camera, at: wished, onHead }: PageProps & { cam
           blocked={blocked}
           onGo={go}
         />
-        <PlaybackSide gaps={gaps} reads={reads} view={view} onGo={go} />
+        <PlaybackSide gaps={gaps} reads={reads} clocks={clocks} view={view} onGo={go} />
       </div>
       {timeline.isError ? <Notice tone="bad">{problem(timeline.error)}</Notice> : null}
       <PlaybackBar
@@ -177,6 +178,7 @@ export function SinglePlayback({ camera, at: wished, onHead }: PageProps & { cam
         recorded={recorded}
         gaps={gaps}
         reads={reads}
+        clocks={clocks}
         at={at}
         onGo={go}
         preview={preview}

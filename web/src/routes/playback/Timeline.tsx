@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "react";
 import { useWords } from "../../app/useWords";
-import { pan, segmentAt, ticks, zoom, type Gap, type Span, type View } from "../../domain/timeline";
+import { pan, segmentAt, ticks, zoom, type ClockMark, type Gap, type Span, type View } from "../../domain/timeline";
 import { drawTimeline, LANE_H } from "../../player/timelineCanvas";
 import { ScrubPicture } from "./ScrubPicture";
 import type { Preview } from "./usePreview";
@@ -11,6 +11,7 @@ interface TimelineProps {
   recorded: readonly Span[];
   gaps: readonly Gap[];
   reads: readonly { at: number; id: string }[];
+  clocks?: readonly ClockMark[];
   /** Other cameras under the same playhead, as thin bars. */
   others?: readonly { recorded: readonly Span[]; gaps: readonly Gap[] }[];
   at: number | null;
@@ -20,6 +21,9 @@ interface TimelineProps {
 }
 
 const NO_OTHERS: NonNullable<TimelineProps["others"]> = [];
+const NO_CLOCKS: readonly ClockMark[] = [];
+/** The pointer is on a mark within so many pixels. */
+const MARK_PX = 5;
 /** The scrub cursor moves by this share of the view. */
 const SCRUB_SHARE = 1 / 40;
 
@@ -36,6 +40,7 @@ export function Timeline({
   recorded,
   gaps,
   reads,
+  clocks = NO_CLOCKS,
   others = NO_OTHERS,
   at,
   onGo,
@@ -57,6 +62,9 @@ export function Timeline({
   }, []);
 
   const stateAt = (ms: number): string => {
+    const near = (MARK_PX / width) * (view.to - view.from);
+    const mark = clocks.find((one) => Math.abs(one.at - ms) <= near);
+    if (mark !== undefined) return code("clockMark", mark.what);
     const gap = gaps.find((one) => ms >= one.from && ms < one.to);
     if (gap !== undefined) return t("timeline.gap", { cause: code("cause", gap.cause) });
     return segmentAt(recorded, ms) !== null ? t("timeline.recorded") : t("timeline.nothing");
@@ -70,6 +78,7 @@ export function Timeline({
       recorded,
       gaps,
       reads: reads.map((read) => read.at),
+      clocks,
       others,
       ticks: ticks(view, Math.max(2, width / TICK_PX), language),
       playhead: at,
@@ -78,7 +87,7 @@ export function Timeline({
       now: Date.now(),
       focused,
     });
-  }, [view, recorded, gaps, reads, others, at, hover, hoverLabel, focused, width, language]);
+  }, [view, recorded, gaps, reads, clocks, others, at, hover, hoverLabel, focused, width, language]);
 
   const msAt = (clientX: number): number => {
     const box = canvas.current?.getBoundingClientRect();

@@ -4,7 +4,7 @@ import type { Camera } from "../../api/types";
 import { useSession } from "../../app/sessionContext";
 import { chooseStream } from "../../domain/camera";
 import { fromWire, MINUTE } from "../../domain/time";
-import { joined, type Gap, type Span } from "../../domain/timeline";
+import { clockMarks, joined, type ClockMark, type Gap, type Span } from "../../domain/timeline";
 import { canPlay } from "../../player/codec";
 import { Group } from "../../player/group";
 import { sourceOf } from "./openSpan";
@@ -18,6 +18,7 @@ export interface Line {
   recorded: readonly Span[] | null;
   gaps: readonly Gap[];
   reads: readonly { id: string; at: number }[];
+  clocks: readonly ClockMark[];
 }
 
 /** How often the page looks at the playhead, ms. */
@@ -38,6 +39,7 @@ export function useLines(cameras: readonly Camera[], range: { from: string; to: 
       recorded: spans === undefined ? null : joined(spans, 250),
       gaps: (data?.gaps ?? []).map((gap) => ({ from: fromWire(gap.from), to: fromWire(gap.to), cause: gap.cause })),
       reads: (data?.reads ?? []).map((read) => ({ id: read.id, at: fromWire(read.at) })),
+      clocks: clockMarks(data),
     };
   });
 }

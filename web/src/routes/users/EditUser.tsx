@@ -1,6 +1,8 @@
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { admin } from "../../api/calls";
+import { unwrap } from "../../api/http";
+import { identity } from "../../api/identity";
 import { keys } from "../../api/keys";
 import type { User, UserPatch } from "../../api/types";
 import { useSession } from "../../app/sessionContext";
@@ -15,7 +17,7 @@ export interface Conditions {
   training_on: string | null;
   clearance_on: string | null;
 }
-export type UserNow = User & Conditions & { lacks: string[]; grace_until?: string };
+export type UserNow = User & Conditions & { lacks: string[]; grace_until?: string; provider_subject?: string };
 
 /** Fields shared by the forms that make and change an account. */
 export function ConditionFields({
@@ -61,6 +63,13 @@ export function EditUser({ user, onClose }: { user: UserNow; onClose: () => void
     training_on: user.training_on ?? "",
     clearance_on: user.clearance_on ?? "",
   });
+  const [subject, setSubject] = useState(user.provider_subject ?? "");
+  const ways = useQuery({
+    queryKey: keys.loginWays,
+    queryFn: async () => unwrap(await identity.ways()),
+    staleTime: 60_000,
+  });
+  const provider = ways.data?.provider ?? null;
   const [error, setError] = useState<string | null>(null);
   const send = async (body: Partial<UserPatch>): Promise<void> => {
     const answer = await admin.patchUser(user.id, body as UserPatch);
@@ -76,13 +85,23 @@ export function EditUser({ user, onClose }: { user: UserNow; onClose: () => void
   };
   const submit = (event: React.FormEvent): void => {
     event.preventDefault();
-    void send({ ...form, more_profiles: profileWords(form.more_profiles) });
+    const linked = subject.trim() === (user.provider_subject ?? "") ? {} : { provider_subject: subject.trim() };
+    void send({ ...form, ...linked, more_profiles: profileWords(form.more_profiles) } as Partial<UserPatch>);
   };
   return (
     <Modal title={`${t("users.edit")}: ${user.name}`} open onClose={onClose}>
       <form onSubmit={submit} className="flex flex-col gap-3">
         {error !== null ? <Notice tone="bad">{error}</Notice> : null}
         <ConditionFields form={form} onChange={(key, value) => setForm((before) => ({ ...before, [key]: value }))} />
+        {provider !== null && user.id !== session.user.id ? (
+          <TextInput
+            label={t("users.subject", { name: provider })}
+            hint={t("users.subjectHint")}
+            autoComplete="off"
+            value={subject}
+            onChange={(event) => setSubject(event.target.value)}
+          />
+        ) : null}
         <div className="flex flex-wrap justify-end gap-2">
           <Button
             look="danger"

@@ -20,6 +20,8 @@ const PIECES: u32 = 256;
 struct Open {
     connection: Connection<UnixStream>,
     machine: StoredAssembler,
+    /// Which camera.
+    camera: usize,
     /// An answer is on its way.
     is_asked: bool,
     /// The newest capability that the recorder has.
@@ -30,9 +32,11 @@ struct Open {
 pub(super) struct LinkFootage<'a> {
     runtime: &'a tokio::runtime::Handle,
     socket: PathBuf,
-    stream: StreamId,
+    /// Of each camera, in order.
+    streams: Vec<StreamId>,
     range: TimeRange,
-    capability: &'a dyn Fn() -> String,
+    /// The newest one for the camera of a number.
+    capability: &'a dyn Fn(usize) -> String,
     stop: &'a CancellationToken,
     open: Option<Open>,
 }
@@ -59,11 +63,11 @@ impl<'a> LinkFootage<'a> {
     pub(super) fn new(
         runtime: &'a tokio::runtime::Handle,
         socket: &Path,
-        (stream, range): (StreamId, TimeRange),
-        capability: &'a dyn Fn() -> String,
+        (streams, range): (Vec<StreamId>, TimeRange),
+        capability: &'a dyn Fn(usize) -> String,
         stop: &'a CancellationToken,
     ) -> Self {
-        Self { runtime, socket: socket.to_owned(), stream, range, capability, stop, open: None }
+        Self { runtime, socket: socket.to_owned(), streams, range, capability, stop, open: None }
     }
 
     /// Runs `work` on the runtime until it ends, is told to stop, or the recorder is silent for too long.
@@ -79,11 +83,12 @@ impl<'a> LinkFootage<'a> {
         })
     }
 
-    fn begin(&self, mark: Option<&Mark>) -> Result<Open, SourceError> {
-        let told = (self.capability)();
+    fn begin(&self, camera: usize, mark: Option<&Mark>) -> Result<Open, SourceError> {
+        let stream = *self.streams.get(camera).ok_or_else(|| away("no such camera in the order"))?;
+        let told = (self.capability)(camera);
         let asked = Control::OpenStored {
             capability: told.clone(),
-            stream: self.stream.to_string(),
+            stream: stream.to_string(),
             from_us: self.range.from.micros,
             to_us: self.range.to.micros,
             skip: mark.map_or(0, |mark| mark.pieces),
@@ -100,12 +105,12 @@ impl<'a> LinkFootage<'a> {
         if !matches!(answer, Control::StoredInfo { .. }) {
             return Err(out_of_turn());
         }
-        Ok(Open { connection, machine: StoredAssembler::new(self.stream), is_asked: false, told })
+        Ok(Open { connection, machine: StoredAssembler::new(stream), camera, is_asked: false, told })
     }
 
     /// Asks for the next answer; hands over a fresh capability first, where there is one.
     fn ask(&self, open: &mut Open) -> Result<(), SourceError> {
-        let capability = (self.capability)();
+        let capability = (self.capability)(open.camera);
         if capability != open.told {
             let renew = Control::Renew { capability: capability.clone() };
             let answer = self.wait(open.connection.ask(renew))?;
@@ -169,9 +174,9 @@ fn converted(piece: StoredPiece) -> Piece {
 }
 
 impl Footage for LinkFootage<'_> {
-    fn start(&mut self, _camera: usize, mark: Option<&Mark>) -> Result<(), SourceError> {
+    fn start(&mut self, camera: usize, mark: Option<&Mark>) -> Result<(), SourceError> {
         self.open = None;
-        self.open = Some(self.begin(mark)?);
+        self.open = Some(self.begin(camera, mark)?);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What was decided, in the words of the package.
 
 use evidence::{Basis, CameraFacts, ExportingUnit, Language, LogProof, Order, Person, Place, Purpose, Utc};
-use vms_app::exports_model::PackageOrder;
+use vms_app::exports_model::{PackageCamera, PackageOrder};
 use vms_app::words;
 use vms_core::WallTime;
 
@@ -12,21 +12,48 @@ fn millionths(degrees: f64) -> Option<i32> {
     (scaled.abs() <= 360e6).then_some(scaled as i32)
 }
 
+/// A camera of the order, named in the language of its papers.
+fn camera_facts(one: &PackageCamera, language: words::Language, owner: &str) -> CameraFacts {
+    let camera = &one.camera;
+    let name = match language {
+        words::Language::Nl => camera.name_nl.clone(),
+        words::Language::Fr => camera.name_fr.clone(),
+        // Place names have two forms and no third.
+        words::Language::En => format!("{} / {}", camera.name_nl, camera.name_fr),
+    };
+    let basis = camera.legal_basis.as_ref();
+    CameraFacts {
+        camera: camera.id.to_string(),
+        stream: one.stream.to_string(),
+        number: camera.call_up.map_or_else(|| camera.code.clone(), |number| number.to_string()),
+        name: format!("{} – {name}", camera.code),
+        // Where the camera is in the network is nobody's business outside the house.
+        url: String::new(),
+        mac: String::new(),
+        owner: owner.to_owned(),
+        place: Place { name, latitude_e6: millionths(camera.lat), longitude_e6: millionths(camera.lon) },
+        basis: Basis {
+            document: basis.map_or_else(String::new, |basis| basis.document.clone()),
+            date: basis.map_or_else(String::new, |basis| basis.dated.clone()),
+            advice: basis.map_or_else(String::new, |basis| basis.advice.clone()),
+        },
+        retention_class: camera.retention_class.as_str().to_owned(),
+    }
+}
+
 /// The order of a package.
 pub(super) fn evidence_order(order: &PackageOrder, installation: &str, now: WallTime, log: Option<LogProof>) -> Order {
-    let (export, camera) = (&order.export, &order.camera);
-    let (language, name) = match export.language {
-        words::Language::Nl => (Language::Nl, camera.name_nl.clone()),
-        words::Language::Fr => (Language::Fr, camera.name_fr.clone()),
-        // Place names have two forms and no third.
-        words::Language::En => (Language::En, format!("{} / {}", camera.name_nl, camera.name_fr)),
+    let export = &order.export;
+    let language = match export.language {
+        words::Language::Nl => Language::Nl,
+        words::Language::Fr => Language::Fr,
+        words::Language::En => Language::En,
     };
     let approved_by = export.settled.as_ref().zip(export.settled_as).map(|(by, profile)| Person {
         id: by.user.to_string(),
         role: profile.as_str().to_owned(),
         organisation: order.approved_org.clone(),
     });
-    let basis = camera.legal_basis.as_ref();
     Order {
         export_id: export.id.to_string(),
         product: concat!("belfry ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -44,23 +71,7 @@ pub(super) fn evidence_order(order: &PackageOrder, installation: &str, now: Wall
         },
         approved_by,
         decision: Some(order.decision.to_string()),
-        cameras: vec![CameraFacts {
-            camera: camera.id.to_string(),
-            stream: export.stream.to_string(),
-            number: camera.call_up.map_or_else(|| camera.code.clone(), |number| number.to_string()),
-            name: format!("{} – {name}", camera.code),
-            // Where the camera is in the network is nobody's business outside the house.
-            url: String::new(),
-            mac: String::new(),
-            owner: order.owner.clone(),
-            place: Place { name, latitude_e6: millionths(camera.lat), longitude_e6: millionths(camera.lon) },
-            basis: Basis {
-                document: basis.map_or_else(String::new, |basis| basis.document.clone()),
-                date: basis.map_or_else(String::new, |basis| basis.dated.clone()),
-                advice: basis.map_or_else(String::new, |basis| basis.advice.clone()),
-            },
-            retention_class: camera.retention_class.as_str().to_owned(),
-        }],
+        cameras: order.cameras.iter().map(|one| camera_facts(one, export.language, &order.owner)).collect(),
         log,
     }
 }

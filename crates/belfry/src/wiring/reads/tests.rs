@@ -1,5 +1,7 @@
 //! The pipeline of reads over a reader that speaks `link`, the real registry stub and real databases.
 
+mod fines;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -36,6 +38,8 @@ use vms_store::{Store, StoreSettings};
 
 use super::registry_port::RegistryPort;
 use super::{ReaderLink, extensions};
+
+use self::fines::a_job_hands_over_what_people_approved;
 
 const CAMERA: CameraId = CameraId::from_bytes([1; 16]);
 const STREAM: StreamId = StreamId::from_bytes([2; 16]);
@@ -102,6 +106,7 @@ on_both!(
     a_person_decides_once,
     police_copies_are_the_owners_alone,
     grants_are_logged_and_renewed,
+    a_job_hands_over_what_people_approved,
 );
 
 fn camera(owner: OrgId) -> Camera {
@@ -515,6 +520,19 @@ async fn police_copies_are_the_owners_alone(mut stage: Stage) {
     assert_eq!(cases.read_picture(&detective, found.decision, id, PictureKind::Overview).await.unwrap().len(), 3_000);
     let log = format!("{:?}", stage.log.entries());
     assert!(!log.contains("1AAA111") && log.contains("plate:"), "the log has a keyed hash, never the plate");
+    // Beside the hash the plate is sealed: the same search is found by its hash, and only the secret of reads opens the rest.
+    let objects: Vec<String> =
+        stage.log.entries().iter().filter_map(|entry| Some(entry.details["object"].as_str()?.to_owned())).collect();
+    let plates = objects.iter().filter(|object| object.starts_with("plate:"));
+    let searches: Vec<Vec<&str>> = plates.map(|object| object.split(':').collect()).collect();
+    assert!(searches.len() >= 2 && searches.iter().all(|parts| parts[1] == searches[0][1]), "one hash: {searches:?}");
+    assert_ne!(searches[0][2], searches[1][2], "sealed anew each time");
+    let opened = cases.extensions().lez.as_ref().unwrap().query_opened(searches[0][2]).unwrap();
+    assert_eq!(opened.reveal(), "1AAA111");
+    let told = vms_app::gate::Why { justification: Some("de 1-aaa-111 reed door".to_owned()), ..why };
+    cases.read_search(&detective, &plate, range, &told, 10).await.unwrap();
+    let log = format!("{:?}", stage.log.entries()).to_lowercase();
+    assert!(!log.contains("1-aaa-111") && log.contains("de [plate] reed door"), "nor in anybody's words");
     let marks = cases.extensions().timeline_marks.clone().unwrap();
     let wide = vms_core::TimeRange::new(noon(), noon().plus(Duration::from_secs(60))).unwrap();
     assert_eq!(marks.marks(&own, CAMERA, wide, 10).await.unwrap().len(), 2);

@@ -4,6 +4,7 @@ use super::*;
 use crate::gated::{Decisions, FILE};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one span, from its recording to the medium that comes back")]
 async fn what_is_behind_the_gate_opens_for_a_magistrates_decision_alone() {
     let dir = tempfile::tempdir().unwrap();
     let rig = Rig::start(dir.path()).await;
@@ -69,5 +70,17 @@ async fn what_is_behind_the_gate_opens_for_a_magistrates_decision_alone() {
     // The medium is taken away.
     std::fs::rename(dir.path().join("gate"), dir.path().join("elsewhere")).unwrap();
     assert_eq!(refused(viewer.ask(open(true)).await.unwrap()), "gate_away");
+    // Somebody waits for it: that wants a person, until it is attached.
+    let mut serve = rig.connect(Role::Serve).await;
+    let mut alarms = async |known: &[&str]| {
+        let known = known.iter().map(|word| (*word).to_owned()).collect();
+        let answer = serve.ask(Control::AlarmsWait { known }).await.unwrap();
+        let Control::AlarmsReport { storage } = answer else { panic!("{answer:?}") };
+        storage.alarms
+    };
+    assert_eq!(alarms(&[]).await, ["gate_away"]);
+    std::fs::rename(dir.path().join("elsewhere"), dir.path().join("gate")).unwrap();
+    assert!(matches!(viewer.ask(open(true)).await.unwrap(), Control::RangeInfo { .. }));
+    assert_eq!(alarms(&["gate_away"]).await, Vec::<String>::new());
     rig.end().await;
 }

@@ -1,0 +1,422 @@
+//! Batches of fines for the tax administration: a run takes what people approved in a window, its lines leave, its manifest is signed, its
+//! answers come back. Nothing here decides that somebody is fined: a person did, and the lines say who.
+//!
+//! A run is the machine's (profile P24 of the tax administration). Every request is a decision of the gate under the flow that filled the
+//! queue; beside that the log has a leaf for the run, one for every record before it leaves for the first time, one for the signature and
+//! one for every answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use traffic_rules::lez::RuleSet;
+use vms_core::{Purpose, Relation, TimeRange, WallTime};
+
+use crate::cases::UseCases;
+use crate::error::{Conflict, Entity, UseCaseError};
+use crate::fines_lines::{Making, picture_file};
+use crate::fines_ports::{AnswerCounts, FineLine, FineParts, FineRun, FineSeal, KeptAnswer, NewFineLine};
+use crate::gate::action::SendFines;
+use crate::gate::{Actor, Circumstances, Permit, Target, Why};
+use crate::ports::StoreError;
+use crate::sharing::board::LEZ_FLOW;
+
+/// Findings of one run at most: three weeks of the busiest year that `domain.md` A8 knows (27,123 fines), and more than thirty people
+/// approve in a day.
+const TAKE_MAX: u32 = 2_000;
+/// Lines that leave at once: with two pictures of at most 512 KiB each they stay below 16 MiB.
+const PAGE: u32 = 16;
+/// An open run is its holder's for this long after each request.
+const HOLD: std::time::Duration = std::time::Duration::from_secs(120);
+/// How long one request waits for a run to be opened: two thousand pictures take about twenty seconds to look at.
+const OPEN_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// Tries when approvals change under a run that is being opened.
+const OPEN_TRIES: u32 = 3;
+/// Runs in one list.
+const LIST_MAX: u32 = 500;
+/// Answers in one request.
+const ANSWERS_MAX: usize = 5_000;
+/// Lines read at once for the check before a signature.
+const CHECK_PAGE: u32 = 500;
+
+/// A line that leaves, with its pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FineDelivery {
+    /// The line.
+    pub line: FineLine,
+    /// Path inside the folder, and the picture.
+    pub pictures: Vec<(String, Bytes)>,
+}
+
+/// An answer as the tax administration gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FineAnswer {
+    /// Key of the record.
+    pub offence: String,
+    /// `accepted`, `refused` or `correct`.
+    pub answer: String,
+    /// Why; with `refused` and `correct`.
+    pub code: Option<String>,
+}
+
+/// Runs, and what none of them holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FineStatus {
+    /// Newest first.
+    pub runs: Vec<FineRun>,
+    /// Findings that are approved and in no run yet.
+    pub waiting: u64,
+}
+
+fn conflict(word: &'static str) -> UseCaseError {
+    UseCaseError::Conflict(Conflict::WrongState(word))
+}
+
+/// The name of a run, from its window; whole minutes.
+fn name_of(range: TimeRange) -> Result<String, UseCaseError> {
+    let minute = |field: &str, at: WallTime| {
+        let whole = at.micros.rem_euclid(60_000_000) == 0;
+        let stamp = jiff::Timestamp::from_microsecond(at.micros).ok().filter(|_| whole);
+        let stamp = stamp.ok_or_else(|| UseCaseError::invalid(field, "not_a_whole_minute"))?;
+        Ok::<_, UseCaseError>(stamp.strftime("%Y%m%dT%H%MZ").to_string())
+    };
+    Ok(format!("fines-{}-{}", minute("from", range.from)?, minute("to", range.to)?))
+}
+
+fn is_holder(holder: &str) -> bool {
+    (8..=64).contains(&holder.len()) && holder.bytes().all(|c| c.is_ascii_alphanumeric())
+}
+
+impl UseCases {
+    fn fines(&self) -> Result<&FineParts, UseCaseError> {
+        self.extensions().fines.as_ref().ok_or_else(|| UseCaseError::Conflict(Conflict::NoSuchService("fines")))
+    }
+
+    async fn fine_permit(&self, actor: &Actor, object: Option<String>) -> Result<Permit<SendFines>, UseCaseError> {
+        let owner = self.lez_authority().await?;
+        let relation = if actor.org == owner { Relation::Own } else { Relation::Other };
+        let circumstances = self.circumstances_of_own(actor, Some(LEZ_FLOW)).await?;
+        let circumstances = Circumstances { own_territory: relation == Relation::Own, ..circumstances };
+        let target = Target { owner: Some(owner), relation, object, circumstances, ..Target::none() };
+        let why = Why { purpose: Some(Purpose::Lez), ..Why::default() };
+        Ok(self.gate.permit::<SendFines>(actor, target, &why).await?)
+    }
+
+    /// Takes the findings of a window, or finds the run that took them and goes on with it. A dry run says what it would come to and changes
+    /// nothing but the log. `None`: it takes longer than a request may; whoever asks again gets the outcome.
+    ///
+    /// # Errors
+    /// `Denied`, `Invalid`, `Conflict` (`run_busy`, `other_run_open`, `window_overlaps`, `too_many`), `LogUnavailable`, `Unavailable`.
+    pub async fn fine_run(
+        self: &Arc<Self>,
+        actor: &Actor,
+        range: TimeRange,
+        holder: &str,
+        dry: bool,
+    ) -> Result<Option<FineRun>, UseCaseError> {
+        let id = name_of(range)?;
+        let Some(parts) = &self.extensions().fines else {
+            self.fine_permit(actor, Some(id)).await?;
+            return self.fines().map(|_| None);
+        };
+        let key = format!("{id}|{holder}|{dry}|{}", actor.session);
+        let known = parts.opening.take(&key);
+        let mut working = match known {
+            Some(working) => working,
+            None => {
+                let (cases, actor, holder) = (Arc::clone(self), actor.clone(), holder.to_owned());
+                tokio::spawn(async move { cases.fine_run_now(&actor, range, &holder, dry).await })
+            }
+        };
+        if let Ok(joined) = tokio::time::timeout(OPEN_WAIT, &mut working).await {
+            return joined.map_err(|error| UseCaseError::Internal(error.into()))?.map(Some);
+        }
+        if parts.opening.keep(key, working) { Ok(None) } else { Err(conflict("run_busy")) }
+    }
+
+    /// As [`UseCases::fine_run`], however long it takes.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn fine_run_now(
+        &self,
+        actor: &Actor,
+        range: TimeRange,
+        holder: &str,
+        dry: bool,
+    ) -> Result<FineRun, UseCaseError> {
+        let id = name_of(range)?;
+        let permit = self.fine_permit(actor, Some(id.clone())).await?;
+        let parts = self.fines()?;
+        if range.to > self.now() {
+            return Err(UseCaseError::invalid("to", "not_over_yet"));
+        }
+        if !is_holder(holder) {
+            return Err(UseCaseError::invalid("holder", "unknown"));
+        }
+        for _ in 0..OPEN_TRIES {
+            if let Some(run) = parts.store.fine_run(&id).await? {
+                if !dry && run.signed.is_none() {
+                    self.fine_hold(parts, &run, holder).await?;
+                }
+                return Ok(run);
+            }
+            let (run, lines) = self.fine_plan(parts, &permit, &id, range).await?;
+            if dry {
+                return Ok(run);
+            }
+            // First the log: findings that nobody can prove were taken were not taken.
+            let details = json!({
+                "run": id, "taken": run.totals.taken, "records": run.totals.records, "merged": run.totals.merged,
+                "refused": run.totals.refused, "rule_set": run.rule_set, "decision": permit.decision().to_string(),
+            });
+            self.record("fine_run_opened", audit::LeafKind::Batch, Some(actor.clone()), details).await?;
+            match parts.store.fine_open(&permit, &run, &lines).await {
+                // Somebody was quicker, or an approval was taken back meanwhile: look again.
+                Ok(()) | Err(StoreError::Taken(_) | StoreError::Stale) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(conflict("run_busy"))
+    }
+
+    async fn fine_plan(
+        &self,
+        parts: &FineParts,
+        permit: &Permit<SendFines>,
+        id: &str,
+        range: TimeRange,
+    ) -> Result<(FineRun, Vec<NewFineLine>), UseCaseError> {
+        let runs = parts.store.fine_runs(LIST_MAX).await?;
+        if runs.iter().any(|run| run.signed.is_none()) {
+            return Err(conflict("other_run_open"));
+        }
+        if runs.iter().any(|run| run.range.from < range.to && range.from < run.range.to) {
+            return Err(conflict("window_overlaps"));
+        }
+        let findings = parts.store.fine_candidates(permit, range, TAKE_MAX + 1).await?;
+        if findings.len() > usize::try_from(TAKE_MAX).unwrap_or(usize::MAX) {
+            return Err(conflict("too_many"));
+        }
+        let now = self.now();
+        let mut making = Making::new(parts, permit, id, now);
+        for finding in &findings {
+            making.add(self, finding).await?;
+        }
+        let last = runs.first();
+        let run = FineRun {
+            id: id.to_owned(),
+            chain: last.map_or(0, |run| run.chain) + 1,
+            previous: last.and_then(|run| run.signed.clone()).map(|(digest, _)| digest).unwrap_or_default(),
+            range,
+            opened_at: now,
+            rule_set: RuleSet::embedded_once().version().as_str().to_owned(),
+            totals: making.totals,
+            signed: None,
+            answers: AnswerCounts::default(),
+        };
+        Ok((run, making.lines))
+    }
+
+    async fn fine_hold(&self, parts: &FineParts, run: &FineRun, holder: &str) -> Result<(), UseCaseError> {
+        let now = self.now();
+        let holds = is_holder(holder) && parts.store.fine_hold(&run.id, holder, now, now.plus(HOLD)).await?;
+        if holds { Ok(()) } else { Err(conflict("run_busy")) }
+    }
+
+    async fn fine_run_held(&self, parts: &FineParts, id: &str, holder: &str) -> Result<FineRun, UseCaseError> {
+        let run = parts.store.fine_run(id).await?.ok_or(UseCaseError::NotFound(Entity::FineRun))?;
+        if run.signed.is_none() {
+            self.fine_hold(parts, &run, holder).await?;
+        }
+        Ok(run)
+    }
+
+    /// The next lines of a run with their pictures. A record that leaves for the first time is in the log before it does.
+    ///
+    /// # Errors
+    /// `Denied`, `NotFound`, `Conflict` (`run_busy`, `finding_erased`), `LogUnavailable`, `Unavailable`.
+    pub async fn fine_lines(
+        &self,
+        actor: &Actor,
+        id: &str,
+        holder: &str,
+        after: u64,
+    ) -> Result<Vec<FineDelivery>, UseCaseError> {
+        let permit = self.fine_permit(actor, Some(id.to_owned())).await?;
+        let parts = self.fines()?;
+        let run = self.fine_run_held(parts, id, holder).await?;
+        let lines = parts.store.fine_lines(&permit, id, after, PAGE).await?;
+        // What has no gaps and ends with the run is all there is.
+        let due = run.totals.taken.saturating_sub(after).min(u64::from(PAGE));
+        if u64::try_from(lines.len()).unwrap_or(u64::MAX) != due {
+            return Err(conflict("finding_erased"));
+        }
+        let mut out = Vec::with_capacity(lines.len());
+        for line in lines {
+            let mut pictures = Vec::with_capacity(line.pictures.len());
+            for kind in &line.pictures {
+                let picture = parts.store.fine_picture(&permit, line.finding, *kind).await?;
+                let offence = line.offence.as_deref().unwrap_or_default();
+                pictures.push((picture_file(offence, *kind), picture.ok_or_else(|| conflict("finding_erased"))?));
+            }
+            out.push(FineDelivery { line, pictures });
+        }
+        let leaving = out.iter().filter(|delivery| delivery.line.left_at.is_none());
+        let leaves = leaving.filter_map(|delivery| {
+            let offence = delivery.line.offence.as_ref()?;
+            let details = json!({
+                "run": id, "offence": offence, "finding": delivery.line.finding.to_string(),
+                "sha256": hex::encode(Sha256::digest(delivery.line.text.as_bytes())),
+                "pictures": delivery.pictures.len(), "decision": permit.decision().to_string(),
+            });
+            Some(self.record("fine_handed_over", audit::LeafKind::Change, Some(actor.clone()), details))
+        });
+        // At once: the log writes what waits together.
+        futures_util::future::try_join_all(leaves).await?;
+        if let Some(last) = out.iter().rev().find(|delivery| delivery.line.left_at.is_none()) {
+            parts.store.fine_left(id, last.line.position, self.now()).await?;
+        }
+        Ok(out)
+    }
+
+    /// Signs the manifest of a run when it is that of its lines and all of them have left. The same manifest gives the same signature.
+    ///
+    /// # Errors
+    /// `Denied`, `NotFound`, `Conflict` (`run_busy`, `not_all_left`, `not_reconciled`, `differs`, `signed_otherwise`), `LogUnavailable`.
+    pub async fn fine_sign(
+        &self,
+        actor: &Actor,
+        id: &str,
+        holder: &str,
+        manifest: &[u8],
+    ) -> Result<FineSeal, UseCaseError> {
+        let permit = self.fine_permit(actor, Some(id.to_owned())).await?;
+        let parts = self.fines()?;
+        let run = self.fine_run_held(parts, id, holder).await?;
+        let (mut offences, mut rejects, mut seen) = (String::new(), String::new(), 0_u64);
+        loop {
+            let page = parts.store.fine_lines(&permit, id, seen, CHECK_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            for line in &page {
+                if line.left_at.is_none() {
+                    return Err(conflict("not_all_left"));
+                }
+                let file = if line.offence.is_some() { &mut offences } else { &mut rejects };
+                file.push_str(&line.text);
+                file.push('\n');
+            }
+            seen = last.position;
+        }
+        let seal = parts.desk.seal(&run, manifest, offences.as_bytes(), rejects.as_bytes()).map_err(conflict)?;
+        let digest = hex::encode(Sha256::digest(manifest));
+        match &run.signed {
+            Some((signed, _)) if *signed == digest => return Ok(seal),
+            Some(_) => return Err(conflict("signed_otherwise")),
+            None => {}
+        }
+        let details = json!({
+            "run": id, "chain": run.chain, "manifest": digest, "records": run.totals.records,
+            "decision": permit.decision().to_string(),
+        });
+        self.record("fine_run_signed", audit::LeafKind::Change, Some(actor.clone()), details).await?;
+        let is_signed = parts.store.fine_sign(id, &digest, self.now()).await?;
+        if is_signed { Ok(seal) } else { Err(conflict("signed_otherwise")) }
+    }
+
+    /// Runs, newest first, and how many approved findings no run holds.
+    ///
+    /// # Errors
+    /// `Denied`, `LogUnavailable`, `Unavailable`.
+    pub async fn fine_status(&self, actor: &Actor) -> Result<FineStatus, UseCaseError> {
+        self.fine_permit(actor, None).await?;
+        let parts = self.fines()?;
+        let runs = parts.store.fine_runs(LIST_MAX).await?;
+        Ok(FineStatus { runs, waiting: parts.store.fine_waiting(self.now()).await? })
+    }
+
+    /// Takes answers, each for itself: `noted` now, `known` since before, or refused: `unknown` (no such record), `not_signed` (of a run that
+    /// is still open), `contradicts` (it was answered otherwise; that answer stands).
+    ///
+    /// # Errors
+    /// `Denied`, `Invalid`, `LogUnavailable`, `Unavailable`: then what was noted before stays, and giving all again is harmless.
+    pub async fn fine_answers(&self, actor: &Actor, answers: &[FineAnswer]) -> Result<Vec<&'static str>, UseCaseError> {
+        let permit = self.fine_permit(actor, Some("answers".to_owned())).await?;
+        let parts = self.fines()?;
+        if answers.len() > ANSWERS_MAX {
+            return Err(UseCaseError::invalid("items", "too_many"));
+        }
+        for answer in answers {
+            let (has_code, needs_code) = (answer.code.is_some(), answer.answer != "accepted");
+            if !matches!(answer.answer.as_str(), "accepted" | "refused" | "correct") || has_code != needs_code {
+                return Err(UseCaseError::invalid("answer", "unknown"));
+            }
+            let code = answer.code.as_deref().unwrap_or("X");
+            let is_word = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-');
+            if !(1..=40).contains(&code.len()) || !code.bytes().all(is_word) {
+                return Err(UseCaseError::invalid("code", "not_a_code"));
+            }
+        }
+        let mut out = Vec::with_capacity(answers.len());
+        for answer in answers {
+            out.push(self.fine_answer(parts, &permit, answer).await?);
+        }
+        Ok(out)
+    }
+
+    async fn fine_answer(
+        &self,
+        parts: &FineParts,
+        permit: &Permit<SendFines>,
+        answer: &FineAnswer,
+    ) -> Result<&'static str, UseCaseError> {
+        let said = (answer.answer.clone(), answer.code.clone());
+        // Once more when somebody else answers between the look and the note.
+        for _ in 0..2 {
+            let Some(KeptAnswer { run, is_signed, answer: kept }) = parts.store.fine_answered(&answer.offence).await?
+            else {
+                return Ok("unknown");
+            };
+            if !is_signed {
+                return Ok("not_signed");
+            }
+            if let Some(kept) = kept {
+                if kept == said {
+                    return Ok("known");
+                }
+                let details = json!({ "run": run, "offence": answer.offence, "kept": kept.0, "refused": said.0 });
+                let actor = Some(permit.actor().clone());
+                self.record("fine_answer_refused", audit::LeafKind::Refuse, actor, details).await?;
+                return Ok("contradicts");
+            }
+            let details = json!({
+                "run": run, "offence": answer.offence, "answer": said.0, "code": said.1,
+                "decision": permit.decision().to_string(),
+            });
+            let actor = Some(permit.actor().clone());
+            self.record("fine_answered", audit::LeafKind::Change, actor, details).await?;
+            let now = self.now();
+            if parts.store.fine_answer(&answer.offence, &said.0, said.1.as_deref(), now).await? {
+                return Ok("noted");
+            }
+        }
+        Err(conflict("run_busy"))
+    }
+
+    /// Whether the tax administration gave a finding back to be corrected.
+    pub(crate) async fn fine_returned(&self, finding: vms_core::FindingId) -> Result<bool, UseCaseError> {
+        match &self.extensions().fines {
+            Some(parts) => Ok(parts.store.fine_superseded(finding).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether a batch holds a finding; its approval cannot be taken back then.
+    pub(crate) async fn fine_holds(&self, finding: vms_core::FindingId) -> Result<bool, UseCaseError> {
+        match &self.extensions().fines {
+            Some(parts) => Ok(parts.store.fine_holds(finding).await?),
+            None => Ok(false),
+        }
+    }
+}

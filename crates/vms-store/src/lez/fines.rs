@@ -1,0 +1,409 @@
+//! Runs of fines and their lines.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sqlx::any::AnyRow;
+use vms_app::fines_ports::{
+    AnswerCounts, FineLine, FineRun, FineStore, FineTotals, HandedOver, KeptAnswer, NewFineLine,
+};
+use vms_app::gate::Permit;
+use vms_app::gate::action::SendFines;
+use vms_app::lez_ports::{Finding, PictureKind};
+use vms_app::ports::StoreError;
+use vms_app::ports::store::Stored;
+use vms_core::{FindingId, TimeRange, WallTime};
+
+use super::LezVault;
+use super::keys::KeyId;
+use super::reads::field_of;
+use crate::bounded::Writing;
+use crate::db::db_error;
+use crate::row::{Columns as _, nonsense, signed, unsigned};
+
+const RUN: &str =
+    "id, chain, previous, from_us, to_us, opened_at_us, rule_set, taken, records, fines, warnings, amount_cents,
+    merged, refused, manifest_sha256, signed_at_us, accepted, rejected, correct";
+
+/// A finding that no run holds and that was approved: a record of it that stands is a claim, and one that was merged or refused by a run was
+/// looked at in this version already.
+const FREE: &str = "state = 'approved' and decided_at_us < $2
+    and not exists (select 1 from fine_line where fine_line.claim = lez_finding.id)
+    and not exists (select 1 from fine_line join fine_run on fine_run.id = fine_line.run_id
+        where fine_line.finding_id = lez_finding.id and fine_run.opened_at_us >= lez_finding.decided_at_us)";
+
+fn run_of(row: &AnyRow) -> Stored<FineRun> {
+    let count = |column: &str| row.int(column).and_then(unsigned);
+    let range = TimeRange::new(row.at("from_us")?, row.at("to_us")?).ok_or_else(|| nonsense("to_us"))?;
+    Ok(FineRun {
+        id: row.text("id")?,
+        chain: count("chain")?,
+        previous: row.text("previous")?,
+        range,
+        opened_at: row.at("opened_at_us")?,
+        rule_set: row.text("rule_set")?,
+        totals: FineTotals {
+            taken: count("taken")?,
+            records: count("records")?,
+            fines: count("fines")?,
+            warnings: count("warnings")?,
+            amount_cents: count("amount_cents")?,
+            merged: count("merged")?,
+            refused: count("refused")?,
+        },
+        signed: row.text_opt("manifest_sha256")?.zip(row.at_opt("signed_at_us")?),
+        answers: AnswerCounts { accepted: count("accepted")?, refused: count("rejected")?, correct: count("correct")? },
+    })
+}
+
+fn pictures_of(text: &str) -> Stored<Vec<PictureKind>> {
+    let kind = |word: &str| match word {
+        "crop" => Ok(PictureKind::Crop),
+        "overview" => Ok(PictureKind::Overview),
+        _ => Err(nonsense("pictures")),
+    };
+    text.split_whitespace().map(kind).collect()
+}
+
+/// What a line's text is sealed for: it opens in its place only.
+fn field(run: &str, position: u64) -> String {
+    format!("fine:{run}:{position}")
+}
+
+impl LezVault {
+    /// The texts of lines, sealed under the keys of their findings.
+    async fn fine_sealed(&self, run: &FineRun, lines: &[NewFineLine]) -> Stored<Vec<Vec<u8>>> {
+        let mut out = Vec::with_capacity(lines.len());
+        for line in lines {
+            let row = sqlx::query("select class from lez_finding where id = $1")
+                .bind(line.finding.to_string())
+                .fetch_optional(&self.store.read)
+                .await
+                .map_err(db_error)?
+                .ok_or(StoreError::Stale)?;
+            let key_id = KeyId::finding(&row.text("class")?, line.finding);
+            let key = self.key(&self.store.read, &key_id).await?.ok_or(StoreError::Stale)?;
+            let field = field(&run.id, line.position);
+            out.push(self.seal(&key, &key_id, &line.finding.to_string(), &field, line.text.as_bytes())?);
+        }
+        Ok(out)
+    }
+
+    async fn fine_open_on(
+        &self,
+        conn: &mut Writing<'_>,
+        run: &FineRun,
+        lines: &[NewFineLine],
+        sealed: &[Vec<u8>],
+    ) -> Stored<()> {
+        let totals = &run.totals;
+        sqlx::query(
+            "insert into fine_run (id, chain, previous, working, from_us, to_us, opened_at_us, rule_set, taken, records, fines,
+                warnings, amount_cents, merged, refused, holder, holder_until_us, accepted, rejected, correct)
+             values ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '', 0, 0, 0, 0)",
+        )
+        .bind(run.id.clone())
+        .bind(signed(run.chain)?)
+        .bind(run.previous.clone())
+        .bind(run.range.from.micros)
+        .bind(run.range.to.micros)
+        .bind(run.opened_at.micros)
+        .bind(run.rule_set.clone())
+        .bind(signed(totals.taken)?)
+        .bind(signed(totals.records)?)
+        .bind(signed(totals.fines)?)
+        .bind(signed(totals.warnings)?)
+        .bind(signed(totals.amount_cents)?)
+        .bind(signed(totals.merged)?)
+        .bind(signed(totals.refused)?)
+        .execute(&mut *conn)
+        .await
+        .map_err(db_error)?;
+        for (line, body) in lines.iter().zip(sealed) {
+            fine_line_insert(&mut *conn, run, line, body.clone()).await?;
+        }
+        Ok(())
+    }
+
+    async fn fine_line_of(&self, run: &str, row: &AnyRow) -> Stored<Option<FineLine>> {
+        let (finding, position): (FindingId, u64) = (row.word("finding_id")?, row.number("position")?);
+        let key_id = KeyId::finding(&row.text("class")?, finding);
+        let Some(key) = self.key(&self.store.read, &key_id).await? else { return Ok(None) };
+        let sealed = row.blob_opt("body")?.ok_or_else(|| nonsense("body"))?;
+        let clear = Self::open(&key, &key_id, &finding.to_string(), &field(run, position), &sealed)?;
+        Ok(Some(FineLine {
+            position,
+            finding,
+            offence: row.text_opt("offence")?,
+            pictures: pictures_of(&row.text("pictures")?)?,
+            left_at: row.at_opt("left_at_us")?,
+            text: String::from_utf8(clear).map_err(|_| nonsense("body"))?,
+        }))
+    }
+}
+
+async fn fine_line_insert(conn: &mut Writing<'_>, run: &FineRun, line: &NewFineLine, body: Vec<u8>) -> Stored<()> {
+    let finding = line.finding.to_string();
+    // Nothing is taken that is not approved as it was seen.
+    let seen = sqlx::query("select id from lez_finding where id = $1 and version = $2 and state = 'approved'")
+        .bind(finding.clone())
+        .bind(signed(line.seen)?)
+        .fetch_optional(&mut *conn)
+        .await
+        .map_err(db_error)?;
+    if seen.is_none() {
+        return Err(StoreError::Stale);
+    }
+    let mut pictures = String::new();
+    for kind in &line.pictures {
+        pictures.push_str(field_of(*kind));
+        pictures.push(' ');
+    }
+    sqlx::query(
+        "insert into fine_line (run_id, position, finding_id, claim, offence, vehicle, verdict, fine_id, amount_cents, at_us,
+            pictures, body)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind(run.id.clone())
+    .bind(signed(line.position)?)
+    .bind(finding.clone())
+    .bind(line.offence.as_ref().map(|_| finding))
+    .bind(line.offence.clone())
+    .bind(line.vehicle.clone())
+    .bind(line.verdict.as_str())
+    .bind(line.fine_id.clone())
+    .bind(line.amount_cents.map(i64::from))
+    .bind(line.at.micros)
+    .bind(pictures)
+    .bind(body)
+    .execute(conn)
+    .await
+    .map(drop)
+    .map_err(db_error)
+}
+
+async fn fine_answer_on(
+    conn: &mut Writing<'_>,
+    offence: &str,
+    answer: &str,
+    code: Option<&str>,
+    at: WallTime,
+) -> Stored<bool> {
+    let done = sqlx::query(
+        "update fine_line set answer = $2, answer_code = $3, answered_at_us = $4,
+            claim = case when $2 = 'correct' then null else claim end
+          where offence = $1 and answer is null",
+    )
+    .bind(offence.to_owned())
+    .bind(answer.to_owned())
+    .bind(code.map(str::to_owned))
+    .bind(at.micros)
+    .execute(&mut *conn)
+    .await
+    .map_err(db_error)?;
+    if done.rows_affected() != 1 {
+        return Ok(false);
+    }
+    let sql = match answer {
+        "accepted" => "update fine_run set accepted = accepted + 1",
+        "refused" => "update fine_run set rejected = rejected + 1",
+        _ => "update fine_run set correct = correct + 1",
+    };
+    let sql = format!("{sql} where id = (select run_id from fine_line where offence = $1)");
+    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(offence.to_owned()).execute(conn).await.map_err(db_error)?;
+    Ok(true)
+}
+
+#[async_trait]
+impl FineStore for LezVault {
+    async fn fine_candidates(&self, _permit: &Permit<SendFines>, range: TimeRange, limit: u32) -> Stored<Vec<Finding>> {
+        let sql = format!(
+            "select {} from lez_finding where decided_at_us >= $1 and {FREE} order by at_us, id limit $3",
+            super::findings::COLUMNS
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(range.from.micros)
+            .bind(range.to.micros)
+            .bind(i64::from(limit))
+            .fetch_all(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        self.findings_opened(&rows).await
+    }
+
+    async fn fine_waiting(&self, before: WallTime) -> Stored<u64> {
+        let sql = format!("select count(*) as n from lez_finding where decided_at_us >= $1 and {FREE}");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(i64::MIN)
+            .bind(before.micros)
+            .fetch_one(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        row.int("n").and_then(unsigned)
+    }
+
+    async fn fine_history(&self, vehicle: &str) -> Stored<Vec<HandedOver>> {
+        let rows = sqlx::query(
+            "select verdict, fine_id, fine_line.amount_cents as amount_cents, at_us, signed_at_us from fine_line
+               join fine_run on fine_run.id = fine_line.run_id
+              where vehicle = $1 and offence is not null and (answer is null or answer = 'accepted') order by at_us, offence",
+        )
+        .bind(vehicle.to_owned())
+        .fetch_all(&self.store.read)
+        .await
+        .map_err(db_error)?;
+        let one = |row: &AnyRow| {
+            Ok(HandedOver {
+                verdict: row.word("verdict")?,
+                fine_id: row.text_opt("fine_id")?,
+                amount_cents: row.number_opt("amount_cents")?,
+                at: row.at("at_us")?,
+                issued_at: row.at_opt("signed_at_us")?,
+            })
+        };
+        rows.iter().map(one).collect()
+    }
+
+    async fn fine_superseded(&self, finding: FindingId) -> Stored<Option<String>> {
+        let row = sqlx::query(
+            "select offence from fine_line where finding_id = $1 and answer = 'correct' order by answered_at_us desc limit 1",
+        )
+        .bind(finding.to_string())
+        .fetch_optional(&self.store.read)
+        .await
+        .map_err(db_error)?;
+        row.map_or(Ok(None), |row| row.text_opt("offence"))
+    }
+
+    async fn fine_picture(
+        &self,
+        _permit: &Permit<SendFines>,
+        id: FindingId,
+        kind: PictureKind,
+    ) -> Stored<Option<Bytes>> {
+        self.finding_image(id, kind).await
+    }
+
+    async fn fine_open(&self, _permit: &Permit<SendFines>, run: &FineRun, lines: &[NewFineLine]) -> Stored<()> {
+        let _sealing = self.sealing.read().await;
+        // Outside the transaction, which is the database's one writer meanwhile.
+        let sealed = self.fine_sealed(run, lines).await?;
+        write_txn!(self.store, |conn| { self.fine_open_on(conn, run, lines, &sealed).await })
+    }
+
+    async fn fine_run(&self, id: &str) -> Stored<Option<FineRun>> {
+        let sql = format!("select {RUN} from fine_run where id = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_owned()).fetch_optional(&self.store.read).await;
+        row.map_err(db_error)?.as_ref().map(run_of).transpose()
+    }
+
+    async fn fine_runs(&self, limit: u32) -> Stored<Vec<FineRun>> {
+        let sql = format!("select {RUN} from fine_run order by chain desc limit $1");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(i64::from(limit)).fetch_all(&self.store.read).await;
+        rows.map_err(db_error)?.iter().map(run_of).collect()
+    }
+
+    async fn fine_hold(&self, id: &str, holder: &str, now: WallTime, until: WallTime) -> Stored<bool> {
+        write_txn!(self.store, |conn| {
+            let done = sqlx::query(
+                "update fine_run set holder = $2, holder_until_us = $4
+                  where id = $1 and working = 1 and (holder = $2 or holder_until_us <= $3)",
+            )
+            .bind(id.to_owned())
+            .bind(holder.to_owned())
+            .bind(now.micros)
+            .bind(until.micros)
+            .execute(conn)
+            .await
+            .map_err(db_error)?;
+            Ok(done.rows_affected() == 1)
+        })
+    }
+
+    async fn fine_lines(
+        &self,
+        _permit: &Permit<SendFines>,
+        run: &str,
+        after: u64,
+        limit: u32,
+    ) -> Stored<Vec<FineLine>> {
+        let rows = sqlx::query(
+            "select position, finding_id, offence, pictures, left_at_us, body, lez_finding.class as class
+               from fine_line join lez_finding on lez_finding.id = fine_line.finding_id
+              where run_id = $1 and position > $2 order by position limit $3",
+        )
+        .bind(run.to_owned())
+        .bind(signed(after)?)
+        .bind(i64::from(limit))
+        .fetch_all(&self.store.read)
+        .await
+        .map_err(db_error)?;
+        let mut out = Vec::with_capacity(rows.len());
+        for row in &rows {
+            out.extend(self.fine_line_of(run, row).await?);
+        }
+        Ok(out)
+    }
+
+    async fn fine_left(&self, run: &str, upto: u64, at: WallTime) -> Stored<()> {
+        let upto = signed(upto)?;
+        write_txn!(self.store, |conn| {
+            let sql =
+                "update fine_line set left_at_us = $3 where run_id = $1 and position <= $2 and left_at_us is null";
+            let query = sqlx::query(sql).bind(run.to_owned()).bind(upto).bind(at.micros);
+            query.execute(conn).await.map(drop).map_err(db_error)
+        })
+    }
+
+    async fn fine_sign(&self, run: &str, manifest_sha256: &str, at: WallTime) -> Stored<bool> {
+        write_txn!(self.store, |conn| {
+            let done = sqlx::query(
+                "update fine_run set manifest_sha256 = $2, signed_at_us = $3, working = null
+                  where id = $1 and manifest_sha256 is null",
+            )
+            .bind(run.to_owned())
+            .bind(manifest_sha256.to_owned())
+            .bind(at.micros)
+            .execute(&mut *conn)
+            .await
+            .map_err(db_error)?;
+            let same = sqlx::query("select id from fine_run where id = $1 and manifest_sha256 = $2")
+                .bind(run.to_owned())
+                .bind(manifest_sha256.to_owned())
+                .fetch_optional(conn)
+                .await
+                .map_err(db_error)?;
+            Ok(done.rows_affected() == 1 || same.is_some())
+        })
+    }
+
+    async fn fine_answered(&self, offence: &str) -> Stored<Option<KeptAnswer>> {
+        let row = sqlx::query(
+            "select run_id, answer, answer_code, manifest_sha256 from fine_line
+               join fine_run on fine_run.id = fine_line.run_id where offence = $1",
+        )
+        .bind(offence.to_owned())
+        .fetch_optional(&self.store.read)
+        .await
+        .map_err(db_error)?;
+        let Some(row) = row else { return Ok(None) };
+        let code = row.text_opt("answer_code")?;
+        Ok(Some(KeptAnswer {
+            run: row.text("run_id")?,
+            is_signed: row.text_opt("manifest_sha256")?.is_some(),
+            answer: row.text_opt("answer")?.map(|answer| (answer, code)),
+        }))
+    }
+
+    async fn fine_answer(&self, offence: &str, answer: &str, code: Option<&str>, at: WallTime) -> Stored<bool> {
+        write_txn!(self.store, |conn| { fine_answer_on(conn, offence, answer, code, at).await })
+    }
+
+    async fn fine_holds(&self, finding: FindingId) -> Stored<bool> {
+        let row = sqlx::query("select claim from fine_line where claim = $1")
+            .bind(finding.to_string())
+            .fetch_optional(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        Ok(row.is_some())
+    }
+}

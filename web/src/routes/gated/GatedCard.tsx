@@ -1,0 +1,91 @@
+import { useState } from "react";
+import { gated } from "../../api/calls";
+import { keys } from "../../api/keys";
+import type { Gated } from "../../api/types";
+import { useAct } from "../../app/useAct";
+import { useWords } from "../../app/useWords";
+import { ReasonForm } from "../../components/ReasonForm";
+import { Button, Notice } from "../../components/ui";
+
+/** One decision: which hours, on what ground, who, what the recorder did, and the steps that are open to whoever looks. */
+export function GatedCard({ one }: { one: Gated }) {
+  const { t, name, when } = useWords();
+  const { settled, applied } = one;
+  return (
+    <li>
+      <article
+        aria-label={one.camera.code}
+        className="flex flex-col gap-1.5 rounded-lg border border-line bg-panel p-4"
+      >
+        <div className="flex flex-wrap items-baseline justify-between gap-3">
+          <h2 className="text-[15px]">
+            {one.camera.code} – {name(one.camera)}
+          </h2>
+          <strong className="font-semibold">{t(`gatedState.${one.state}`)}</strong>
+        </div>
+        <p className="tabular-nums">
+          {when(one.from)} – {when(one.to)}
+        </p>
+        <p className="wrap-anywhere">
+          {t(`purpose.${one.purpose}`, { defaultValue: one.purpose })} · {one.case_ref} · {one.ground}
+        </p>
+        <p className="text-muted">
+          {t("gated.proposedBy", { name: one.proposed.name, when: when(one.proposed.at) })}
+          {settled && one.state === "in_force"
+            ? ` · ${t("gated.agreedBy", { name: settled.name, when: when(settled.at) })}`
+            : ""}
+          {settled && one.state === "refused"
+            ? ` · ${t("gated.refusedBy", { name: settled.name, when: when(settled.at) })}`
+            : ""}
+        </p>
+        {one.refusal ? <p className="wrap-anywhere">{t("gated.refusal", { text: one.refusal })}</p> : null}
+        {one.state === "in_force" ? (
+          <p className="text-muted">
+            {applied === null || applied === undefined
+              ? t("gated.notApplied")
+              : t("gated.behind", { count: applied.hours })}
+          </p>
+        ) : null}
+        {applied && applied.waiting > 0 ? (
+          <Notice tone="warn">{t("gated.stuck", { count: applied.waiting })}</Notice>
+        ) : null}
+        <Steps one={one} />
+      </article>
+    </li>
+  );
+}
+
+function Steps({ one }: { one: Gated }) {
+  const { t } = useWords();
+  const { act, busy, error } = useAct([keys.gated]);
+  const [refusing, setRefusing] = useState(false);
+  if (!one.may_settle) return null;
+  return (
+    <div className="flex flex-col gap-2">
+      {error !== null ? <Notice tone="bad">{error}</Notice> : null}
+      <Notice tone="warn">{t("gated.agreeWarning")}</Notice>
+      {refusing ? (
+        <ReasonForm
+          label={t("gated.refuseWhy")}
+          send={t("gated.refuse")}
+          look="danger"
+          busy={busy}
+          onSend={(reason) =>
+            void act(
+              () => gated.refuse(one.id, reason),
+              () => setRefusing(false),
+            )
+          }
+          onCancel={() => setRefusing(false)}
+        />
+      ) : (
+        <div className="flex flex-wrap justify-end gap-2">
+          <Button onPress={() => setRefusing(true)}>{t("gated.refuse")}</Button>
+          <Button look="primary" isDisabled={busy} onPress={() => void act(() => gated.approve(one.id))}>
+            {t("gated.agree")}
+          </Button>
+        </div>
+      )}
+    </div>
+  );
+}
