@@ -155,7 +155,7 @@ async fn until_cosigned(rig: &Rig) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_tells_what_was_recorded_lost_and_erased_and_a_stranger_can_check_it() {
     // So little room that the oldest footage goes as soon as there is younger.
-    let mut rig = Rig::start(RigOptions { disk_cap_mib: 20, ..options(1, 0) }).await.unwrap();
+    let mut rig = Rig::start(RigOptions { disk_cap_mib: 64, ..options(4, 0) }).await.unwrap();
     rig.stop_belfry().await.unwrap();
     let witness = Witness::start(&rig);
     let port = witness.port;

@@ -292,9 +292,9 @@ impl UseCases {
     ) -> Result<AccountMade, UseCaseError> {
         let found = self.stores.account_of_session(id).await?;
         let Some(mut account) = found else {
-            self.gate
-                .permit::<AdminUsers>(actor, Self::user_target(actor, actor.org, Some(id)), &Why::default())
-                .await?;
+            // Decided as for somebody of another organisation, so that the answer does not tell who is there.
+            let target = Target { relation: Relation::Other, object: Some(id.to_string()), ..Target::none() };
+            self.gate.permit::<AdminUsers>(actor, target, &Why::default()).await?;
             return Err(UseCaseError::NotFound(Entity::User));
         };
         let target = Self::user_target(actor, account.org, Some(id));

@@ -35,7 +35,11 @@ impl Ids for FixedIds {
     fn random(&self, out: &mut [u8]) {
         for byte in out {
             let n = self.0.fetch_add(7, Ordering::Relaxed);
-            let [first, ..] = n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();
+            // Mixed whole (SplitMix64): many hundreds of tokens in one test must still differ.
+            let n = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            let [first, ..] = (n ^ (n >> 31)).to_be_bytes();
             *byte = first;
         }
     }

@@ -55,8 +55,15 @@ impl LogParts {
 
     /// The leaf of the end of this process.
     pub(crate) async fn stopped(&self) {
-        if let Err(error) = self.cases.gate().settle_owed().await {
-            tracing::error!(%error, "uses ended without their closing leaf");
+        loop {
+            match self.cases.gate().settle_owed().await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(%error, "uses ended without their closing leaf");
+                    break;
+                }
+            }
         }
         if let Err(error) = self.leaf(LeafKind::System, "stopped", json!({ "role": "serve" })).await {
             tracing::error!(error.chain = %format!("{error:#}"), "the log does not say that this process stopped");

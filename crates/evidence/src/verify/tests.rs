@@ -322,7 +322,7 @@ fn films_of_two_cameras_cannot_change_places() {
         assert_eq!(report.verdict, Verdict::Broken, "{on_disk} {sealed}: {}", report.table());
         let failing: Vec<_> =
             report.checks.iter().filter(|found| found.outcome == Outcome::Fails).map(|found| found.check).collect();
-        assert!(failing.contains(if sealed { &"onvif_boxes" } else { &"signature" }), "{}", report.table());
+        assert!(failing.contains(if sealed { &"onvif_seal" } else { &"signature" }), "{}", report.table());
         for (name, bytes) in &before {
             std::fs::write(path.join(name), bytes).unwrap();
         }

@@ -23,8 +23,18 @@ async fn who_waits_too_long_is_told_and_a_change_is_not_called_undone() {
         (Method::PATCH, "/api/v1/session", "outcome_unknown"),
         (Method::DELETE, "/api/v1/grants/grt_0", "outcome_unknown"),
     ] {
-        let body = (method != Method::GET).then(|| json!({}));
-        let response = router.clone().oneshot(Town::request(&chief, method.clone(), path, body)).await.unwrap();
+        // A request that the database answers at once is done before the bound is looked at: it is asked again.
+        let mut response = None;
+        for _ in 0..50 {
+            let body = (method != Method::GET).then(|| json!({}));
+            let found = router.clone().oneshot(Town::request(&chief, method.clone(), path, body)).await.unwrap();
+            let is_late = found.status() == StatusCode::SERVICE_UNAVAILABLE;
+            response = Some(found);
+            if is_late {
+                break;
+            }
+        }
+        let response = response.unwrap();
         assert!(response.headers().contains_key(header::RETRY_AFTER), "{method} {path}");
         let (status, problem) = answer(response).await;
         assert_eq!((status, &problem["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!(wanted)), "{method} {path}");

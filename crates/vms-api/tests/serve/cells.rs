@@ -50,6 +50,9 @@ impl Standing {
     }
 }
 
+/// What the grants of [`world`] give; for anything else whoever they share with is a stranger.
+const GIVEN: [Right; 3] = [Right::CameraList, Right::Live, Right::Playback];
+
 /// Spans that are asked for: an hour, three days, 33 days and 13 months old; the first is that of [`concrete`].
 const WINDOWS: [(&str, &str); 4] = [
     ("2026-11-22T11:00:00Z", "2026-11-22T11:05:00Z"),
@@ -164,6 +167,10 @@ impl World {
     /// What the matrix says when everything that a person can supply is supplied, and no event or station is around.
     fn says(&self, cell: &Cell, right: Right) -> Decision {
         let age = instant("2026-11-22T12:01:00Z").micros_since(instant(WINDOWS[cell.window].0));
+        let relation = match cell.standing.relation() {
+            Relation::Shared if !GIVEN.contains(&right) => Relation::Other,
+            relation => relation,
+        };
         let takes_span = matches!(right, Right::Playback | Right::Export);
         self.matrix.decide(&Request {
             purpose: Some(Purpose::Intervention),
@@ -175,7 +182,7 @@ impl World {
             flow_active: cell.standing != Standing::Suspended,
             suspended: cell.standing == Standing::Suspended && right != Right::CameraList,
             reads_only: true,
-            ..Request::bare(cell.profile, right, cell.standing.relation())
+            ..Request::bare(cell.profile, right, relation)
         })
     }
 
@@ -292,7 +299,7 @@ fn names_camera(line: &Line) -> bool {
 async fn share(town: &Town, things: &[Things], org: &str, to: &str) {
     let cameras: Vec<&Value> = things.iter().map(|things| &things.camera["id"]).collect();
     let share = json!({ "camera_ids": cameras, "partner_id": town.org(org).await.to_string(),
-        "rights": ["camera.list", "live", "playback"], "from": "2026-11-22T11:00:00Z", "to": to });
+        "rights": GIVEN.map(Right::as_str), "from": "2026-11-22T11:00:00Z", "to": to });
     let (status, answer) = town.post(&town.person("chief").await, "/api/v1/grants", share).await;
     assert_eq!(status, StatusCode::CREATED, "{answer}");
 }

@@ -200,7 +200,7 @@ async fn it_pauses_goes_on_ends_and_survives_a_kill() {
     assert_eq!(town.leaves().last().unwrap(), "open export");
 
     let (status, paused) = town.post(&supervisor, &path(&export, "/pause"), json!({})).await;
-    assert_eq!((status, &paused["state"]), (StatusCode::OK, &json!("paused")));
+    assert_eq!((status, &paused["state"]), (StatusCode::OK, &json!("paused")), "{paused}");
     assert_eq!(town.desk.look(id), PackageState::Idle);
     town.cases.exports_round().await.unwrap();
     assert_eq!(town.desk.orders(id).len(), 2, "a pause lasts");

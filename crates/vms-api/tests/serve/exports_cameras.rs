@@ -86,7 +86,8 @@ async fn two_cameras_are_one_order_with_a_decision_for_each() {
     for person in [&supervisor, &chief] {
         let before = town.leaves().len();
         let url = format!("/api/v1/exports/{id}/files/custody.pdf");
-        assert_eq!(town.get(person, &url).await.0, StatusCode::OK);
+        let request = Town::request(person, http::Method::GET, &url, None);
+        assert_eq!(town.send(request).await.status(), StatusCode::OK);
         assert_eq!(town.leaves().len(), before + 2, "a leaf for each camera");
     }
 }

@@ -225,7 +225,9 @@ impl Town {
             return self.machine_as_person(&account).await;
         }
         let response = self.log_in(user, PASSWORD).await;
-        assert_eq!(response.status(), StatusCode::OK, "{user}");
+        if response.status() != StatusCode::OK {
+            panic!("{user}: {} {}", response.status(), json_of(response).await);
+        }
         let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
         let csrf = json_of(response).await["csrf_token"].as_str().unwrap().to_owned();
         let person = Person { cookie, csrf };

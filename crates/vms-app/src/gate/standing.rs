@@ -15,6 +15,8 @@ use vms_core::{Right, WallTime};
 
 use super::{BoxError, Delivered, Gate, GateError, LeafKind, LogEntry, Permit};
 
+/// So many of them are written at a time: nobody's own leaf waits for thousands.
+const SETTLED_AT_ONCE: usize = 64;
 /// Longest wait for the log's answer: past it, access fails closed whatever keeps the log busy.
 pub const LOG_ANSWER_MAX: Duration = Duration::from_millis(2_500);
 /// How long a running view goes on while the log takes no leaf.
@@ -32,6 +34,8 @@ pub(super) struct Standing {
     /// The first failure since the last success.
     away_since: Mutex<Option<Instant>>,
     owed: Mutex<VecDeque<LogEntry>>,
+    /// Held by whoever writes what is owed: each leaf once, in their order.
+    settling: tokio::sync::Mutex<()>,
 }
 
 impl Standing {
@@ -144,10 +148,10 @@ impl Gate {
             }
             entry
         };
-        if self.standing.next_owed().is_some() {
-            // The log was away a moment ago; the ends come in their order, and nobody waits for each.
+        // What is owed goes first: the ends come in their order. A log that is still away says so at the first of them.
+        if let Err(error) = self.settle_owed().await {
             self.standing.owe(late(entry));
-            return Err(GateError::LogUnavailable("earlier closing leaves wait".into()));
+            return Err(error);
         }
         match self.write(entry.clone()).await {
             Ok(_) => Ok(()),
@@ -158,16 +162,20 @@ impl Gate {
         }
     }
 
-    /// Writes the closing leaves that were kept; gives how many. Called again and again by housekeeping.
+    /// Writes closing leaves that were kept, at most [`SETTLED_AT_ONCE`]; gives how many. Called again and again by housekeeping.
     ///
     /// # Errors
     /// [`GateError::LogUnavailable`]: what is left stays.
     pub async fn settle_owed(&self) -> Result<usize, GateError> {
+        let _one = self.standing.settling.lock().await;
         let mut written = 0;
         while let Some(entry) = self.standing.next_owed() {
             self.write(LogEntry { at: self.clock.now(), ..entry }).await?;
             self.standing.owed.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             written += 1;
+            if written == SETTLED_AT_ONCE {
+                break;
+            }
         }
         Ok(written)
     }

@@ -59,9 +59,10 @@ impl UseCases {
     /// The machine's account that an administrator asks about.
     async fn machine(&self, actor: &Actor, user: UserId) -> Result<Account, UseCaseError> {
         let account = self.stores.account_of_session(user).await?;
-        let org = account.as_ref().map_or(actor.org, |account| account.org);
-        let relation = if actor.org == org { Relation::Own } else { Relation::Other };
-        let target = Target { owner: Some(org), relation, object: Some(user.to_string()), ..Target::none() };
+        // An account that is not there is decided as one of another organisation: the answer must not tell who is there.
+        let owner = account.as_ref().map(|account| account.org);
+        let relation = if owner == Some(actor.org) { Relation::Own } else { Relation::Other };
+        let target = Target { owner, relation, object: Some(user.to_string()), ..Target::none() };
         self.gate.permit::<AdminUsers>(actor, target, &Why::default()).await?;
         let account = account.ok_or(UseCaseError::NotFound(Entity::User))?;
         if account.profile != MACHINE_PROFILE {
