@@ -98,7 +98,7 @@ async function main() {
     await atProvider(page, "operator-at-provider");
     await page.getByText(/Nobody linked an account here to you/).waitFor({ timeout: 10_000 });
     if (page.url().includes("code=")) throw new Error("the code stays in the address");
-    if ((await page.context().cookies()).some((cookie) => cookie.name.includes("session")))
+    if ((await page.context().cookies()).some((cookie) => cookie.name.includes("belfry_session")))
       throw new Error("a session");
   });
   await step("an administrator links the account in the console", async () => {

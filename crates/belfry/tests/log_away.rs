@@ -36,6 +36,9 @@ const ANSWER_MAX: Duration = Duration::from_millis(2_500 + 3_000);
 /// A view ends 10 s after the log went, at its next decision.
 const VIEW_MAX: Duration = Duration::from_secs(40);
 
+/// The last of the troubles: not played, but real.
+const FULL_DISK: &str = "a full disk";
+
 /// What is wrong with the log.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
@@ -126,8 +129,10 @@ impl Scene {
     }
 
     async fn is_closed(&self) -> bool {
-        let (status, code, ..) =
-            self.ask(&self.operator, "POST", "/api/v1/stream-tickets", Some(live_wish(&self.stream))).await;
+        // A look that needs no ticket: asked ten times a second, tickets would run out.
+        let (from, to) = (rfc3339(now_us() - 20_000_000), rfc3339(now_us()));
+        let path = format!("/api/v1/cameras/{}/timeline?from={from}&to={to}", self.camera);
+        let (status, code, ..) = self.ask(&self.supervisor, "GET", &path, None).await;
         (status, code.as_str()) == (503, "log_unavailable")
     }
 
@@ -146,10 +151,18 @@ impl Scene {
             (&self.supervisor, "GET", format!("/api/v1/audit?from={from}&to={to}"), None),
             (&self.supervisor, "GET", format!("/api/v1/cameras/{}/timeline?from={from}&to={to}", self.camera), None),
         ];
-        let answers = futures_util::future::join_all(
-            asks.iter()
-                .map(async |(person, method, path, body)| (path, self.ask(person, method, path, body.clone()).await)),
-        );
+        // On a full disk a leaf may still fit into what is left of a block, and its look is then lawful: asked until none fits.
+        let tries = if trouble == FULL_DISK { 40 } else { 1 };
+        let answers = futures_util::future::join_all(asks.iter().map(async |(person, method, path, body)| {
+            let mut answer = self.ask(person, method, path, body.clone()).await;
+            for _ in 1..tries {
+                if answer.0 == 503 {
+                    break;
+                }
+                answer = self.ask(person, method, path, body.clone()).await;
+            }
+            (path, answer)
+        }));
         for (path, (status, code, length, took)) in answers.await {
             assert_eq!((status, code.as_str()), (503, "log_unavailable"), "{trouble} {path}");
             assert!(took < ANSWER_MAX, "{trouble} {path}: {took:?}");
@@ -242,6 +255,6 @@ async fn a_log_whose_disk_is_full_closes_access_and_opens_it_again() {
         .await
         .unwrap();
     let scene = scene(rig).await;
-    scene.through("a full disk", || disk.fill(0), async |()| disk.empty()).await;
+    scene.through(FULL_DISK, || disk.fill(0), async |()| disk.empty()).await;
     scene.finish().await;
 }

@@ -322,7 +322,9 @@ fn films_of_two_cameras_cannot_change_places() {
         assert_eq!(report.verdict, Verdict::Broken, "{on_disk} {sealed}: {}", report.table());
         let failing: Vec<_> =
             report.checks.iter().filter(|found| found.outcome == Outcome::Fails).map(|found| found.check).collect();
-        assert!(failing.contains(if sealed { &"onvif_seal" } else { &"signature" }), "{}", report.table());
+        // What is sealed anew still has the film's own words against it.
+        let is_named = |check: &&str| if sealed { check.starts_with("onvif_") } else { *check == "signature" };
+        assert!(failing.iter().any(is_named), "{}", report.table());
         for (name, bytes) in &before {
             std::fs::write(path.join(name), bytes).unwrap();
         }

@@ -287,9 +287,11 @@ async fn a_sample_goes_to_a_second_person(store: &Store) {
     assert_eq!((undone.finding.state, undone.finding.first_by), (FindingState::Open, None));
     let rejected = town.cases.finding_decide(&other, sampled[2], 2, Verdict::Reject("ander voertuig".to_owned())).await;
     assert_eq!(rejected.unwrap().finding.state, FindingState::Rejected);
+    town.clock.pass_s(1);
     assert_eq!(town.cases.fine_status(&town.job).await.unwrap().waiting, n - 3);
     let approved = town.cases.finding_decide(&other, sampled[0], 2, Verdict::Approve).await.unwrap();
     assert_eq!((approved.finding.state, approved.finding.decided_by), (FindingState::Approved, Some(other.user)));
+    town.clock.pass_s(1);
     assert_eq!(town.cases.fine_status(&town.job).await.unwrap().waiting, n - 2);
 }
 

@@ -26,9 +26,10 @@ export function MoreCameras({
         {others.map((one) => {
           const isChosen = more.includes(one.id);
           return (
-            <label key={one.id} className="flex items-center gap-1.5">
+            <label key={one.id} className="flex min-h-6 items-center gap-1.5">
               <input
                 type="checkbox"
+                className="size-4 shrink-0"
                 checked={isChosen}
                 disabled={!isChosen && more.length >= CAMERAS_MAX - 1}
                 onChange={(event) =>
