@@ -210,7 +210,8 @@ async fn nothing_that_is_secret_is_written_or_said_anywhere() {
     until_durable(&rig, &operator, 6).await;
     let recovery = rig.recovery_code("supervisor").await.unwrap();
     let people = plant(&rig, &mut said).await;
-    let used = people[2].send("POST", "/api/v1/session/step-up", Some(json!({ "recovery_code": recovery }))).await.unwrap();
+    let used =
+        people[2].send("POST", "/api/v1/session/step-up", Some(json!({ "recovery_code": recovery }))).await.unwrap();
     assert!(used.status().is_success(), "the one-time code was used");
     // The camera's password goes out to it, is refused, and is complained of.
     rig.until("the refused password is told", Duration::from_secs(40), async |_: &Rig| {

@@ -167,10 +167,9 @@ impl World {
     /// What the matrix says when everything that a person can supply is supplied, and no event or station is around.
     fn says(&self, cell: &Cell, right: Right) -> Decision {
         let age = instant("2026-11-22T12:01:00Z").micros_since(instant(WINDOWS[cell.window].0));
-        let relation = match cell.standing.relation() {
-            Relation::Shared if !GIVEN.contains(&right) => Relation::Other,
-            relation => relation,
-        };
+        let relation = cell.standing.relation();
+        let is_given = relation != Relation::Shared || GIVEN.contains(&right);
+        let relation = if is_given { relation } else { Relation::Other };
         let takes_span = matches!(right, Right::Playback | Right::Export);
         self.matrix.decide(&Request {
             purpose: Some(Purpose::Intervention),
