@@ -180,6 +180,7 @@ impl FragmentBuilder {
             || next.param_set != first.param_set
             || next.dts < last.dts
             || is_break(step, self.length.predict())
+            || wall_stepped(last, next)
             || (next.is_key && (ticks >= self.limits.ticks_min || !first.is_key))
             || ticks >= self.limits.ticks_max
             || host_us >= self.limits.host_us_max
@@ -191,6 +192,14 @@ impl FragmentBuilder {
         self.bytes = 0;
         Fragment::new(std::mem::take(&mut self.units), last_duration)
     }
+}
+
+/// The host's wall clock stepped between two units, by more than a second against its monotonic clock: what a fragment says of its span must
+/// not hold footage of an hour that never was.
+fn wall_stepped(last: &AccessUnit, next: &AccessUnit) -> bool {
+    let wall_us = next.clocks.wall.micros_since(last.clocks.wall);
+    let mono_us = i64::try_from(next.clocks.mono.micros.saturating_sub(last.clocks.mono.micros)).unwrap_or(i64::MAX);
+    wall_us.saturating_sub(mono_us).unsigned_abs() > 1_000_000
 }
 
 /// A step of the decode time that is no frame any more but a hole: over 200 ms (reliability R12) and over four frames.

@@ -114,7 +114,8 @@ async fn steps_of_clocks_stand_in_the_flags_of_segments() {
     let rig = Rig::start(Box::new(NoFault), 1 << 30);
     let mut units = film(1, 0..300, 25);
     for (n, unit) in units.iter_mut().enumerate() {
-        if (100..200).contains(&n) {
+        // In the middle of a second: the fragment ends where the clock stepped.
+        if (110..210).contains(&n) {
             unit.clocks.wall = unit.clocks.wall.plus(Duration::from_secs(3_600));
         }
         if n >= 250 {
