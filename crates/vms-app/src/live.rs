@@ -1,6 +1,6 @@
 //! Live viewing: one-use tickets, and sessions that are decided again every 5 s and at every change.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -232,6 +232,9 @@ pub struct LiveSession {
     changes: watch::Receiver<u64>,
     /// Runs beside the frames: a slow database must not stop the picture while its capability is good.
     deciding: Option<Deciding>,
+    /// Why a decision ended the view, known before the source is told: the source's own last word ("revoked", for whatever
+    /// reason) may come first, and who looks on must read the reason.
+    verdict: Arc<OnceLock<EndWhy>>,
     /// Something changed while a decision was under way, which may have looked before the change.
     decide_again: bool,
     units: u64,
@@ -276,6 +279,7 @@ impl LiveSession {
             recheck,
             changes,
             deciding: None,
+            verdict: Arc::default(),
             decide_again: false,
             units: 0,
             bytes: 0,
@@ -318,7 +322,11 @@ impl LiveSession {
             let LiveEvent::End { why } = event else { return Some(event) };
             // Who looks on must not read "your right has ended" when nobody could look it up.
             let is_undecided = self.is_undecided || self.deciding.is_some();
-            let why = if is_undecided && why == EndWhy::Expired { EndWhy::Unavailable } else { why };
+            let why = match self.verdict.get() {
+                Some(verdict) => *verdict,
+                None if is_undecided && why == EndWhy::Expired => EndWhy::Unavailable,
+                None => why,
+            };
             self.ended = Some(why);
             return Some(LiveEvent::End { why });
         }
@@ -336,11 +344,12 @@ impl LiveSession {
             return;
         }
         let (cases, permit, stream) = (Arc::clone(&self.cases), Arc::clone(&self.permit), self.stream);
-        let control = Arc::clone(&self.control);
+        let (control, verdict) = (Arc::clone(&self.control), Arc::clone(&self.verdict));
         self.deciding = Some(Box::pin(async move {
             let camera = match cases.may_go_on(&permit, stream, false).await? {
                 Ok(camera) => camera,
                 Err(why) => {
+                    let _ = verdict.set(why);
                     cases.media.revoke(permit.decision()).await;
                     return Ok(Err(why));
                 }
