@@ -76,6 +76,53 @@ impl RuleSetVersion {
     }
 }
 
+/// Declares the texts of one family of tables, from `seed/DIR`: a field for each file, the texts embedded at build time, the version
+/// over all of them, and the loading of the embedded ones by the family's `RuleSet`.
+macro_rules! seed_texts {
+    ($dir:literal: $($field:ident = $file:literal),+ $(,)?) => {
+        /// The seed texts.
+        #[derive(Clone, Copy, Debug)]
+        pub struct SeedTexts<'a> {
+            $(#[doc = concat!("`", $file, "`.")] pub $field: &'a str,)+
+        }
+
+        impl SeedTexts<'static> {
+            /// The texts that were embedded at build time.
+            pub const fn embedded() -> Self {
+                Self { $($field: include_str!(concat!("../../../../seed/", $dir, "/", $file)),)+ }
+            }
+        }
+
+        impl SeedTexts<'_> {
+            fn version(&self) -> $crate::seed::RuleSetVersion {
+                $crate::seed::RuleSetVersion::of([$(($file, self.$field)),+])
+            }
+        }
+
+        impl RuleSet {
+            /// The tables that were embedded at build time.
+            ///
+            /// # Panics
+            /// Never in a build whose tests passed: a test loads the same texts.
+            pub fn embedded() -> Self {
+                Self::load(SeedTexts::embedded()).expect("the embedded tables should be sound: a test loads them")
+            }
+
+            /// As [`RuleSet::embedded`], read once in the life of the program.
+            pub fn embedded_once() -> &'static Self {
+                static SET: std::sync::LazyLock<RuleSet> = std::sync::LazyLock::new(RuleSet::embedded);
+                &SET
+            }
+
+            /// SHA-256 over the canonical texts.
+            pub fn version(&self) -> &$crate::seed::RuleSetVersion {
+                &self.version
+            }
+        }
+    };
+}
+pub(crate) use seed_texts;
+
 /// A day as TOML writes it, without quotes.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "toml::value::Datetime")]

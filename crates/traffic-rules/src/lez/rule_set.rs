@@ -1,42 +1,14 @@
 //! All tables of the low-emission zone together, with one version.
 
-use std::sync::LazyLock;
-
 use super::exemption::{self, Exemption};
 use super::fine::FineTable;
 use super::norm::NormTable;
 use super::rule::{self, Categories, Rule};
 use super::segment::Territory;
 use crate::day::Day;
-use crate::seed::{RuleSetVersion, SeedError};
+use crate::seed::{RuleSetVersion, SeedError, seed_texts};
 
-/// The seed texts.
-#[derive(Clone, Copy, Debug)]
-pub struct SeedTexts<'a> {
-    /// `rules.csv`.
-    pub rules: &'a str,
-    /// `exemptions.toml`.
-    pub exemptions: &'a str,
-    /// `fines.toml`.
-    pub fines: &'a str,
-    /// `norms.toml`.
-    pub norms: &'a str,
-    /// `segments.toml`.
-    pub segments: &'a str,
-}
-
-impl SeedTexts<'static> {
-    /// The texts that were embedded at build time.
-    pub const fn embedded() -> Self {
-        Self {
-            rules: include_str!("../../../../seed/lez/rules.csv"),
-            exemptions: include_str!("../../../../seed/lez/exemptions.toml"),
-            fines: include_str!("../../../../seed/lez/fines.toml"),
-            norms: include_str!("../../../../seed/lez/norms.toml"),
-            segments: include_str!("../../../../seed/lez/segments.toml"),
-        }
-    }
-}
+seed_texts!("lez": rules = "rules.csv", exemptions = "exemptions.toml", fines = "fines.toml", norms = "norms.toml", segments = "segments.toml");
 
 /// The tables of the low-emission zone.
 #[derive(Clone, Debug)]
@@ -50,33 +22,13 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// The tables that were embedded at build time.
-    ///
-    /// # Panics
-    /// Never in a build whose tests passed: a test loads the same texts.
-    pub fn embedded() -> Self {
-        Self::load(SeedTexts::embedded()).expect("the embedded tables should be sound: a test loads them")
-    }
-
-    /// As [`RuleSet::embedded`], read once in the life of the program.
-    pub fn embedded_once() -> &'static Self {
-        static SET: LazyLock<RuleSet> = LazyLock::new(RuleSet::embedded);
-        &SET
-    }
-
     /// Reads tables.
     ///
     /// # Errors
     /// [`SeedError`] names the file, the row or entry, and the problem.
     pub fn load(texts: SeedTexts<'_>) -> Result<Self, SeedError> {
         let norms = NormTable::load(texts.norms)?;
-        let version = RuleSetVersion::of([
-            ("rules.csv", texts.rules),
-            ("exemptions.toml", texts.exemptions),
-            ("fines.toml", texts.fines),
-            ("norms.toml", texts.norms),
-            ("segments.toml", texts.segments),
-        ]);
+        let version = texts.version();
         Ok(Self {
             rules: rule::load(texts.rules, &norms)?,
             exemptions: exemption::load(texts.exemptions)?,
@@ -85,11 +37,6 @@ impl RuleSet {
             norms,
             version,
         })
-    }
-
-    /// SHA-256 over the canonical texts.
-    pub fn version(&self) -> &RuleSetVersion {
-        &self.version
     }
 
     /// The criteria table.

@@ -1,6 +1,5 @@
 //! All tables of average-speed control together, with one version.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use vms_core::WallTime;
@@ -10,29 +9,11 @@ use super::certificate::Certificates;
 use super::parameters::ParameterTable;
 use super::road::{self, Road};
 use crate::day::Day;
-use crate::seed::{RuleSetVersion, SeedError};
+use crate::seed::{RuleSetVersion, SeedError, seed_texts};
 
-/// The seed texts.
-#[derive(Clone, Copy, Debug)]
-pub struct SeedTexts<'a> {
-    /// `trajectories.toml`.
-    pub trajectories: &'a str,
-    /// `parameters.toml`.
-    pub parameters: &'a str,
-    /// `certificates.toml`.
-    pub certificates: &'a str,
-}
+seed_texts!("trajectory": trajectories = "trajectories.toml", parameters = "parameters.toml", certificates = "certificates.toml");
 
 impl SeedTexts<'static> {
-    /// The texts that were embedded at build time. They hold no certificate: every pair is not usable.
-    pub const fn embedded() -> Self {
-        Self {
-            trajectories: include_str!("../../../../seed/trajectory/trajectories.toml"),
-            parameters: include_str!("../../../../seed/trajectory/parameters.toml"),
-            certificates: include_str!("../../../../seed/trajectory/certificates.toml"),
-        }
-    }
-
     /// As [`SeedTexts::embedded`], with made-up certificates for the demonstration.
     pub const fn demonstration() -> Self {
         Self { certificates: include_str!("../../../../seed/trajectory/demo-certificates.toml"), ..Self::embedded() }
@@ -49,20 +30,6 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// The tables that were embedded at build time.
-    ///
-    /// # Panics
-    /// Never in a build whose tests passed: a test loads the same texts.
-    pub fn embedded() -> Self {
-        Self::load(SeedTexts::embedded()).expect("the embedded tables should be sound: a test loads them")
-    }
-
-    /// As [`RuleSet::embedded`], read once in the life of the program.
-    pub fn embedded_once() -> &'static Self {
-        static SET: LazyLock<RuleSet> = LazyLock::new(RuleSet::embedded);
-        &SET
-    }
-
     /// Reads tables.
     ///
     /// # Errors
@@ -71,18 +38,9 @@ impl RuleSet {
         let roads = road::load(texts.trajectories)?;
         let codes: Vec<TrajectoryCode> = roads.iter().map(|road| road.code.clone()).collect();
         let parameters = ParameterTable::load(texts.parameters)?;
-        let version = RuleSetVersion::of([
-            ("trajectories.toml", texts.trajectories),
-            ("parameters.toml", texts.parameters),
-            ("certificates.toml", texts.certificates),
-        ]);
+        let version = texts.version();
         let certificates = Certificates::load(texts.certificates, &codes, &parameters)?;
         Ok(Self { roads, parameters, certificates, version })
-    }
-
-    /// SHA-256 over the canonical texts.
-    pub fn version(&self) -> &RuleSetVersion {
-        &self.version
     }
 
     /// Every trajectory.

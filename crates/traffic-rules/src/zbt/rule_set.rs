@@ -1,38 +1,13 @@
 //! All tables of the zones with restricted access together, with one version.
 
-use std::sync::LazyLock;
-
 use super::fine::FineTable;
 use super::right::{self, Right};
 use super::zone::{self, Zone};
 use super::{RightCode, ZoneCode};
 use crate::calendar::Holidays;
-use crate::seed::{RuleSetVersion, SeedError};
+use crate::seed::{RuleSetVersion, SeedError, seed_texts};
 
-/// The seed texts.
-#[derive(Clone, Copy, Debug)]
-pub struct SeedTexts<'a> {
-    /// `zones.toml`.
-    pub zones: &'a str,
-    /// `rights.toml`.
-    pub rights: &'a str,
-    /// `fines.toml`.
-    pub fines: &'a str,
-    /// `holidays.toml`.
-    pub holidays: &'a str,
-}
-
-impl SeedTexts<'static> {
-    /// The texts that were embedded at build time.
-    pub const fn embedded() -> Self {
-        Self {
-            zones: include_str!("../../../../seed/zbt/zones.toml"),
-            rights: include_str!("../../../../seed/zbt/rights.toml"),
-            fines: include_str!("../../../../seed/zbt/fines.toml"),
-            holidays: include_str!("../../../../seed/zbt/holidays.toml"),
-        }
-    }
-}
+seed_texts!("zbt": zones = "zones.toml", rights = "rights.toml", fines = "fines.toml", holidays = "holidays.toml");
 
 /// The tables of the zones with restricted access.
 #[derive(Clone, Debug)]
@@ -45,20 +20,6 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// The tables that were embedded at build time.
-    ///
-    /// # Panics
-    /// Never in a build whose tests passed: a test loads the same texts.
-    pub fn embedded() -> Self {
-        Self::load(SeedTexts::embedded()).expect("the embedded tables should be sound: a test loads them")
-    }
-
-    /// As [`RuleSet::embedded`], read once in the life of the program.
-    pub fn embedded_once() -> &'static Self {
-        static SET: LazyLock<RuleSet> = LazyLock::new(RuleSet::embedded);
-        &SET
-    }
-
     /// Reads tables.
     ///
     /// # Errors
@@ -66,12 +27,7 @@ impl RuleSet {
     pub fn load(texts: SeedTexts<'_>) -> Result<Self, SeedError> {
         let zones = zone::load(texts.zones)?;
         let codes: Vec<ZoneCode> = zones.iter().map(|zone| zone.code.clone()).collect();
-        let version = RuleSetVersion::of([
-            ("zones.toml", texts.zones),
-            ("rights.toml", texts.rights),
-            ("fines.toml", texts.fines),
-            ("holidays.toml", texts.holidays),
-        ]);
+        let version = texts.version();
         Ok(Self {
             rights: right::load(texts.rights, &codes)?,
             fines: FineTable::load(texts.fines)?,
@@ -79,11 +35,6 @@ impl RuleSet {
             zones,
             version,
         })
-    }
-
-    /// SHA-256 over the canonical texts.
-    pub fn version(&self) -> &RuleSetVersion {
-        &self.version
     }
 
     /// Every zone, those that are not enabled too.

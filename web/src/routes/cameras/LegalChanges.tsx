@@ -10,7 +10,7 @@ import { useRight } from "../../app/sessionContext";
 import { useAct } from "../../app/useAct";
 import { useWords } from "../../app/useWords";
 import { Modal } from "../../components/Modal";
-import { ReasonForm } from "../../components/ReasonForm";
+import { SettleRow } from "../../components/SettleRow";
 import { Button, Empty, Notice } from "../../components/ui";
 
 /** How many proposals wait, and the list of them; nothing for whoever may not see any. */
@@ -134,7 +134,6 @@ function Difference({ change }: { change: LegalChange }) {
 function Decide({ change }: { change: LegalChange }) {
   const { t } = useWords();
   const { act, busy, error } = useAct([keys.cameras, keys.legalChanges]);
-  const [refusing, setRefusing] = useState(false);
   return (
     <div className="flex flex-col gap-2">
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
@@ -145,26 +144,17 @@ function Decide({ change }: { change: LegalChange }) {
           </Button>
         </div>
       ) : null}
-      {change.may_settle && !refusing ? (
-        <div className="flex justify-end gap-2">
-          <Button look="danger" isDisabled={busy} onPress={() => setRefusing(true)}>
-            {t("legal.refuse")}
-          </Button>
-          <Button look="primary" isDisabled={busy} onPress={() => void act(() => legalChanges.approve(change.id))}>
-            {t("legal.approve")}
-          </Button>
-        </div>
-      ) : null}
-      {change.may_settle && refusing ? (
-        <ReasonForm
-          label={t("legal.refuseWhy")}
-          send={t("legal.refuse")}
-          look="danger"
-          busy={busy}
-          onSend={(reason) => void act(() => legalChanges.refuse(change.id, reason))}
-          onCancel={() => setRefusing(false)}
-        />
-      ) : null}
+      <SettleRow
+        may={change.may_settle}
+        refuse={t("legal.refuse")}
+        why={t("legal.refuseWhy")}
+        busy={busy}
+        onRefuse={(reason, done) => void act(() => legalChanges.refuse(change.id, reason), done)}
+      >
+        <Button look="primary" isDisabled={busy} onPress={() => void act(() => legalChanges.approve(change.id))}>
+          {t("legal.approve")}
+        </Button>
+      </SettleRow>
     </div>
   );
 }

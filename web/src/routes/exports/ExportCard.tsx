@@ -1,11 +1,11 @@
-import { useId, useState } from "react";
+import { useId } from "react";
 import { exports } from "../../api/calls";
 import type { Result } from "../../api/http";
 import { keys } from "../../api/keys";
 import type { Export } from "../../api/types";
 import { useAct } from "../../app/useAct";
 import { useWords } from "../../app/useWords";
-import { ReasonForm } from "../../components/ReasonForm";
+import { SettleRow } from "../../components/SettleRow";
 import { Button, Notice } from "../../components/ui";
 import { Package } from "./Package";
 import { size } from "./size";
@@ -90,7 +90,6 @@ function Steps({ one }: { one: Export }) {
   const { act, busy, error } = useAct([keys.exports], (refusal) =>
     refusal.code === "no_room" ? `${problem(refusal)} ${refusal.detail ?? ""}` : problem(refusal),
   );
-  const [refusing, setRefusing] = useState(false);
   const button = (words: string, action: () => Promise<Result<Export>>, look: "plain" | "primary" | "danger") => (
     <Button key={words} look={look} isDisabled={busy} onPress={() => void act(action)}>
       {words}
@@ -100,30 +99,23 @@ function Steps({ one }: { one: Export }) {
     <div className="flex flex-col gap-2">
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       {one.may_settle ? <Notice tone="warn">{t("exports.approveWarning")}</Notice> : null}
-      {refusing ? (
-        <ReasonForm
-          label={t("exports.refuseWhy")}
-          send={t("exports.refuse")}
-          look="danger"
-          busy={busy}
-          onSend={(reason) =>
-            void act(
-              () => exports.refuse(one.id, reason),
-              () => setRefusing(false),
-            )
-          }
-          onCancel={() => setRefusing(false)}
-        />
-      ) : (
-        <div className="flex flex-wrap justify-end gap-2">
-          {one.may_pause ? button(t("exports.pause"), () => exports.pause(one.id), "plain") : null}
-          {one.may_resume ? button(t("exports.resume"), () => exports.resume(one.id), "primary") : null}
-          {one.may_cancel ? button(t("exports.cancel"), () => exports.cancel(one.id), "danger") : null}
-          {one.may_remove ? button(t("exports.remove"), () => exports.remove(one.id), "danger") : null}
-          {one.may_settle ? <Button onPress={() => setRefusing(true)}>{t("exports.refuse")}</Button> : null}
-          {one.may_settle ? button(t("exports.approve"), () => exports.approve(one.id), "primary") : null}
-        </div>
-      )}
+      <SettleRow
+        may={one.may_settle}
+        refuse={t("exports.refuse")}
+        why={t("exports.refuseWhy")}
+        busy={busy}
+        onRefuse={(reason, done) => void act(() => exports.refuse(one.id, reason), done)}
+        before={
+          <>
+            {one.may_pause ? button(t("exports.pause"), () => exports.pause(one.id), "plain") : null}
+            {one.may_resume ? button(t("exports.resume"), () => exports.resume(one.id), "primary") : null}
+            {one.may_cancel ? button(t("exports.cancel"), () => exports.cancel(one.id), "danger") : null}
+            {one.may_remove ? button(t("exports.remove"), () => exports.remove(one.id), "danger") : null}
+          </>
+        }
+      >
+        {button(t("exports.approve"), () => exports.approve(one.id), "primary")}
+      </SettleRow>
     </div>
   );
 }

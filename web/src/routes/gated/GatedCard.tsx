@@ -1,10 +1,9 @@
-import { useState } from "react";
 import { gated } from "../../api/calls";
 import { keys } from "../../api/keys";
 import type { Gated } from "../../api/types";
 import { useAct } from "../../app/useAct";
 import { useWords } from "../../app/useWords";
-import { ReasonForm } from "../../components/ReasonForm";
+import { SettleRow } from "../../components/SettleRow";
 import { Button, Notice } from "../../components/ui";
 
 /** One decision: which hours, on what ground, who, what the recorder did, and the steps that are open to whoever looks. */
@@ -58,34 +57,22 @@ export function GatedCard({ one }: { one: Gated }) {
 function Steps({ one }: { one: Gated }) {
   const { t } = useWords();
   const { act, busy, error } = useAct([keys.gated]);
-  const [refusing, setRefusing] = useState(false);
   if (!one.may_settle) return null;
   return (
     <div className="flex flex-col gap-2">
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       <Notice tone="warn">{t("gated.agreeWarning")}</Notice>
-      {refusing ? (
-        <ReasonForm
-          label={t("gated.refuseWhy")}
-          send={t("gated.refuse")}
-          look="danger"
-          busy={busy}
-          onSend={(reason) =>
-            void act(
-              () => gated.refuse(one.id, reason),
-              () => setRefusing(false),
-            )
-          }
-          onCancel={() => setRefusing(false)}
-        />
-      ) : (
-        <div className="flex flex-wrap justify-end gap-2">
-          <Button onPress={() => setRefusing(true)}>{t("gated.refuse")}</Button>
-          <Button look="primary" isDisabled={busy} onPress={() => void act(() => gated.approve(one.id))}>
-            {t("gated.agree")}
-          </Button>
-        </div>
-      )}
+      <SettleRow
+        may
+        refuse={t("gated.refuse")}
+        why={t("gated.refuseWhy")}
+        busy={busy}
+        onRefuse={(reason, done) => void act(() => gated.refuse(one.id, reason), done)}
+      >
+        <Button look="primary" isDisabled={busy} onPress={() => void act(() => gated.approve(one.id))}>
+          {t("gated.agree")}
+        </Button>
+      </SettleRow>
     </div>
   );
 }
