@@ -15,6 +15,7 @@ export const keys = {
   findings: ["findings"] as const,
   partners: ["partners"] as const,
   sharing: ["sharing"] as const,
+  certificates: ["certificates"] as const,
   users: ["users"] as const,
   orgs: ["orgs"] as const,
   audit: ["audit"] as const,

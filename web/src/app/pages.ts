@@ -3,6 +3,7 @@
 import {
   Activity,
   Bell,
+  Bot,
   Car,
   Cctv,
   ClipboardCheck,
@@ -69,6 +70,7 @@ export const PAGES: readonly PageInfo[] = [
   },
   { path: "/matrix", key: "matrix", icon: KeyRound, rights: ["matrix.view"] },
   { path: "/stations", key: "stations", icon: MonitorCheck, rights: ["user.admin"] },
+  { path: "/machines", key: "machines", icon: Bot, rights: ["user.admin"] },
   { path: "/users", key: "users", icon: Users, rights: ["user.admin"] },
   { path: "/audit", key: "audit", icon: ScrollText, rights: ["audit.view"] },
   { path: "/health", key: "health", icon: Activity, rights: ["health.view"] },

@@ -173,6 +173,12 @@ const stationsRoute = createRoute({
   beforeLoad: guard("/stations"),
   component: lazyRouteComponent(() => import("../routes/stations/StationsPage"), "StationsPage"),
 });
+const machinesRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/machines",
+  beforeLoad: guard("/machines"),
+  component: lazyRouteComponent(() => import("../routes/machines/MachinesPage"), "MachinesPage"),
+});
 const usersRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/users",
@@ -217,6 +223,7 @@ export const router = createRouter({
     noticesRoute,
     matrixRoute,
     stationsRoute,
+    machinesRoute,
     usersRoute,
     accountRoute,
     auditRoute,
