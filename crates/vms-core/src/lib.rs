@@ -7,6 +7,7 @@
 pub mod id;
 pub mod media_kind;
 pub mod plate;
+pub mod plate_wish;
 pub mod retention;
 pub mod right;
 pub mod time;
@@ -17,6 +18,7 @@ pub use id::{
 };
 pub use media_kind::{Codec, Rendition, StreamUse};
 pub use plate::{Confidence, Country, Plate, PlateError};
+pub use plate_wish::{PlatePattern, PlateWish, WishError};
 pub use retention::{RetentionClass, RetentionTerm};
 pub use right::{Profile, Purpose, Relation, Right};
 pub use time::{MediaTime, MonoTime, SyncState, TimeRange, WallTime};
