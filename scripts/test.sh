@@ -33,7 +33,7 @@ step "programs and tests: build"
 cargo build --workspace --bins --tests --examples --locked
 
 step "unit and integration tests"
-cargo test --workspace --locked
+cargo xtask tests
 
 step "OpenAPI snapshot"
 cargo run --quiet --locked --package vms-api --example openapi | diff - web/openapi.json \

@@ -1,6 +1,7 @@
-//! Checks of the repository that no compiler makes: `cargo xtask arrows|pure|sizes|links|licences|ldd BINARY|all`.
+//! Checks of the repository that no compiler makes: `cargo xtask arrows|pure|sizes|links|licences|ldd BINARY|all`; and all tests in two lanes: `cargo xtask tests`.
 
 mod checks;
+mod tests;
 
 use std::process::ExitCode;
 
@@ -17,9 +18,10 @@ fn main() -> ExitCode {
             args.next().ok_or_else(|| anyhow::anyhow!("`xtask ldd` needs the path of a program")).and_then(checks::ldd)
         }
         "all" => all(),
-        other => {
-            Err(anyhow::anyhow!("unknown task `{other}`; there are: arrows, pure, sizes, links, licences, ldd, all"))
-        }
+        "tests" => tests::run(),
+        other => Err(anyhow::anyhow!(
+            "unknown task `{other}`; there are: arrows, pure, sizes, links, licences, ldd, all, tests"
+        )),
     };
     match outcome {
         Ok(()) => {
