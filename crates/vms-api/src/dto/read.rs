@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use vms_app::lez::reads::ReadPage;
 use vms_app::lez_ports::StoredRead;
-use vms_core::Confidence;
+use vms_core::{Confidence, Plate, PlatePattern, PlateWish, WishError};
 
 use super::common::{PurposeDto, instant};
+use crate::problem::Problem;
 
 /// Which reads.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -23,14 +24,50 @@ pub struct ReadListQuery {
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadSearchDto {
-    /// The whole plate; separators do not matter.
+    /// The plate, or a pattern of it (`?` for one character, `*` for any number, three letters or digits at least); separators do not matter.
     pub plate: String,
+    /// `exact` (when absent), `wildcard`, or `similar`: the plate and what is one insertion, deletion or substitution away.
+    #[serde(default, rename = "match")]
+    pub kind: MatchDto,
     /// First instant.
     pub from: String,
     /// First instant after.
     pub to: String,
     /// Why, with a case number.
     pub purpose: Option<PurposeDto>,
+}
+
+/// How a plate is looked for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchDto {
+    /// This plate.
+    #[default]
+    Exact,
+    /// By a pattern.
+    Wildcard,
+    /// This plate and its neighbours.
+    Similar,
+}
+
+impl ReadSearchDto {
+    /// What is looked for.
+    ///
+    /// # Errors
+    /// 422 `not_a_plate` or `too_open`.
+    pub fn wish(&self) -> Result<PlateWish, Problem> {
+        let wish = match self.kind {
+            MatchDto::Exact => Plate::parse(&self.plate).map(PlateWish::Exact).map_err(WishError::from),
+            MatchDto::Wildcard => PlatePattern::parse(&self.plate).map(PlateWish::Pattern),
+            MatchDto::Similar => {
+                Plate::parse(&self.plate).map_err(WishError::from).and_then(PlateWish::similar)
+            }
+        };
+        wish.map_err(|error| match error {
+            WishError::TooOpen => Problem::invalid("plate", "too_open"),
+            WishError::Plate(_) | WishError::TooLong => Problem::invalid("plate", "not_a_plate"),
+        })
+    }
 }
 
 impl std::fmt::Debug for ReadSearchDto {

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vms_app::lez::reads::ReadFilter;
 use vms_app::lez_ports::PictureKind;
-use vms_core::{Plate, ReadId, WallTime};
+use vms_core::{ReadId, WallTime};
 
 use crate::dto::common::{LIMIT_MAX, PageQuery, PurposeDto, parse_instant, parse_range, parse_word, path_id};
 use crate::dto::read::{ReadListQuery, ReadPageView, ReadSearchDto};
@@ -57,22 +57,23 @@ async fn read_list(
     Ok(Json(ReadPageView::new(&found, page.limit())))
 }
 
-/// Reads with exactly this plate, newest first, at most 500. The log gets a keyed hash of the plate.
+/// Reads with this plate, or what fits the pattern, or is one edit away, newest first, at most 500. The log gets a keyed hash of what was
+/// looked for. A pattern that fits more than 200 plates of the span is refused: a search is for a vehicle, not for a list.
 #[utoipa::path(post, path = "/api/v1/reads/search", tag = "reads", request_body = ReadSearchDto, responses(
     (status = 200, description = "Newest first, under one logged decision", body = ReadPageView),
     (status = 403, description = "Not allowed, `too_old`, or `purpose_required`, `justification_required`, `case_required`",
         body = Problem),
-    (status = 422, description = "`invalid`: the plate or the span", body = Problem),
+    (status = 422, description = "`invalid`: the plate (`not_a_plate`, `too_open`, `matches_too_many`) or the span", body = Problem),
     (status = 503, description = "`log_unavailable`", body = Problem)))]
 async fn read_search(
     State(api): State<Api>,
     session: Session,
     Body(dto): Body<ReadSearchDto>,
 ) -> Result<Json<ReadPageView>, Problem> {
-    let plate = Plate::parse(&dto.plate).map_err(|_| Problem::invalid("plate", "not_a_plate"))?;
+    let wish = dto.wish()?;
     let range = parse_range(&dto.from, &dto.to)?;
     let why = PurposeDto::to_why(dto.purpose)?;
-    let found = api.cases.read_search(session.actor(), &plate, range, &why, LIMIT_MAX).await?;
+    let found = api.cases.read_search(session.actor(), &wish, range, &why, LIMIT_MAX).await?;
     Ok(Json(ReadPageView { next_cursor: None, ..ReadPageView::new(&found, LIMIT_MAX) }))
 }
 

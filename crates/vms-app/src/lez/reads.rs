@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use audit::LeafKind;
 use bytes::Bytes;
 use serde_json::json;
-use vms_core::{CameraId, DecisionId, Plate, ReadId, Relation, TimeRange, WallTime};
+use vms_core::{CameraId, DecisionId, PlateWish, ReadId, Relation, TimeRange, WallTime};
 
 use super::words;
 use crate::cases::{TimelineMarks, UseCases};
@@ -16,6 +16,7 @@ use crate::error::{Entity, UseCaseError};
 use crate::gate::action::{ListReads, SearchReads};
 use crate::gate::{Actor, Circumstances, Gate, Target, Why};
 use crate::lez_ports::{LezStore, PictureKind, ReadPermit, ReadQuery, StoredRead};
+use crate::plate_ports::LikeReads;
 use crate::ports::Stores;
 
 /// Span of a list that names none.
@@ -72,29 +73,36 @@ impl UseCases {
         Ok(ReadPage { decision: permit.decision(), reads })
     }
 
-    /// Reads with exactly this plate at the own organisation's cameras, newest first. The log gets a keyed hash of the
-    /// plate and the sealed plate, never the plate; not in the words of the justification either.
+    /// Reads with the plate that is looked for at the own organisation's cameras, newest first: exactly, by a pattern, or one edit away. The log
+    /// gets a keyed hash of what was looked for and its sealed text, never the plate; not in the words of the justification either.
     ///
     /// # Errors
-    /// `Denied`, `Missing`, `LogUnavailable`, `Unavailable`.
+    /// `Denied`, `Missing`, `Invalid` (more plates match than [`crate::plate_ports::LIKE_MAX`]), `LogUnavailable`, `Unavailable`.
     pub async fn read_search(
         &self,
         actor: &Actor,
-        plate: &Plate,
+        wish: &PlateWish,
         range: TimeRange,
         why: &Why,
         limit: u32,
     ) -> Result<ReadPage, UseCaseError> {
         let store = self.lez_store()?;
-        // A keyed hash to search by, and the plate sealed: who reads the log's details learns no plate without the secret of reads.
-        let hash = format!("plate:{}:{}", store.query_hash(plate), store.query_sealed(plate)?);
-        let why = &words::without_plate(why, plate);
+        // A keyed hash to search by, and the text sealed: who reads the log's details learns no plate without the secret of reads.
+        let kind = if matches!(wish, PlateWish::Exact(_)) { "plate" } else { "plates" };
+        let hash = format!("{kind}:{}:{}", store.wish_hash(wish), store.wish_sealed(wish)?);
+        let why = &words::without_plates(why, wish);
         let circumstances = self.circumstances_of_own(actor, None).await?;
         let target =
             Target { owner: Some(actor.org), range: Some(range), object: Some(hash), circumstances, ..Target::none() };
         let permit = self.gate.permit::<SearchReads>(actor, target, why).await?;
         let query = ReadQuery { owner: actor.org, camera: None, range, after: None, limit };
-        let reads = store.read_search(&permit, plate, &query).await?;
+        let reads = match wish {
+            PlateWish::Exact(plate) => store.read_search(&permit, plate, &query).await?,
+            PlateWish::Pattern(_) | PlateWish::Similar(_) => match store.read_search_like(&permit, wish, &query).await? {
+                LikeReads::Found(reads, _) => reads,
+                LikeReads::TooMany => return Err(UseCaseError::invalid("plate", "matches_too_many")),
+            },
+        };
         Ok(ReadPage { decision: permit.decision(), reads })
     }
 

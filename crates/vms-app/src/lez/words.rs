@@ -1,20 +1,56 @@
 //! What people write, without the plate that they search for.
 
-use vms_core::Plate;
+use vms_core::{Plate, PlatePattern, PlateWish};
 
 use crate::gate::Why;
 
 /// Stands where the plate stood.
 const MASK: &str = "[plate]";
+/// Longest stretch of text that is looked at as one plate or pattern, characters.
+const STRETCH: usize = 30;
 
-/// The same reasons; the plate itself, however it is written, is not in their words.
-pub(super) fn without_plate(why: &Why, plate: &Plate) -> Why {
-    let masked = |text: &String| masked(text, plate.reveal());
+/// The same reasons; what is looked for, however it is written, is not in their words, nor is a plate that it would find.
+pub(crate) fn without_plates(why: &Why, wish: &PlateWish) -> Why {
+    let masked = |text: &String| match wish {
+        PlateWish::Exact(plate) => masked(text, plate.reveal()),
+        PlateWish::Pattern(_) | PlateWish::Similar(_) => masked_like(text, wish),
+    };
     Why {
         justification: why.justification.as_ref().map(masked),
         case_ref: why.case_ref.as_ref().map(masked),
         ..why.clone()
     }
+}
+
+/// Whether a stretch of text is the wish itself, or a plate that it finds.
+fn is_told(stretch: &str, wish: &PlateWish) -> bool {
+    let is_wish = || PlatePattern::parse(stretch).is_ok_and(|pattern| PlateWish::Pattern(pattern) == *wish);
+    Plate::parse(stretch).is_ok_and(|plate| wish.matches(plate.reveal().as_bytes())) || is_wish()
+}
+
+/// The longest stretch from each beginning of a word; it ends with a word.
+fn masked_like(text: &str, wish: &PlateWish) -> String {
+    let all: Vec<char> = text.chars().collect();
+    let is_part = |one: Option<&char>| one.is_some_and(|one| one.is_alphanumeric() || matches!(one, '*' | '?'));
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(one) = all.get(at) {
+        let begins = is_part(Some(one)) && !(at > 0 && is_part(all.get(at - 1)));
+        let ends = (at + 1..=all.len().min(at + STRETCH)).rev();
+        let stretch = |end: &usize| all.get(at..*end).unwrap_or_default().iter().collect::<String>();
+        let is_whole = |end: &usize| is_part(all.get(*end - 1)) && !is_part(all.get(*end));
+        match ends.into_iter().filter(|end| begins && is_whole(end)).find(|end| is_told(&stretch(end), wish)) {
+            Some(end) => {
+                out.push_str(MASK);
+                at = end;
+            }
+            None => {
+                out.push(*one);
+                at += 1;
+            }
+        }
+    }
+    out
 }
 
 /// Letters and digits are compared without case; what stands between them (blanks, hyphens, dots) does not count.
@@ -75,5 +111,21 @@ mod tests {
             assert_eq!(masked(text, "1ABC234"), wanted, "{text}");
         }
         assert_eq!(masked("text", ""), "text");
+    }
+
+    #[test]
+    fn a_pattern_and_what_it_finds_are_taken_out_too() {
+        let pattern = PlateWish::Pattern(PlatePattern::parse("1AB*").unwrap());
+        let similar = PlateWish::similar(Plate::parse("1ABC234").unwrap()).unwrap();
+        for (wish, text, wanted) in [
+            (&pattern, "plaat 1-AB* gezien", "plaat [plate] gezien"),
+            (&pattern, "het was 1-ABC-234, denk ik", "het was [plate], denk ik"),
+            (&pattern, "2-ABC-234 en x1abc", "2-ABC-234 en x1abc"),
+            (&similar, "1-ABC-234 of 1abd234", "[plate] of [plate]"),
+            (&similar, "2-ABD-235", "2-ABD-235"),
+            (&similar, "", ""),
+        ] {
+            assert_eq!(masked_like(text, wish), wanted, "{text}");
+        }
     }
 }
