@@ -307,9 +307,11 @@ impl UseCases {
 
     /// What the log keeps of a new hit.
     pub(crate) async fn hit_found(&self, hit: &NewHit) -> Result<(), UseCaseError> {
+        let orgs = self.orgs_now().await?;
+        let org = orgs.iter().find(|org| org.id == hit.owner).map(|org| org.code.clone());
         let details = json!({
             "hit": hit.id.to_string(), "entry": hit.entry.to_string(), "read": hit.read.to_string(),
-            "camera": hit.camera.to_string(), "owner": hit.owner.to_string(),
+            "camera": hit.camera.to_string(), "org": org,
         });
         self.record("hit_found", LeafKind::Change, None, details).await
     }

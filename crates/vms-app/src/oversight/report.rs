@@ -56,13 +56,14 @@ pub fn dimensions(subject: &str) -> &'static [&'static str] {
         "changes" => &["operation"],
         "holds" => &["state"],
         "flows" => &["state"],
+        "watchlists" => &["organisation", "step"],
+        "watchlist_entries" => &["organisation", "kind", "purpose"],
         "cases" => &["register", "state"],
         _ => &["what"],
     }
 }
 
 const NOT_KEPT: &[(&str, &str)] = &[
-    ("watchlists", "there are no watchlists in this version"),
     ("incidents and breaches", "kept in the security adviser's own register"),
     ("audits and follow-up", "kept by the commission"),
     ("availability", "comes from the metrics store: belfry_recording_lag and uptime"),
@@ -100,6 +101,24 @@ fn count_leaf(tally: &mut Tally, leaf: &LogDetail) {
     }
     if right == "-" {
         tally.add("changes", &[&leaf.operation], 1);
+        if let Some(what) = watchlist_word(&leaf.operation) {
+            let org = if org == "-" { text("/details/org") } else { org };
+            tally.add("watchlists", &[&org, what], 1);
+        }
+    }
+}
+
+/// What the year's figures of watchlists call a step.
+fn watchlist_word(operation: &str) -> Option<&'static str> {
+    match operation {
+        "watchlist_proposed" => Some("proposed"),
+        "watchlist_approved" => Some("approved"),
+        "watchlist_refused" => Some("refused"),
+        "watchlist_ended" => Some("ended_early"),
+        "hit_found" => Some("hits"),
+        "hit_confirmed" => Some("hits_confirmed"),
+        "hit_dismissed" => Some("hits_false"),
+        _ => None,
     }
 }
 
@@ -170,6 +189,9 @@ impl UseCases {
                 tally.add("accounts", &[code(row.org), &row.profile, standing], count);
             }
         }
+        for size in self.report_watchlists(now).await? {
+            tally.add("watchlist_entries", &[code(size.owner), size.kind.as_str(), size.purpose.as_str()], size.entries);
+        }
         Ok(())
     }
 
@@ -208,6 +230,25 @@ pub fn csv(report: &AnnualReport) -> Result<String, csv::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hits_are_counted_for_the_zone_whose_list_it_was() {
+        let found = r#"{"operation":"hit_found","actor":null,"details":{"org":"5340"}}"#;
+        let confirmed = r#"{"operation":"hit_confirmed","actor":{"org":"5340"},"details":{}}"#;
+        let mut tally = Tally::default();
+        for (operation, details) in [("hit_found", found), ("hit_found", found), ("hit_confirmed", confirmed)] {
+            let (operation, details) = (operation.to_owned(), details.to_owned());
+            let at = WallTime::from_secs(0);
+            count_leaf(&mut tally, &LogDetail { index: 1, at, org: None, user: None, operation, decision: None, details });
+        }
+        let figures: Vec<(String, u64)> = tally
+            .figures()
+            .into_iter()
+            .filter(|figure| figure.subject == "watchlists")
+            .map(|figure| (figure.keys.join(" "), figure.count))
+            .collect();
+        assert_eq!(figures, [("5340 hits".to_owned(), 2), ("5340 hits_confirmed".to_owned(), 1)]);
+    }
 
     #[test]
     fn leaves_are_counted_once() {
