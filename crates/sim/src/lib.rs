@@ -13,6 +13,7 @@ pub mod rtsp;
 pub mod scene;
 pub mod schedule;
 pub mod town;
+pub mod traffic;
 
 use std::fmt;
 use std::sync::Arc;
