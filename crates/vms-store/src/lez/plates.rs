@@ -521,6 +521,10 @@ fn within(day: i64, range: TimeRange) -> Option<TimeRange> {
 }
 
 #[cfg(test)]
+#[path = "test_plates.rs"]
+mod measured;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

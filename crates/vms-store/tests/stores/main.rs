@@ -16,6 +16,10 @@ mod gated;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod plates;
+#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod sharing;
+#[cfg(test)]
+mod watchlist;
