@@ -93,6 +93,11 @@ impl UseCases {
                     CameraKind::Zbt => vec![Purpose::Zbt],
                     CameraKind::Trajectory => vec![Purpose::Trajectory],
                 };
+                if let Some(traffic) = &self.extensions().traffic {
+                    let more: Vec<Purpose> =
+                        traffic.sites.purposes(&camera.code).filter(|purpose| !purposes.contains(purpose)).collect();
+                    purposes.extend(more);
+                }
                 // A police zone keeps its own copy of what its cameras read (`domain.md` D6 RC-ANPR-POL, H4).
                 if orgs.iter().any(|org| org.id == camera.owner && org.kind == OrgKind::PoliceZone) {
                     purposes.push(Purpose::PublicOrder);

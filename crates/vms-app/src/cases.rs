@@ -62,6 +62,8 @@ pub struct Extensions {
     pub timeline_marks: Option<Arc<dyn TimelineMarks>>,
     /// Purpose-bound copies of reads, and findings.
     pub lez: Option<Arc<dyn crate::lez_ports::LezStore>>,
+    /// Zones with restricted access and average speed.
+    pub traffic: Option<crate::traffic_ports::TrafficParts>,
     /// Batches of fines.
     pub fines: Option<crate::fines_ports::FineParts>,
     /// Where evidence exports are made.

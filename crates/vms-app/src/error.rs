@@ -38,8 +38,14 @@ pub enum Entity {
     Finding,
     /// A picture of a read.
     Picture,
+    /// An entry of a watchlist.
+    WatchEntry,
+    /// A hit of a watchlist.
+    Hit,
     /// A run of fines.
     FineRun,
+    /// A permit of the permit desk.
+    Permit,
     /// A grant of a right.
     Grant,
     /// A decision of this session that is still open.
@@ -95,7 +101,10 @@ impl Entity {
             Self::Read => "read",
             Self::Finding => "finding",
             Self::Picture => "picture",
+            Self::WatchEntry => "entry of a watchlist",
+            Self::Hit => "hit",
             Self::FineRun => "run of fines",
+            Self::Permit => "permit",
             Self::Grant => "grant",
             Self::Decision => "open decision",
             Self::LegalChange => "change of legal fields",

@@ -132,8 +132,8 @@ fn offence_of(run: &str, finding: &Finding) -> String {
 
 const fn shows(kind: PictureKind) -> &'static str {
     match kind {
-        PictureKind::Crop => "plate",
-        PictureKind::Overview => "overview",
+        PictureKind::Crop | PictureKind::ExitCrop => "plate",
+        PictureKind::Overview | PictureKind::ExitOverview => "overview",
     }
 }
 
@@ -229,8 +229,8 @@ impl<'a> Making<'a> {
             let Some(bytes) = self.parts.store.fine_picture(self.permit, finding.id, kind).await? else { continue };
             let is_shown = match kind {
                 // The plate and a little around it: there is nobody in it.
-                PictureKind::Crop => true,
-                PictureKind::Overview => {
+                PictureKind::Crop | PictureKind::ExitCrop => true,
+                PictureKind::Overview | PictureKind::ExitOverview => {
                     let (desk, picture) = (Arc::clone(&self.parts.desk), bytes.clone());
                     let looked = tokio::task::spawn_blocking(move || desk.is_masked(&picture)).await;
                     looked.map_err(|error| UseCaseError::Internal(error.into()))?

@@ -1,15 +1,22 @@
-//! Plate reads and the low-emission zone: from a reader's spool to a finding that a person can decide.
+//! Plate reads and what they are copied for: from a reader's spool to a finding that a person can decide.
 //!
 //! [`service`] gives the reader its cameras under logged standing grants; [`intake`] copies reads per purpose; [`batch`]
-//! asks the registry and decides; [`reads`] and [`findings`] are what people do with it. Rules are in `traffic-rules`,
+//! asks the registry and decides for the low-emission zone, `zones` for restricted access, `runs` for average speed ([`passages`] is what these
+//! two share, [`places`] where cameras stand, [`permits`] the permit desk); `queue` says who works which findings; [`reads`] and [`findings`] are what people do with it. Rules are in `traffic-rules`,
 //! rows and keys in `vms-store`.
 
 pub mod batch;
 pub mod findings;
 pub mod intake;
+pub mod passages;
+pub mod permits;
+pub mod places;
+mod queue;
 pub mod reads;
+mod runs;
 pub mod service;
 mod words;
+mod zones;
 
 use std::sync::Arc;
 
@@ -20,6 +27,7 @@ use crate::error::{Conflict, UseCaseError};
 use crate::lez_ports::LezStore;
 
 pub use service::ReadService;
+pub(crate) use words::without_plates;
 
 impl UseCases {
     pub(crate) fn lez_store(&self) -> Result<&Arc<dyn LezStore>, UseCaseError> {

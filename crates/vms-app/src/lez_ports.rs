@@ -17,7 +17,9 @@ use vms_core::{
 };
 
 use crate::gate::Permit;
-use crate::gate::action::{DecodeAnpr, ListReads, ReviewFindings, SearchReads};
+use crate::gate::action::{DecodeAnpr, ListReads, SearchReads};
+pub use crate::finding_ports::{FindingExit, FindingPermit, ReadClock};
+pub use crate::lez_tally::{DayCount, Tally};
 pub use crate::lez_registry::{RegistryAnswer, RegistryReply, VehicleQuery, VehicleRegistry};
 use crate::ports::store::Stored;
 
@@ -72,6 +74,8 @@ pub struct ReadFacts {
     pub looks: u32,
     /// Name and version of the models.
     pub model: String,
+    /// State of the clock that timed it, where the camera says.
+    pub clock: Option<ReadClock>,
 }
 
 /// One read as it comes from a reader.
@@ -114,6 +118,8 @@ pub struct PurposeCopy {
     pub received_at: WallTime,
     /// Erased then at the latest.
     pub expires_at: WallTime,
+    /// The key of its hour is destroyed then at the latest: not before the last copy of the hour is erased.
+    pub key_ends_at: WallTime,
 }
 
 /// One read as the store gives it out.
@@ -137,7 +143,7 @@ pub struct StoredRead {
     pub has_overview: bool,
 }
 
-/// A read of the low-emission zone that waits for its decision.
+/// A read that waits for its decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingRead {
     /// The read.
@@ -179,60 +185,10 @@ pub enum PictureKind {
     Crop,
     /// The vehicle.
     Overview,
-}
-
-/// What a decision came to, for the counter that stays when the read is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Tally {
-    /// May drive.
-    Allowed,
-    /// May drive, by an exemption.
-    Exempt,
-    /// May drive, by a day pass.
-    Pass,
-    /// May not, but no fine is possible in this window.
-    NoFineInWindow,
-    /// Nothing to say about.
-    OutOfScope,
-    /// A finding: infraction.
-    Infraction,
-    /// A finding: warning.
-    Warning,
-    /// A finding: a person decides.
-    Undetermined,
-    /// There is a finding of this vehicle and day already.
-    SameDay,
-    /// Its term ended before there was a decision.
-    Expired,
-}
-
-impl Tally {
-    /// The word in the counter's row.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Allowed => "allowed",
-            Self::Exempt => "exempt",
-            Self::Pass => "pass",
-            Self::NoFineInWindow => "no_fine_in_window",
-            Self::OutOfScope => "out_of_scope",
-            Self::Infraction => "infraction",
-            Self::Warning => "warning",
-            Self::Undetermined => "undetermined",
-            Self::SameDay => "same_day",
-            Self::Expired => "expired",
-        }
-    }
-}
-
-/// One count of a day.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DayCount {
-    /// The camera.
-    pub camera: CameraId,
-    /// Word of [`Tally`].
-    pub outcome: String,
-    /// How many.
-    pub count: u64,
+    /// The plate at the other end of a run.
+    ExitCrop,
+    /// The vehicle there.
+    ExitOverview,
 }
 
 /// What a finding says.
@@ -309,8 +265,7 @@ impl std::str::FromStr for FindingState {
     }
 }
 
-/// What a finding was made from. The texts are JSON of `traffic_rules::lez::{LezInput, LezOutcome}` as they were that day,
-/// so that the verdict can be made again years later. `Debug` hides the plate.
+/// What a finding was made from. The texts are JSON of input and outcome of the purpose's rules as they were that day, so that the verdict can be made again years later. `Debug` hides the plate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FindingFile {
     /// The plate.
@@ -349,6 +304,10 @@ pub struct NewFinding {
     pub measure: FindingMeasure,
     /// Token of the vehicle ([`LezStore::vehicle_token`]).
     pub vehicle: String,
+    /// Whose people decide it; `None`: the tax administration.
+    pub authority: Option<OrgId>,
+    /// A vehicle has one finding per day and slot: empty for the low-emission zone, a zone, a run.
+    pub slot: String,
     /// Its class.
     pub class: RetentionClass,
     /// Erased then at the latest.
@@ -360,8 +319,12 @@ pub struct NewFinding {
 /// The end of a waiting read: it is erased, counted, and becomes a finding or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
+    /// Its purpose.
+    pub purpose: Purpose,
     /// The read.
     pub read: ReadId,
+    /// The read of the other end, which goes with it; a finding has its pictures too.
+    pub exit: Option<StoredRead>,
     /// Its camera.
     pub camera: CameraId,
     /// When it was read.
@@ -396,6 +359,8 @@ pub struct PriorFinding {
     pub amount_cents: Option<u32>,
     /// When the vehicle was read.
     pub at: WallTime,
+    /// Its slot: the zone.
+    pub slot: String,
 }
 
 /// A finding as the store gives it out.
@@ -403,6 +368,8 @@ pub struct PriorFinding {
 pub struct Finding {
     /// Key.
     pub id: FindingId,
+    /// Of which purpose.
+    pub purpose: Purpose,
     /// Where it stands.
     pub state: FindingState,
     /// Verdict.
@@ -419,6 +386,8 @@ pub struct Finding {
     pub has_crop: bool,
     /// A picture of the vehicle is kept.
     pub has_overview: bool,
+    /// The read of the other end, where there is one.
+    pub exit: Option<FindingExit>,
     /// Rises with every decision; the entity tag.
     pub version: u64,
     /// Who approved it first, where a second person has to do it too.
@@ -510,26 +479,44 @@ pub struct Swept {
 
 /// Purpose-bound copies of reads, and findings.
 #[async_trait]
-pub trait LezStore: Send + Sync + std::fmt::Debug {
+pub trait LezStore:
+    crate::plate_ports::PlateIndex + crate::watchlist_ports::WatchStore + Send + Sync + std::fmt::Debug
+{
     /// Machine: keeps copies durably; gives those that are new. Idempotent by read and purpose, also when the copy was
     /// decided and erased in between.
     async fn read_take(&self, permit: &Permit<DecodeAnpr>, copies: &[PurposeCopy]) -> Stored<Vec<(ReadId, Purpose)>>;
-    /// Machine: reads of the low-emission zone without a decision whose next try is due, oldest first.
-    async fn read_waiting(&self, permit: &Permit<DecodeAnpr>, now: WallTime, limit: u32) -> Stored<Vec<WaitingRead>>;
-    /// Machine: the registry's answer decided nothing; not before `until` again.
-    async fn read_postpone(&self, reads: &[ReadId], until: WallTime) -> Stored<()>;
+    /// Machine: reads of a purpose without a decision whose next try is due, oldest first.
+    async fn read_waiting(
+        &self,
+        permit: &Permit<DecodeAnpr>,
+        purpose: Purpose,
+        now: WallTime,
+        limit: u32,
+    ) -> Stored<Vec<WaitingRead>>;
+    /// Machine: other undecided reads of a purpose with the same plate, by time; at most 64.
+    async fn read_same(
+        &self,
+        permit: &Permit<DecodeAnpr>,
+        purpose: Purpose,
+        plate: &Plate,
+        range: TimeRange,
+    ) -> Stored<Vec<StoredRead>>;
+    /// Machine: nothing could be decided; not before `until` again.
+    async fn read_postpone(&self, purpose: Purpose, reads: &[ReadId], until: WallTime) -> Stored<()>;
+    /// Machine: an entry that nobody is known to allow waits for its exit until then, also past the term of what is undecided.
+    async fn read_hold(&self, purpose: Purpose, read: ReadId, until: WallTime) -> Stored<()>;
     /// Machine: erases read and pictures, counts, and makes the finding, in one transaction.
     async fn read_settle(&self, permit: &Permit<DecodeAnpr>, settlement: &Settlement) -> Stored<Settled>;
     /// Machine: keeps what was asked. The list of plates is sealed and ends at `expires_at`; the rest stays.
     async fn ask_put(&self, ask: &RegistryAsk, expires_at: WallTime) -> Stored<()>;
     /// Machine: erases what reached the end of its term, and destroys keys that nothing needs.
     async fn lez_sweep(&self, now: WallTime) -> Stored<Swept>;
-    /// Token of a vehicle: the same for the same vehicle, worth nothing without the store's key.
-    fn vehicle_token(&self, registry_key: Option<&str>, plate: &Plate, country: Country) -> String;
+    /// Token of a vehicle: the same for the same vehicle and purpose, worth nothing without the store's key.
+    fn vehicle_token(&self, purpose: Purpose, registry_key: Option<&str>, plate: &Plate, country: Country) -> String;
     /// Findings of a vehicle that are open or approved, oldest first; not `but`.
     async fn vehicle_history(&self, vehicle: &str, but: Option<FindingId>) -> Stored<Vec<PriorFinding>>;
     /// Counts of one day.
-    async fn day_counts(&self, day: Day) -> Stored<Vec<DayCount>>;
+    async fn day_counts(&self, purpose: Purpose, day: Day) -> Stored<Vec<DayCount>>;
 
     /// Police copies, newest first.
     async fn read_list(&self, permit: &Permit<ListReads>, query: &ReadQuery) -> Stored<Vec<StoredRead>>;
@@ -548,28 +535,24 @@ pub trait LezStore: Send + Sync + std::fmt::Debug {
     async fn read_marks(&self, camera: CameraId, range: TimeRange, limit: u32) -> Stored<Vec<(WallTime, ReadId)>>;
     /// A keyed hash of a query, for the log: under a key of its own, so that it leads to no row.
     fn query_hash(&self, plate: &Plate) -> String;
-    /// The plate of a query sealed, hexadecimal, for the log: only who holds the secret of reads opens it.
-    fn query_sealed(&self, plate: &Plate) -> Stored<String>;
-    /// What [`LezStore::query_sealed`] sealed.
-    fn query_opened(&self, sealed: &str) -> Stored<Plate>;
 
-    /// Findings in a state (or all), oldest first, after an id.
+    /// Findings that the permit opens in a state (or all), oldest first, after an id.
     async fn finding_list(
         &self,
-        permit: &Permit<ReviewFindings>,
+        permit: FindingPermit<'_>,
         state: Option<FindingState>,
         after: Option<FindingId>,
         limit: u32,
     ) -> Stored<Vec<Finding>>;
-    /// One finding.
-    async fn finding_fetch(&self, permit: &Permit<ReviewFindings>, id: FindingId) -> Stored<Option<Finding>>;
-    /// A picture of a finding.
+    /// One finding that the permit opens.
+    async fn finding_fetch(&self, permit: FindingPermit<'_>, id: FindingId) -> Stored<Option<Finding>>;
+    /// A picture of a finding that the permit opens.
     async fn finding_picture(
         &self,
-        permit: &Permit<ReviewFindings>,
+        permit: FindingPermit<'_>,
         id: FindingId,
         kind: PictureKind,
     ) -> Stored<Option<Bytes>>;
     /// Keeps a decision when the version is still the one seen; `Stale` otherwise. Decisions are only ever added.
-    async fn finding_decide(&self, permit: &Permit<ReviewFindings>, decision: &FindingDecision) -> Stored<()>;
+    async fn finding_decide(&self, permit: FindingPermit<'_>, decision: &FindingDecision) -> Stored<()>;
 }

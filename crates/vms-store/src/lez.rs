@@ -11,10 +11,13 @@
 mod findings;
 mod fines;
 mod keys;
+mod permits;
+mod plates;
 mod reads;
 mod seal;
 mod settle;
 mod sweep;
+mod watchlist;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -25,9 +28,9 @@ use bytes::Bytes;
 use tokio::sync::RwLock;
 use traffic_rules::Day;
 use vms_app::gate::Permit;
-use vms_app::gate::action::{DecodeAnpr, ListReads, ReviewFindings, SearchReads};
+use vms_app::gate::action::{DecodeAnpr, ListReads, SearchReads};
 use vms_app::lez_ports::{
-    DayCount, Finding, FindingDecision, FindingState, LezStore, PictureKind, PriorFinding, PurposeCopy, ReadPermit,
+    DayCount, Finding, FindingDecision, FindingPermit, FindingState, LezStore, PictureKind, PriorFinding, PurposeCopy, ReadPermit,
     ReadQuery, RegistryAsk, Settled, Settlement, StoredRead, Swept, WaitingRead,
 };
 use vms_app::ports::Ids;
@@ -35,6 +38,7 @@ use vms_app::ports::store::Stored;
 use vms_core::{CameraId, Country, FindingId, Plate, Purpose, ReadId, TimeRange, WallTime};
 use zeroize::Zeroizing;
 
+use self::findings::Whose;
 use self::seal::Key;
 use crate::db::Store;
 
@@ -51,6 +55,10 @@ pub struct LezVault {
     opened: Arc<Mutex<HashMap<KeyEpoch, Key>>>,
     /// Held by whoever seals, and alone by the sweep: no key dies between its finding and its use. One process has the database.
     sealing: Arc<RwLock<Looked>>,
+    /// When the index of plates was looked at last; one round at a time.
+    packing: Arc<tokio::sync::Mutex<Option<WallTime>>>,
+    /// Entries of watchlists in force; `None` once something of them changed.
+    watched: Arc<tokio::sync::Mutex<Option<Arc<watchlist::WatchTable>>>>,
 }
 
 /// What the sweep remembers.
@@ -78,7 +86,9 @@ impl std::fmt::Debug for LezVault {
 impl LezVault {
     /// Over a migrated database and the open key store. `root` must be the same at every start, and is kept outside the database.
     pub fn new(store: Store, root: [u8; 32], ids: Arc<dyn Ids>, keys: Arc<dyn KeyAccess>) -> Self {
-        Self { store, root: Zeroizing::new(root), ids, keys, opened: Arc::default(), sealing: Arc::default() }
+        let root = Zeroizing::new(root);
+        let (opened, sealing, packing, watched) = Default::default();
+        Self { store, root, ids, keys, opened, sealing, packing, watched }
     }
 }
 
@@ -88,12 +98,32 @@ impl LezStore for LezVault {
         self.take(copies).await
     }
 
-    async fn read_waiting(&self, _permit: &Permit<DecodeAnpr>, now: WallTime, limit: u32) -> Stored<Vec<WaitingRead>> {
-        self.waiting(now, limit).await
+    async fn read_waiting(
+        &self,
+        _permit: &Permit<DecodeAnpr>,
+        purpose: Purpose,
+        now: WallTime,
+        limit: u32,
+    ) -> Stored<Vec<WaitingRead>> {
+        self.waiting(purpose, now, limit).await
     }
 
-    async fn read_postpone(&self, reads: &[ReadId], until: WallTime) -> Stored<()> {
-        self.postpone(reads, until).await
+    async fn read_same(
+        &self,
+        _permit: &Permit<DecodeAnpr>,
+        purpose: Purpose,
+        plate: &Plate,
+        range: TimeRange,
+    ) -> Stored<Vec<StoredRead>> {
+        self.same(purpose, plate, range).await
+    }
+
+    async fn read_postpone(&self, purpose: Purpose, reads: &[ReadId], until: WallTime) -> Stored<()> {
+        self.postpone(purpose, reads, until).await
+    }
+
+    async fn read_hold(&self, purpose: Purpose, read: ReadId, until: WallTime) -> Stored<()> {
+        self.hold(purpose, read, until).await
     }
 
     async fn read_settle(&self, _permit: &Permit<DecodeAnpr>, settlement: &Settlement) -> Stored<Settled> {
@@ -108,10 +138,10 @@ impl LezStore for LezVault {
         self.sweep(now).await
     }
 
-    fn vehicle_token(&self, registry_key: Option<&str>, plate: &Plate, country: Country) -> String {
+    fn vehicle_token(&self, purpose: Purpose, registry_key: Option<&str>, plate: &Plate, country: Country) -> String {
         match registry_key {
-            Some(key) => self.token(Purpose::Lez, &["vehicle", key]),
-            None => self.token(Purpose::Lez, &["plate", country.as_str(), plate.reveal()]),
+            Some(key) => self.token(purpose, &["vehicle", key]),
+            None => self.token(purpose, &["plate", country.as_str(), plate.reveal()]),
         }
     }
 
@@ -119,8 +149,8 @@ impl LezStore for LezVault {
         self.history(vehicle, but).await
     }
 
-    async fn day_counts(&self, day: Day) -> Stored<Vec<DayCount>> {
-        self.counts(day).await
+    async fn day_counts(&self, purpose: Purpose, day: Day) -> Stored<Vec<DayCount>> {
+        self.counts(purpose, day).await
     }
 
     async fn read_list(&self, _permit: &Permit<ListReads>, query: &ReadQuery) -> Stored<Vec<StoredRead>> {
@@ -153,38 +183,30 @@ impl LezStore for LezVault {
         self.token(Purpose::PublicOrder, &["query", plate.reveal()])
     }
 
-    fn query_sealed(&self, plate: &Plate) -> Stored<String> {
-        self.seal_query(plate)
-    }
-
-    fn query_opened(&self, sealed: &str) -> Stored<Plate> {
-        self.open_query(sealed)
-    }
-
     async fn finding_list(
         &self,
-        _permit: &Permit<ReviewFindings>,
+        permit: FindingPermit<'_>,
         state: Option<FindingState>,
         after: Option<FindingId>,
         limit: u32,
     ) -> Stored<Vec<Finding>> {
-        self.findings(state, after, limit).await
+        self.findings(Whose::of(permit), state, after, limit).await
     }
 
-    async fn finding_fetch(&self, _permit: &Permit<ReviewFindings>, id: FindingId) -> Stored<Option<Finding>> {
-        self.finding(id).await
+    async fn finding_fetch(&self, permit: FindingPermit<'_>, id: FindingId) -> Stored<Option<Finding>> {
+        self.finding(Whose::of(permit), id).await
     }
 
     async fn finding_picture(
         &self,
-        _permit: &Permit<ReviewFindings>,
+        permit: FindingPermit<'_>,
         id: FindingId,
         kind: PictureKind,
     ) -> Stored<Option<Bytes>> {
-        self.finding_image(id, kind).await
+        self.finding_image(Whose::of(permit), id, kind).await
     }
 
-    async fn finding_decide(&self, _permit: &Permit<ReviewFindings>, decision: &FindingDecision) -> Stored<()> {
-        self.decide(decision).await
+    async fn finding_decide(&self, permit: FindingPermit<'_>, decision: &FindingDecision) -> Stored<()> {
+        self.decide(Whose::of(permit), decision).await
     }
 }

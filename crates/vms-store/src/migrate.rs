@@ -26,6 +26,11 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (19, "clock marks", include_str!("../migrations/0019_clock_marks.sql")),
     (100, "lez", include_str!("../migrations/0100_lez.sql")),
     (101, "fines", include_str!("../migrations/0101_fines.sql")),
+    // These two change tables of 100 and 101, and come after them.
+    (20, "copies per purpose", include_str!("../migrations/0020_purposes.sql")),
+    (21, "permits", include_str!("../migrations/0021_permits.sql")),
+    (22, "distinct plates", include_str!("../migrations/0022_plates.sql")),
+    (23, "watchlists", include_str!("../migrations/0023_watchlist.sql")),
 ];
 
 /// Why the schema is not what the program needs.

@@ -1,6 +1,6 @@
 //! Plate reads: keeps the reader told, pulls its spool, runs the batches of the low-emission zone.
 //!
-//! Four reconcilers, so that a registry that hangs holds up no read and a reader that is away holds up no decision.
+//! Five reconcilers, so that a registry that hangs holds up no read and a reader that is away holds up no decision.
 
 mod registry_port;
 #[cfg(test)]
@@ -100,6 +100,15 @@ pub(crate) fn spawn(
             for (outcome, count) in round.decided {
                 metrics::counter!("belfry_lez_reads_decided_total", "outcome" => outcome).increment(count);
             }
+            Ok(())
+        }
+    }));
+    let packing = Arc::clone(&service);
+    tasks.spawn(every("index of plates", second, stop.clone(), move || {
+        let packing = Arc::clone(&packing);
+        async move {
+            let packed = packing.pack().await?;
+            metrics::counter!("belfry_plates_packed_total").increment(packed.reads);
             Ok(())
         }
     }));
@@ -286,6 +295,8 @@ fn new_read(row: &ReadRow, crop: Bytes, overview: Bytes) -> Option<NewRead> {
             direction: Direction::from_word(&row.direction),
             looks: row.looks,
             model: row.model.clone(),
+            // A camera of ours is read from its pictures: no certified clock times it.
+            clock: None,
         },
         crop,
         overview,

@@ -25,6 +25,8 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(finding_decide))
         .routes(routes!(finding_crop))
         .routes(routes!(finding_overview))
+        .routes(routes!(finding_exit_crop))
+        .routes(routes!(finding_exit_overview))
 }
 
 /// Findings, oldest first.
@@ -122,4 +124,34 @@ async fn finding_overview(
     Query(query): Query<PictureQuery>,
 ) -> Result<Response, Problem> {
     picture(&api, &session, &id, query, PictureKind::Overview).await
+}
+
+/// The plate at the other end of a run.
+#[utoipa::path(get, path = "/api/v1/findings/{id}/exit-crop.jpg", tag = "findings",
+    params(("id" = String, Path), PictureQuery), responses(
+    (status = 200, description = "The picture", content_type = "image/jpeg"),
+    (status = 403, description = "Not allowed", body = Problem),
+    (status = 404, description = "No such finding or picture", body = Problem)))]
+async fn finding_exit_crop(
+    State(api): State<Api>,
+    session: Session,
+    Path(id): Path<String>,
+    Query(query): Query<PictureQuery>,
+) -> Result<Response, Problem> {
+    picture(&api, &session, &id, query, PictureKind::ExitCrop).await
+}
+
+/// The vehicle there, everything else pixelated.
+#[utoipa::path(get, path = "/api/v1/findings/{id}/exit-overview.jpg", tag = "findings",
+    params(("id" = String, Path), PictureQuery), responses(
+    (status = 200, description = "The picture", content_type = "image/jpeg"),
+    (status = 403, description = "Not allowed", body = Problem),
+    (status = 404, description = "No such finding or picture", body = Problem)))]
+async fn finding_exit_overview(
+    State(api): State<Api>,
+    session: Session,
+    Path(id): Path<String>,
+    Query(query): Query<PictureQuery>,
+) -> Result<Response, Problem> {
+    picture(&api, &session, &id, query, PictureKind::ExitOverview).await
 }

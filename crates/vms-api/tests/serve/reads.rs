@@ -52,6 +52,7 @@ pub(crate) async fn read_town(town: &Town) -> String {
             direction: Direction::Leaving,
             looks: 9,
             model: "test-1".to_owned(),
+            clock: None,
         },
         crop: Bytes::from_static(b"\xff\xd8crop"),
         overview: Bytes::from_static(b"\xff\xd8overview"),

@@ -66,8 +66,26 @@ actions! {
     ListReads = ReadsLive, Use;
     /// Search reads by plate.
     SearchReads = ReadsSearch, Use;
+    /// See the entries of watchlists.
+    ViewWatchlist = WatchlistView, Use;
+    /// See names, sizes and ages of watchlists.
+    SummariseWatchlists = WatchlistSummary, Use;
+    /// Be the second person of an entry.
+    ApproveEntry = WatchlistApprove, Change;
+    /// See hits and their pictures.
+    ReviewHits = HitReview, Use;
+    /// Confirm or dismiss a hit.
+    DecideHits = HitReview, Change;
     /// Work the queue of findings.
     ReviewFindings = FindingReview, Use;
+    /// Work the queue of restricted-access zones.
+    ReviewZones = ZbtReview, Use;
+    /// Work the queue of average speed.
+    ReviewTrajectories = TrajectoryReview, Use;
+    /// See the register of permits.
+    ViewPermits = PermitView, Use;
+    /// Give and end permits.
+    EditPermits = PermitEdit, Change;
     /// Machine: hand approved findings over as a batch, and take the answers.
     SendFines = FineBatch, Batch;
     /// See the log.
@@ -126,6 +144,36 @@ pub enum OrderExport {}
 
 impl Action for OrderExport {
     const RIGHT: Right = Right::Export;
+    const GRAIN: LeafKind = LeafKind::Change;
+    const AWAITS_SECOND: bool = true;
+}
+
+/// Put an entry of a watchlist before the second person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProposeEntry {}
+
+impl Action for ProposeEntry {
+    const RIGHT: Right = Right::WatchlistEdit;
+    const GRAIN: LeafKind = LeafKind::Change;
+    const AWAITS_SECOND: bool = true;
+}
+
+/// End an entry before its time: the list gets smaller, so nobody else is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndEntry {}
+
+impl Action for EndEntry {
+    const RIGHT: Right = Right::WatchlistEdit;
+    const GRAIN: LeafKind = LeafKind::Change;
+    const AWAITS_SECOND: bool = true;
+}
+
+/// Put an urgent entry before the second person, or end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProposeUrgent {}
+
+impl Action for ProposeUrgent {
+    const RIGHT: Right = Right::WatchlistUrgent;
     const GRAIN: LeafKind = LeafKind::Change;
     const AWAITS_SECOND: bool = true;
 }

@@ -12,7 +12,7 @@ use traffic_rules::lez::{
     FineId, History, LezInput, LezOutcome, LezVerdict, Lookup, PlateReading, PriorFine, PriorWarning, RuleSet, decide,
 };
 use traffic_rules::plate_type;
-use vms_core::{Country, FindingId, ReadId, Right, WallTime};
+use vms_core::{Country, FindingId, OrgId, Purpose, ReadId, Right, WallTime};
 
 use super::service::{Pause, ReadService};
 use super::{class, findings};
@@ -59,7 +59,7 @@ impl ReadService {
             return Ok(round);
         }
         let permit = self.permit().await?;
-        let waiting = self.store.read_waiting(&permit, now, BATCH_MAX).await?;
+        let waiting = self.store.read_waiting(&permit, Purpose::Lez, now, BATCH_MAX).await?;
         let Some(oldest) = waiting.iter().map(|read| read.received_at).min() else { return Ok(round) };
         let is_full = waiting.len() >= usize::try_from(BATCH_MAX).unwrap_or(usize::MAX);
         if !is_full && oldest.plus(self.settings.wait) > now {
@@ -111,7 +111,7 @@ impl ReadService {
         }
         round.waiting += u64::try_from(later.len()).unwrap_or(u64::MAX);
         if !later.is_empty() {
-            self.store.read_postpone(&later, self.cases.now().plus(self.settings.later)).await?;
+            self.store.read_postpone(Purpose::Lez, &later, self.cases.now().plus(self.settings.later)).await?;
         }
         if !round.decided.is_empty() {
             let details = json!({
@@ -134,7 +134,7 @@ impl ReadService {
         let rules = RuleSet::embedded_once();
         let registry_key = lookup.vehicle().and_then(|vehicle| vehicle.vehicle_key.clone());
         let country = country_of(&read.facts.countries).0;
-        let vehicle = self.store.vehicle_token(registry_key.as_deref(), &read.facts.plate, country);
+        let vehicle = self.store.vehicle_token(Purpose::Lez, registry_key.as_deref(), &read.facts.plate, country);
         let mut input = input_of(read, lookup);
         let mut outcome = decide(rules, &input);
         // Only a vehicle that may not drive has a history to look at.
@@ -147,13 +147,21 @@ impl ReadService {
             Some(verdict) => Some(Box::new(self.new_finding(verdict, read, vehicle, &input, &outcome)?)),
             None => None,
         };
-        let settlement = Settlement { read: read.read, camera: read.camera, at: read.at, tally, finding };
+        let settlement = Settlement {
+            purpose: Purpose::Lez,
+            read: read.read,
+            exit: None,
+            camera: read.camera,
+            at: read.at,
+            tally,
+            finding,
+        };
         match self.store.read_settle(permit, &settlement).await? {
             Settled::Counted => Ok(Some(tally)),
             Settled::SameDay => Ok(Some(Tally::SameDay)),
             Settled::Gone => Ok(None),
             Settled::Found(id) => {
-                self.cases.finding_event(id, "open").await?;
+                self.cases.finding_event(Purpose::Lez, self.cases.lez_authority().await?, id, "open").await;
                 Ok(Some(tally))
             }
         }
@@ -175,6 +183,8 @@ impl ReadService {
             id: FindingId::from_uuid(self.cases.ids.uuid()),
             measure: measure_of(verdict, outcome),
             vehicle,
+            authority: None,
+            slot: String::new(),
             class,
             expires_at,
             file: file_of(plate, country, input, outcome)?,
@@ -292,8 +302,8 @@ pub(super) fn measure_of(verdict: FindingVerdict, outcome: &LezOutcome) -> Findi
 pub(super) fn file_of(
     plate: vms_core::Plate,
     country: Country,
-    input: &LezInput,
-    outcome: &LezOutcome,
+    input: &impl serde::Serialize,
+    outcome: &impl serde::Serialize,
 ) -> Result<FindingFile, UseCaseError> {
     let text = |result: Result<String, serde_json::Error>| result.map_err(|error| UseCaseError::Internal(error.into()));
     let (input, outcome) = (text(serde_json::to_string(input))?, text(serde_json::to_string(outcome))?);
@@ -301,12 +311,15 @@ pub(super) fn file_of(
 }
 
 impl crate::cases::UseCases {
-    /// Tells the tax administration's screens that a finding changed.
-    pub(super) async fn finding_event(&self, id: FindingId, state: &str) -> Result<(), UseCaseError> {
-        let org = self.lez_authority().await?;
+    /// Tells the screens of whoever decides it that a finding changed.
+    pub(super) async fn finding_event(&self, purpose: Purpose, org: OrgId, id: FindingId, state: &str) {
+        let right = match purpose {
+            Purpose::Zbt => Right::ZbtReview,
+            Purpose::Trajectory => Right::TrajectoryReview,
+            _ => Right::FindingReview,
+        };
         let data = json!({ "id": id.to_string(), "state": state });
-        self.events.publish(EventKind::Finding, EventScope::Org(org, Right::FindingReview), data).await;
-        Ok(())
+        self.events.publish(EventKind::Finding, EventScope::Org(org, right), data).await;
     }
 }
 

@@ -1,51 +1,29 @@
-//! Findings for the tax administration: the queue, the file, the decision. A finding is never a fine: nothing here sends
-//! anything to anybody.
+//! Findings for whoever decides them: the queue, the file, the decision. A finding is never a fine: nothing here sends
+//! anything to anybody. Each profile works one queue, of one purpose ([`super::queue`]).
 
 use bytes::Bytes;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use traffic_rules::lez::{LezInput, LezOutcome, LezVerdict, RuleSet, decide};
-use vms_core::{DecisionId, FindingId, OrgId, Relation, WallTime};
+use traffic_rules::trajectory::{TrajectoryInput, TrajectoryOutcome};
+use traffic_rules::zbt::{ZbtInput, ZbtOutcome};
+use vms_core::{DecisionId, FindingId, OrgId, Purpose, WallTime};
 
 use super::batch::{file_of, history_of, measure_of};
 use super::class;
+use super::queue;
 use crate::cases::UseCases;
 use crate::error::{Conflict, Entity, UseCaseError};
-use crate::gate::action::ReviewFindings;
-use crate::gate::{Actor, Circumstances, Permit, Target, Why};
+use crate::gate::Actor;
 use crate::lez_ports::{
     Finding, FindingDecision, FindingFile, FindingMeasure, FindingState, FindingVerdict, PictureKind,
 };
 use crate::model::Camera;
-use crate::sharing::board::LEZ_FLOW;
 
 /// The institution whose findings these are (`seed/organisations.toml`; the institution of the flows in `seed/flows.toml`).
 const LEZ_AUTHORITY: &str = "FISC";
 /// Longest reason, bytes.
 const REASON_LEN_MAX: usize = 2_000;
-/// House rules of the queue.
-const QUEUE: &str = include_str!("../../../../seed/lez/queue.toml");
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct QueueRules {
-    undo_minutes: i64,
-    sample_per_mille: u32,
-    without_sample: Vec<String>,
-    #[serde(rename = "source")]
-    _source: Vec<String>,
-}
-
-fn queue_rules() -> &'static QueueRules {
-    static RULES: std::sync::LazyLock<QueueRules> =
-        std::sync::LazyLock::new(|| toml::from_str(QUEUE).expect("the shipped rules of the queue should read"));
-    &RULES
-}
-
-/// How long a person can take the own decision back, µs.
-fn undo_term_us() -> i64 {
-    queue_rules().undo_minutes.saturating_mul(60_000_000)
-}
 
 /// A verdict that a person must see; `None` for the others.
 pub(super) const fn verdict_of(verdict: &LezVerdict) -> Option<FindingVerdict> {
@@ -61,7 +39,7 @@ pub(super) const fn verdict_of(verdict: &LezVerdict) -> Option<FindingVerdict> {
     }
 }
 
-/// Retention class of a finding. A question to a person is kept like a warning: `domain.md` D6 has no class of its own for
+/// Retention class of a finding of the low-emission zone. A question to a person is kept like a warning: `domain.md` D6 has no class of its own for
 /// it, and the 48 hours of a raw read are shorter than a week-end.
 pub(super) const fn class_of(verdict: FindingVerdict) -> &'static str {
     match verdict {
@@ -83,17 +61,50 @@ pub enum Verdict {
     Undo(String),
 }
 
+/// What a finding was decided from and to, in the words of its rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Snapshot {
+    /// Low-emission zone.
+    Lez(Box<(LezInput, LezOutcome)>),
+    /// Restricted access.
+    Zbt(Box<(ZbtInput, ZbtOutcome)>),
+    /// Average speed.
+    Trajectory(Box<(TrajectoryInput, TrajectoryOutcome)>),
+}
+
+impl Snapshot {
+    fn of(finding: &Finding) -> Result<Self, serde_json::Error> {
+        let file = &finding.file;
+        let (input, outcome) = (file.input.as_str(), file.outcome.as_str());
+        Ok(match finding.purpose {
+            Purpose::Zbt => Self::Zbt(Box::new((serde_json::from_str(input)?, serde_json::from_str(outcome)?))),
+            Purpose::Trajectory => {
+                Self::Trajectory(Box::new((serde_json::from_str(input)?, serde_json::from_str(outcome)?)))
+            }
+            _ => Self::Lez(Box::new((serde_json::from_str(input)?, serde_json::from_str(outcome)?))),
+        })
+    }
+
+    /// That of the low-emission zone.
+    pub fn lez(&self) -> Option<&(LezInput, LezOutcome)> {
+        match self {
+            Self::Lez(both) => Some(both),
+            Self::Zbt(_) | Self::Trajectory(_) => None,
+        }
+    }
+}
+
 /// A finding as a person sees it.
 #[derive(Clone, Debug)]
 pub struct FindingSight {
     /// The finding.
     pub finding: Finding,
-    /// What the decision looked at.
-    pub input: LezInput,
-    /// What it said.
-    pub outcome: LezOutcome,
+    /// What the decision looked at, and what it said.
+    pub snapshot: Snapshot,
     /// The camera, when it is still known.
     pub camera: Option<Camera>,
+    /// That of the other end of a run.
+    pub exit_camera: Option<Camera>,
     /// The logged decision under which it is shown.
     pub decision: DecisionId,
 }
@@ -105,23 +116,14 @@ impl UseCases {
         Ok(org.ok_or_else(|| UseCaseError::Internal(format!("there is no organisation {LEZ_AUTHORITY}").into()))?.id)
     }
 
-    async fn review(&self, actor: &Actor, id: Option<FindingId>) -> Result<Permit<ReviewFindings>, UseCaseError> {
-        let owner = self.lez_authority().await?;
-        let relation = if actor.org == owner { Relation::Own } else { Relation::Other };
-        let object = id.map(|id| id.to_string());
-        // The queue stands under the flow that filled it: while the commission has suspended that, nobody works it.
-        let circumstances = self.circumstances_of_own(actor, Some(LEZ_FLOW)).await?;
-        let circumstances = Circumstances { own_territory: relation == Relation::Own, ..circumstances };
-        let target = Target { owner: Some(owner), relation, object, circumstances, ..Target::none() };
-        Ok(self.gate.permit::<ReviewFindings>(actor, target, &Why::default()).await?)
-    }
-
     async fn finding_sight(&self, finding: Finding, decision: DecisionId) -> Result<FindingSight, UseCaseError> {
-        let broken = |error: serde_json::Error| UseCaseError::Internal(error.into());
-        let input = serde_json::from_str(&finding.file.input).map_err(broken)?;
-        let outcome = serde_json::from_str(&finding.file.outcome).map_err(broken)?;
+        let snapshot = Snapshot::of(&finding).map_err(|error| UseCaseError::Internal(error.into()))?;
         let camera = self.camera_known(finding.camera).await?;
-        Ok(FindingSight { finding, input, outcome, camera, decision })
+        let exit_camera = match &finding.exit {
+            Some(exit) => self.camera_known(exit.camera).await?,
+            None => None,
+        };
+        Ok(FindingSight { finding, snapshot, camera, exit_camera, decision })
     }
 
     /// The queue: findings in a state (or all), oldest first.
@@ -137,8 +139,9 @@ impl UseCases {
     ) -> Result<Vec<FindingSight>, UseCaseError> {
         let store = self.lez_store()?;
         let permit = self.review(actor, None).await?;
+        let permit = permit.opens();
         let mut sights = Vec::new();
-        for finding in store.finding_list(&permit, state, after, limit).await? {
+        for finding in store.finding_list(permit, state, after, limit).await? {
             sights.push(self.finding_sight(finding, permit.decision()).await?);
         }
         Ok(sights)
@@ -151,8 +154,8 @@ impl UseCases {
     pub async fn finding_fetch(&self, actor: &Actor, id: FindingId) -> Result<FindingSight, UseCaseError> {
         let store = self.lez_store()?;
         let permit = self.review(actor, Some(id)).await?;
-        let found = store.finding_fetch(&permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
-        self.finding_sight(found, permit.decision()).await
+        let found = store.finding_fetch(permit.opens(), id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
+        self.finding_sight(found, permit.opens().decision()).await
     }
 
     /// A picture of a finding, under the decision that showed it, or under one of its own.
@@ -169,7 +172,7 @@ impl UseCases {
         let store = self.lez_store()?;
         let permit = match decision {
             Some(decision) => {
-                let permit = match self.recalled::<ReviewFindings>(actor, decision).await {
+                let permit = match self.review_recalled(actor, decision).await {
                     Err(error @ UseCaseError::NotFound(Entity::Decision)) => {
                         self.picture_refused(actor, &id.to_string()).await?;
                         return Err(error);
@@ -177,14 +180,14 @@ impl UseCases {
                     other => other?,
                 };
                 // The decision of one finding covers that one; the decision of a list covers what is in it.
-                if permit.target().object.as_ref().is_some_and(|object| *object != id.to_string()) {
+                if permit.opens().object().is_some_and(|object| object != id.to_string()) {
                     return Err(UseCaseError::NotFound(Entity::Finding));
                 }
                 permit
             }
             None => self.review(actor, Some(id)).await?,
         };
-        store.finding_picture(&permit, id, kind).await?.ok_or(UseCaseError::NotFound(Entity::Picture))
+        store.finding_picture(permit.opens(), id, kind).await?.ok_or(UseCaseError::NotFound(Entity::Picture))
     }
 
     /// Decides a finding that is open or unclear.
@@ -202,22 +205,23 @@ impl UseCases {
         verdict: Verdict,
     ) -> Result<FindingSight, UseCaseError> {
         let store = self.lez_store()?;
-        let permit = self.review(actor, Some(id)).await?;
-        let found = store.finding_fetch(&permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
+        let review = self.review(actor, Some(id)).await?;
+        let permit = review.opens();
+        let found = store.finding_fetch(permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
         let (state, reason) = checked(verdict)?;
         if found.version != seen {
             return Err(UseCaseError::VersionStale);
         }
         let now = self.now();
         self.may_decide(actor, &found, state, now).await?;
-        let decision = self.decision(actor, &permit, &found, state, reason).await?;
+        let decision = self.decision(actor, permit.decision(), &found, state, reason).await?;
         let word = decision.word();
         // First the log: a decision that nobody can prove was not made.
         let details = json!({ "finding": id.to_string(), "state": word, "decision": permit.decision().to_string() });
         self.record("finding_decided", audit::LeafKind::Change, Some(actor.clone()), details).await?;
-        store.finding_decide(&permit, &decision).await?;
-        self.finding_event(id, decision.state.as_str()).await?;
-        let found = store.finding_fetch(&permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
+        store.finding_decide(permit, &decision).await?;
+        self.finding_event(found.purpose, actor.org, id, decision.state.as_str()).await;
+        let found = store.finding_fetch(permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Finding))?;
         self.finding_sight(found, permit.decision()).await
     }
 
@@ -225,7 +229,7 @@ impl UseCases {
     async fn decision(
         &self,
         actor: &Actor,
-        permit: &Permit<ReviewFindings>,
+        under: DecisionId,
         found: &Finding,
         state: FindingState,
         reason: Option<String>,
@@ -241,7 +245,7 @@ impl UseCases {
             reason,
             user: actor.user,
             at: now,
-            decision: permit.decision(),
+            decision: under,
             renewed: None,
             expires_at: None,
             first_by: None,
@@ -256,14 +260,21 @@ impl UseCases {
                 if found.first_by == Some(actor.user) {
                     return Err(UseCaseError::Conflict(Conflict::SamePerson));
                 }
-                decision.expires_at = ends(found.at, class_of(renewed.0.verdict))?;
+                decision.expires_at = ends(found.at, queue::approved_class(found.purpose, renewed.0.verdict))?;
                 decision.renewed = Some(renewed);
                 decision.first_by = found.first_by;
             }
-            // A mistake can still be seen for the term of a raw read; then nothing is left of it.
-            FindingState::Rejected => decision.expires_at = ends(now, "RC-LEZ-RAW")?,
+            // A mistake can still be seen for the term of a raw read, elsewhere for as long as it can be taken back; then nothing is left of it.
+            FindingState::Rejected => {
+                decision.expires_at = match found.purpose {
+                    Purpose::Lez => ends(now, "RC-LEZ-RAW")?,
+                    _ => Some(WallTime::from_micros(now.micros.saturating_add(queue::undo_term_us()))),
+                }
+            }
             // As long as it was before it was rejected.
-            FindingState::Open => decision.expires_at = ends(found.at, class_of(found.measure.verdict))?,
+            FindingState::Open => {
+                decision.expires_at = ends(found.at, queue::open_class(found.purpose, found.measure.verdict))?;
+            }
             FindingState::Unclear => {}
         }
         Ok(decision)
@@ -272,7 +283,7 @@ impl UseCases {
     /// Whether an approval of this finding needs a second person: a share of them, chosen by a keyed hash, so that nobody in the queue can
     /// tell which before.
     fn is_sampled(&self, found: &Finding) -> Result<bool, UseCaseError> {
-        let rules = queue_rules();
+        let rules = queue::rules();
         let installation = self.extensions().fines.as_ref().and_then(|parts| parts.samples.as_ref());
         if installation.is_none_or(|name| rules.without_sample.contains(name)) {
             return Ok(false);
@@ -306,7 +317,7 @@ impl UseCases {
                     return conflict("in_a_batch");
                 }
                 // What the tax administration wants corrected came back later than any such term.
-                let is_late = found.decided_at.is_none_or(|at| now.micros_since(at) > undo_term_us());
+                let is_late = found.decided_at.is_none_or(|at| now.micros_since(at) > queue::undo_term_us());
                 if is_late && !self.fine_returned(found.id).await? {
                     return conflict("too_late");
                 }
@@ -318,20 +329,31 @@ impl UseCases {
 
     /// The verdict made again, now that a person has compared plate and picture.
     async fn confirmed(&self, found: &Finding) -> Result<(FindingMeasure, FindingFile), UseCaseError> {
+        match found.purpose {
+            Purpose::Zbt => self.zone_confirmed(found).await,
+            Purpose::Trajectory => self.run_confirmed(found),
+            _ => self.lez_confirmed(found).await,
+        }
+    }
+
+    async fn lez_confirmed(&self, found: &Finding) -> Result<(FindingMeasure, FindingFile), UseCaseError> {
         let broken = |error: serde_json::Error| UseCaseError::Internal(error.into());
         let mut input: LezInput = serde_json::from_str(&found.file.input).map_err(broken)?;
         input.reading.confirmed = true;
         input.history = history_of(&self.lez_store()?.vehicle_history(&found.vehicle, Some(found.id)).await?);
         let outcome = decide(RuleSet::embedded_once(), &input);
-        let verdict = match verdict_of(&outcome.verdict) {
-            Some(verdict @ (FindingVerdict::Infraction | FindingVerdict::Warning)) => verdict,
-            Some(FindingVerdict::Undetermined) => {
-                return Err(UseCaseError::Conflict(Conflict::WrongState("undetermined")));
-            }
-            None => return Err(UseCaseError::Conflict(Conflict::WrongState("no_longer_a_finding"))),
-        };
+        let verdict = approvable(verdict_of(&outcome.verdict))?;
         let file = file_of(found.file.plate.clone(), found.file.country, &input, &outcome)?;
         Ok((measure_of(verdict, &outcome), file))
+    }
+}
+
+/// What can be approved: an infraction or a warning.
+pub(super) fn approvable(verdict: Option<FindingVerdict>) -> Result<FindingVerdict, UseCaseError> {
+    match verdict {
+        Some(verdict @ (FindingVerdict::Infraction | FindingVerdict::Warning)) => Ok(verdict),
+        Some(FindingVerdict::Undetermined) => Err(UseCaseError::Conflict(Conflict::WrongState("undetermined"))),
+        None => Err(UseCaseError::Conflict(Conflict::WrongState("no_longer_a_finding"))),
     }
 }
 

@@ -4,37 +4,49 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use vms_core::{CameraId, OrgId, Purpose, Right, WallTime};
+use traffic_rules::trajectory::TrajectoryCode;
+use vms_core::{CameraId, OrgId, Purpose, RetentionClass, Right, WallTime};
 
 use super::class;
 use super::service::ReadService;
 use crate::error::UseCaseError;
+use crate::gate::Permit;
+use crate::gate::action::DecodeAnpr;
 use crate::lez_ports::{NewRead, PurposeCopy};
 use crate::model::EventScope;
 use crate::words::EventKind;
+
+const HOUR_US: i64 = 3_600_000_000;
 
 /// What became of a delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Copies kept now.
     pub copies: u64,
-    /// Reads of cameras that are not, or no longer, to be read.
+    /// Reads of cameras that are not, or no longer, to be read, or for nothing that they could come to.
     pub not_assigned: u64,
     /// Reads that arrived after the end of their term.
     pub too_late: u64,
 }
 
-/// Start of the hour: a copy and its key end one term after it, so nothing outlives its class.
+/// When a copy is erased, and the key of its hour at the latest.
+struct CopyTerm {
+    expires_at: WallTime,
+    key_ends_at: WallTime,
+}
+
+/// Start of the hour: where a term is days, a copy and its key end one term after it, so nothing outlives its class.
 fn hour_start(at: WallTime) -> WallTime {
-    const HOUR_US: i64 = 3_600_000_000;
     WallTime::from_micros(at.micros.div_euclid(HOUR_US).saturating_mul(HOUR_US))
 }
 
-/// Class of a purpose's copy; `None` for a purpose whose pipeline is not built.
+/// Class of a purpose's copy; `None` for a purpose that reads are not copied for.
 const fn class_of(purpose: Purpose) -> Option<&'static str> {
     match purpose {
         Purpose::Lez => Some("RC-LEZ-RAW"),
         Purpose::PublicOrder => Some("RC-ANPR-POL"),
+        Purpose::Zbt => Some("RC-ZBT-OK"),
+        Purpose::Trajectory => Some("RC-TRJ-PASS"),
         Purpose::Intervention
         | Purpose::Investigation
         | Purpose::MissingPerson
@@ -42,8 +54,6 @@ const fn class_of(purpose: Purpose) -> Option<&'static str> {
         | Purpose::Event
         | Purpose::Crisis
         | Purpose::FireMedical
-        | Purpose::Zbt
-        | Purpose::Trajectory
         | Purpose::Technical
         | Purpose::Audit
         | Purpose::Complaint => None,
@@ -51,6 +61,61 @@ const fn class_of(purpose: Purpose) -> Option<&'static str> {
 }
 
 impl ReadService {
+    /// `None`: nothing can come of a copy for this purpose, so none is made. The term of a passage is shorter than an hour: it counts from the
+    /// read, and the key of the hour lives until the last copy of it is erased (and no longer, once the hour is over).
+    async fn term_of(
+        &self,
+        read: &NewRead,
+        purpose: Purpose,
+        class: &RetentionClass,
+        now: WallTime,
+    ) -> Result<Option<CopyTerm>, UseCaseError> {
+        let start = hour_start(read.at);
+        let span_us = match purpose {
+            Purpose::Zbt | Purpose::Trajectory => match self.passage_us(read, purpose, class, now).await? {
+                Some(span_us) => span_us,
+                None => return Ok(None),
+            },
+            _ => {
+                let ends = WallTime::from_micros(start.micros.saturating_add(self.cases.term_us(class, now)?));
+                return Ok(Some(CopyTerm { expires_at: ends, key_ends_at: ends }));
+            }
+        };
+        let expires_at = WallTime::from_micros(read.at.micros.saturating_add(span_us));
+        let key_ends_at = WallTime::from_micros(start.micros.saturating_add(HOUR_US).saturating_add(span_us));
+        Ok(Some(CopyTerm { expires_at, key_ends_at }))
+    }
+
+    /// How long an undecided passage may be kept, µs; `None` where its camera stands in no zone and at no end of a usable stretch.
+    async fn passage_us(
+        &self,
+        read: &NewRead,
+        purpose: Purpose,
+        class: &RetentionClass,
+        now: WallTime,
+    ) -> Result<Option<i64>, UseCaseError> {
+        let places = self.cases.places(purpose).await?;
+        let Some(place) = places.of(read.camera) else { return Ok(None) };
+        if purpose == Purpose::Zbt {
+            return self.cases.term_us(class, now).map(Some);
+        }
+        let traffic = self.cases.traffic()?;
+        let ends = traffic.roads.pairing_ends(&TrajectoryCode::new(place.code.as_str()), read.at);
+        Ok(ends.map(|ends| ends.micros_since(read.at)))
+    }
+
+    /// Compares police copies with watchlists, the known ones too: a hit that a crash came before is made by the delivery that follows it.
+    async fn hits_take(&self, permit: &Permit<DecodeAnpr>, copies: &[PurposeCopy], now: WallTime) -> Result<(), UseCaseError> {
+        for hit in self.store.hit_take(permit, copies, now).await? {
+            self.cases.hit_found(&hit).await?;
+            let (camera, at) = (hit.camera, crate::health::rfc3339(hit.at));
+            let data = json!({ "id": hit.id.to_string(), "camera_id": camera.to_string(), "at": at, "state": "open" });
+            let scope = EventScope::CameraRight(camera, Right::HitReview);
+            self.cases.events.publish(EventKind::Hit, scope, data).await;
+        }
+        Ok(())
+    }
+
     /// Keeps reads, each once per purpose. When this returns they are durable and may be acknowledged.
     ///
     /// # Errors
@@ -70,17 +135,21 @@ impl ReadService {
             for (purpose, code) in purposes.iter().filter_map(|purpose| class_of(*purpose).map(|code| (*purpose, code)))
             {
                 let class = class(code)?;
-                let start = hour_start(read.at);
-                let expires_at = WallTime::from_micros(start.micros.saturating_add(self.cases.term_us(&class, now)?));
-                if expires_at <= now {
+                let Some(term) = self.term_of(&read, purpose, &class, now).await? else {
+                    taken.not_assigned += 1;
+                    continue;
+                };
+                if term.expires_at <= now {
                     taken.too_late += 1;
                     continue;
                 }
-                let (read, owner) = (Arc::clone(&read), *owner);
-                copies.push(PurposeCopy { read, purpose, class, owner, received_at: now, expires_at });
+                let (read, owner, received_at) = (Arc::clone(&read), *owner, now);
+                let CopyTerm { expires_at, key_ends_at } = term;
+                copies.push(PurposeCopy { read, purpose, class, owner, received_at, expires_at, key_ends_at });
             }
         }
         let fresh = self.store.read_take(&permit, &copies).await?;
+        self.hits_take(&permit, &copies, now).await?;
         taken.copies = u64::try_from(fresh.len()).unwrap_or(u64::MAX);
         for (id, purpose) in fresh {
             // The console shows police copies only; a LEZ copy is nobody's to look at before it is a finding.

@@ -23,6 +23,8 @@ use crate::words::{CameraKind, EventKind, FlowState, NoticeKind};
 const FRESH_US: i64 = 1_000_000;
 /// The flow under which LEZ cameras' reads are looked up (`seed/flows.toml`).
 pub(crate) const LEZ_FLOW: &str = "DS-LEZ-VEH";
+/// The flow under which the holder of a candidate's vehicle is asked for, once an official made the statement.
+pub(crate) const ZBT_FLOW: &str = "DS-ZBT-HOLDER";
 
 /// What holds at an instant.
 #[derive(Clone, Debug, Default)]

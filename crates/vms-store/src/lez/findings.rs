@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use sqlx::any::AnyRow;
-use vms_app::lez_ports::{Finding, FindingDecision, FindingFile, FindingMeasure, FindingState, PictureKind};
+use vms_app::lez_ports::{
+    Finding, FindingDecision, FindingExit, FindingFile, FindingMeasure, FindingPermit, FindingState, PictureKind,
+};
 use vms_app::ports::StoreError;
 use vms_app::ports::store::Stored;
-use vms_core::{Country, FindingId, Plate};
+use vms_core::{Country, FindingId, Plate, Purpose};
 
 use super::LezVault;
 use super::keys::KeyId;
@@ -18,10 +20,52 @@ use crate::db::db_error;
 use crate::row::{Columns as _, nonsense, signed};
 
 pub(super) const COLUMNS: &str =
-    "id, state, verdict, rule_id, fine_id, amount_cents, currency, rule_set, at_us, camera_id, vehicle,
+    "id, purpose, state, verdict, rule_id, fine_id, amount_cents, currency, rule_set, at_us, camera_id, vehicle,
     class, file, version, first_by, decided_by, decided_at_us, reason,
+    exit_camera_id, exit_at_us,
     case when crop is null then 0 else 1 end as has_crop,
-    case when overview is null then 0 else 1 end as has_overview";
+    case when overview is null then 0 else 1 end as has_overview,
+    case when exit_crop is null then 0 else 1 end as has_exit_crop,
+    case when exit_overview is null then 0 else 1 end as has_exit_overview";
+
+/// Whose findings a permit opens: as the two words that `IS_WHOSE` compares, `$1` and `$2`.
+#[derive(Clone, Debug)]
+pub(super) struct Whose {
+    purpose: Purpose,
+    authority: String,
+}
+
+/// The findings of [`Whose`]; an authority that is missing where there must be one opens nothing.
+const IS_WHOSE: &str = "purpose = $1 and coalesce(authority_id, '') = $2";
+
+impl Whose {
+    /// The tax administration's, as the job that hands them over has them.
+    pub(super) fn lez() -> Self {
+        Self { purpose: Purpose::Lez, authority: String::new() }
+    }
+
+    pub(super) fn of(permit: FindingPermit<'_>) -> Self {
+        let authority = match permit {
+            FindingPermit::Lez(_) => return Self::lez(),
+            FindingPermit::Zbt(_) | FindingPermit::Trajectory(_) => {
+                permit.authority().map_or_else(|| "-".to_owned(), |org| org.to_string())
+            }
+        };
+        Self { purpose: permit.purpose(), authority }
+    }
+}
+
+/// The key of a finding, from a row with its purpose and class.
+pub(super) fn finding_key(row: &AnyRow, id: FindingId) -> Stored<KeyId> {
+    Ok(KeyId::finding(row.word("purpose")?, &row.text("class")?, id))
+}
+
+fn exit(row: &AnyRow) -> Stored<Option<FindingExit>> {
+    let Some(camera) = row.word_opt("exit_camera_id")? else { return Ok(None) };
+    let at = row.at_opt("exit_at_us")?.ok_or_else(|| nonsense("exit_at_us"))?;
+    let (has_crop, has_overview) = (row.int("has_exit_crop")? == 1, row.int("has_exit_overview")? == 1);
+    Ok(Some(FindingExit { camera, at, has_crop, has_overview }))
+}
 
 #[derive(Deserialize)]
 struct FileBody {
@@ -38,6 +82,7 @@ fn finding(row: &AnyRow, key: &Key, key_id: &KeyId) -> Stored<Finding> {
     let body: FileBody = serde_json::from_slice(&clear).map_err(|_| nonsense("file"))?;
     Ok(Finding {
         id,
+        purpose: row.word("purpose")?,
         state: row.word("state")?,
         measure: FindingMeasure {
             verdict: row.word("verdict")?,
@@ -58,6 +103,7 @@ fn finding(row: &AnyRow, key: &Key, key_id: &KeyId) -> Stored<Finding> {
         },
         has_crop: row.int("has_crop")? == 1,
         has_overview: row.int("has_overview")? == 1,
+        exit: exit(row)?,
         version: row.number("version")?,
         first_by: row.word_opt("first_by")?,
         decided_by: row.word_opt("decided_by")?,
@@ -71,7 +117,7 @@ impl LezVault {
     pub(super) async fn findings_opened(&self, rows: &[AnyRow]) -> Stored<Vec<Finding>> {
         let mut out = Vec::with_capacity(rows.len());
         for row in rows {
-            let key_id = KeyId::finding(&row.text("class")?, row.word("id")?);
+            let key_id = finding_key(row, row.word("id")?)?;
             if let Some(key) = self.key(&self.store.read, &key_id).await? {
                 out.push(finding(row, &key, &key_id)?);
             }
@@ -81,13 +127,17 @@ impl LezVault {
 
     pub(super) async fn findings(
         &self,
+        whose: Whose,
         state: Option<FindingState>,
         after: Option<FindingId>,
         limit: u32,
     ) -> Stored<Vec<Finding>> {
-        let sql =
-            format!("select {COLUMNS} from lez_finding where ($1 = '' or state = $1) and id > $2 order by id limit $3");
+        let sql = format!(
+            "select {COLUMNS} from lez_finding where {IS_WHOSE} and ($3 = '' or state = $3) and id > $4 order by id limit $5"
+        );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(whose.purpose.as_str())
+            .bind(whose.authority)
             .bind(state.map(FindingState::as_str).unwrap_or_default())
             .bind(after.map(|id| id.to_string()).unwrap_or_default())
             .bind(i64::from(limit))
@@ -97,9 +147,11 @@ impl LezVault {
         self.findings_opened(&rows).await
     }
 
-    pub(super) async fn finding(&self, id: FindingId) -> Stored<Option<Finding>> {
-        let sql = format!("select {COLUMNS} from lez_finding where id = $1");
+    pub(super) async fn finding(&self, whose: Whose, id: FindingId) -> Stored<Option<Finding>> {
+        let sql = format!("select {COLUMNS} from lez_finding where {IS_WHOSE} and id = $3");
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(whose.purpose.as_str())
+            .bind(whose.authority)
             .bind(id.to_string())
             .fetch_all(&self.store.read)
             .await
@@ -107,32 +159,41 @@ impl LezVault {
         Ok(self.findings_opened(&rows).await?.pop())
     }
 
-    pub(super) async fn finding_image(&self, id: FindingId, kind: PictureKind) -> Stored<Option<Bytes>> {
-        let row = sqlx::query("select class, crop, overview from lez_finding where id = $1")
+    pub(super) async fn finding_image(&self, whose: Whose, id: FindingId, kind: PictureKind) -> Stored<Option<Bytes>> {
+        let field = field_of(kind);
+        let sql = format!("select purpose, class, {field} from lez_finding where {IS_WHOSE} and id = $3");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(whose.purpose.as_str())
+            .bind(whose.authority)
             .bind(id.to_string())
             .fetch_optional(&self.store.read)
             .await
             .map_err(db_error)?;
         let Some(row) = row else { return Ok(None) };
-        let key_id = KeyId::finding(&row.text("class")?, id);
-        let field = field_of(kind);
+        let key_id = finding_key(&row, id)?;
         let (Some(sealed), Some(key)) = (row.blob_opt(field)?, self.key(&self.store.read, &key_id).await?) else {
             return Ok(None);
         };
         Ok(Some(Self::open(&key, &key_id, &id.to_string(), field, &sealed)?.into()))
     }
 
-    pub(super) async fn decide(&self, decision: &FindingDecision) -> Stored<()> {
+    pub(super) async fn decide(&self, whose: Whose, decision: &FindingDecision) -> Stored<()> {
         let seen = signed(decision.seen)?;
         let _sealing = self.sealing.read().await;
-        write_txn!(self.store, |conn| { self.decide_on(conn, decision, seen).await })
+        write_txn!(self.store, |conn| { self.decide_on(conn, &whose, decision, seen).await })
     }
 
-    async fn decide_on(&self, conn: &mut Writing<'_>, decision: &FindingDecision, seen: i64) -> Stored<()> {
+    async fn decide_on(
+        &self,
+        conn: &mut Writing<'_>,
+        whose: &Whose,
+        decision: &FindingDecision,
+        seen: i64,
+    ) -> Stored<()> {
         let id = decision.id.to_string();
         let done = sqlx::query(
             "update lez_finding set state = $3, reason = $4, decided_by = $5, decided_at_us = $6, first_by = $7, version = version + 1
-              where id = $1 and version = $2",
+              where id = $1 and version = $2 and purpose = $8 and coalesce(authority_id, '') = $9",
         )
         .bind(id.clone())
         .bind(seen)
@@ -141,6 +202,8 @@ impl LezVault {
         .bind(decision.user.to_string())
         .bind(decision.at.micros)
         .bind(decision.first_by.map(|user| user.to_string()))
+        .bind(whose.purpose.as_str())
+        .bind(whose.authority.clone())
         .execute(&mut *conn)
         .await
         .map_err(db_error)?;
@@ -153,7 +216,7 @@ impl LezVault {
         if let Some(end) = decision.expires_at {
             for sql in [
                 "update lez_finding set expires_at_us = $2 where id = $1",
-                "update lez_key set ends_at_us = $2 where purpose = 'LEZ' and object = $1",
+                "update lez_key set ends_at_us = $2 where object = $1",
             ] {
                 sqlx::query(sql).bind(id.clone()).bind(end.micros).execute(&mut *conn).await.map_err(db_error)?;
             }
@@ -177,12 +240,12 @@ impl LezVault {
         measure: &FindingMeasure,
         file: &FindingFile,
     ) -> Stored<()> {
-        let row = sqlx::query("select class from lez_finding where id = $1")
+        let row = sqlx::query("select purpose, class from lez_finding where id = $1")
             .bind(id.to_string())
             .fetch_one(&mut *conn)
             .await
             .map_err(db_error)?;
-        let key_id = KeyId::finding(&row.text("class")?, id);
+        let key_id = finding_key(&row, id)?;
         let key = self.key(&mut *conn, &key_id).await?.ok_or(StoreError::Stale)?;
         let sealed = self.seal(&key, &key_id, &id.to_string(), "file", file_text(file).as_bytes())?;
         sqlx::query(

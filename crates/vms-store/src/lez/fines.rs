@@ -14,7 +14,6 @@ use vms_app::ports::store::Stored;
 use vms_core::{FindingId, TimeRange, WallTime};
 
 use super::LezVault;
-use super::keys::KeyId;
 use super::reads::field_of;
 use crate::bounded::Writing;
 use crate::db::db_error;
@@ -26,7 +25,7 @@ const RUN: &str =
 
 /// A finding that no run holds and that was approved: a record of it that stands is a claim, and one that was merged or refused by a run was
 /// looked at in this version already.
-const FREE: &str = "state = 'approved' and decided_at_us < $2
+const FREE: &str = "purpose = 'LEZ' and state = 'approved' and decided_at_us < $2
     and not exists (select 1 from fine_line where fine_line.claim = lez_finding.id)
     and not exists (select 1 from fine_line join fine_run on fine_run.id = fine_line.run_id
         where fine_line.finding_id = lez_finding.id and fine_run.opened_at_us >= lez_finding.decided_at_us)";
@@ -74,13 +73,13 @@ impl LezVault {
     async fn fine_sealed(&self, run: &FineRun, lines: &[NewFineLine]) -> Stored<Vec<Vec<u8>>> {
         let mut out = Vec::with_capacity(lines.len());
         for line in lines {
-            let row = sqlx::query("select class from lez_finding where id = $1")
+            let row = sqlx::query("select purpose, class from lez_finding where id = $1")
                 .bind(line.finding.to_string())
                 .fetch_optional(&self.store.read)
                 .await
                 .map_err(db_error)?
                 .ok_or(StoreError::Stale)?;
-            let key_id = KeyId::finding(&row.text("class")?, line.finding);
+            let key_id = super::findings::finding_key(&row, line.finding)?;
             let key = self.key(&self.store.read, &key_id).await?.ok_or(StoreError::Stale)?;
             let field = field(&run.id, line.position);
             out.push(self.seal(&key, &key_id, &line.finding.to_string(), &field, line.text.as_bytes())?);
@@ -126,7 +125,7 @@ impl LezVault {
 
     async fn fine_line_of(&self, run: &str, row: &AnyRow) -> Stored<Option<FineLine>> {
         let (finding, position): (FindingId, u64) = (row.word("finding_id")?, row.number("position")?);
-        let key_id = KeyId::finding(&row.text("class")?, finding);
+        let key_id = super::findings::finding_key(&row, finding)?;
         let Some(key) = self.key(&self.store.read, &key_id).await? else { return Ok(None) };
         let sealed = row.blob_opt("body")?.ok_or_else(|| nonsense("body"))?;
         let clear = Self::open(&key, &key_id, &finding.to_string(), &field(run, position), &sealed)?;
@@ -280,7 +279,7 @@ impl FineStore for LezVault {
         id: FindingId,
         kind: PictureKind,
     ) -> Stored<Option<Bytes>> {
-        self.finding_image(id, kind).await
+        self.finding_image(super::findings::Whose::lez(), id, kind).await
     }
 
     async fn fine_open(&self, _permit: &Permit<SendFines>, run: &FineRun, lines: &[NewFineLine]) -> Stored<()> {
@@ -327,7 +326,7 @@ impl FineStore for LezVault {
         limit: u32,
     ) -> Stored<Vec<FineLine>> {
         let rows = sqlx::query(
-            "select position, finding_id, offence, pictures, left_at_us, body, lez_finding.class as class
+            "select position, finding_id, offence, pictures, left_at_us, body, lez_finding.class as class, lez_finding.purpose as purpose
                from fine_line join lez_finding on lez_finding.id = fine_line.finding_id
               where run_id = $1 and position > $2 order by position limit $3",
         )

@@ -67,8 +67,8 @@ impl KeyId {
     }
 
     /// Of one finding.
-    pub(super) fn finding(class: &str, id: FindingId) -> Self {
-        Self { purpose: Purpose::Lez, class: class.to_owned(), hour: 0, object: id.to_string() }
+    pub(super) fn finding(purpose: Purpose, class: &str, id: FindingId) -> Self {
+        Self { purpose, class: class.to_owned(), hour: 0, object: id.to_string() }
     }
 
     /// Of the questions of an hour. What was asked names conforming vehicles too, hence their class.
@@ -268,11 +268,17 @@ impl LezVault {
     }
 
     async fn tokens(&self, epochs: Vec<KeyEpoch>, plate: &str) -> Stored<Vec<String>> {
-        let plate = Zeroizing::new(plate.to_owned());
+        self.tokens_of(epochs, vec![plate.to_owned()]).await
+    }
+
+    /// The tokens of plates under each of some keys.
+    pub(super) async fn tokens_of(&self, epochs: Vec<KeyEpoch>, plates: Vec<String>) -> Stored<Vec<String>> {
+        let plates: Vec<Zeroizing<String>> = plates.into_iter().map(Zeroizing::new).collect();
         self.on_keys(move |ring| {
             // A key that was destroyed meanwhile finds nothing.
-            let token = |epoch: &KeyEpoch| ring.token(*epoch, plate.as_bytes()).ok().map(hex::encode);
-            Ok(epochs.iter().filter_map(token).collect())
+            let token = |epoch: KeyEpoch, plate: &str| ring.token(epoch, plate.as_bytes()).ok().map(hex::encode);
+            let of_key = |epoch: &KeyEpoch| plates.iter().filter_map(|plate| token(*epoch, plate)).collect::<Vec<_>>();
+            Ok(epochs.iter().flat_map(of_key).collect())
         })
         .await
     }

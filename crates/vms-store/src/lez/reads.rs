@@ -1,12 +1,13 @@
 //! Copies of reads: taking, waiting, listing.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use vms_app::lez_ports::{
-    Direction, PICTURE_MAX, PictureKind, PurposeCopy, ReadFacts, ReadQuery, StoredRead, WaitingRead,
+    Direction, PICTURE_MAX, PictureKind, PurposeCopy, ReadClock, ReadFacts, ReadQuery, StoredRead, WaitingRead,
 };
 use vms_app::ports::store::Stored;
 use vms_core::{CameraId, Confidence, Country, Plate, Purpose, ReadId, TimeRange, WallTime};
@@ -22,6 +23,11 @@ const COLUMNS: &str = "id, class, hour, camera_id, owner_id, stream_id, at_us, r
     case when crop is null then 0 else 1 end as has_crop,
     case when overview is null then 0 else 1 end as has_overview";
 
+/// Reads of one plate that are looked at together.
+const SAME_MAX: i64 = 64;
+/// For so long a held read is kept past its wait.
+const HOLD_MORE: Duration = Duration::from_secs(600);
+
 /// What is sealed in `body`.
 #[derive(Serialize, Deserialize)]
 struct Body {
@@ -32,6 +38,8 @@ struct Body {
     direction: String,
     looks: u32,
     model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clock: Option<ReadClock>,
 }
 
 impl Body {
@@ -45,6 +53,7 @@ impl Body {
             direction: facts.direction.as_str().to_owned(),
             looks: facts.looks,
             model: facts.model.clone(),
+            clock: facts.clock,
         }
     }
 
@@ -58,6 +67,7 @@ impl Body {
             direction: Direction::from_word(&self.direction),
             looks: self.looks,
             model: self.model,
+            clock: self.clock,
         })
     }
 }
@@ -125,7 +135,7 @@ impl LezVault {
             return Ok(false);
         }
         let key_id = KeyId::hour(copy.purpose, copy.class.as_str(), hour_of(copy.read.at));
-        let (key, lock) = self.key_or_make(&mut *conn, &key_id, copy.expires_at, copy.received_at).await?;
+        let (key, lock) = self.key_or_make(&mut *conn, &key_id, copy.key_ends_at, copy.received_at).await?;
         let body = serde_json::to_vec(&Body::of(&copy.read.facts)).map_err(|_| nonsense("body"))?;
         let picture = |field: &str, bytes: &Bytes| {
             let fits = !bytes.is_empty() && bytes.len() <= PICTURE_MAX;
@@ -152,9 +162,12 @@ impl LezVault {
         .bind(self.seal(&key, &key_id, &id, "body", &body)?)
         .bind(picture("crop", &copy.read.crop)?)
         .bind(picture("overview", &copy.read.overview)?)
-        .execute(conn)
+        .execute(&mut *conn)
         .await
         .map_err(db_error)?;
+        if copy.purpose == Purpose::PublicOrder {
+            self.freshen(conn, copy, key_id.hour).await?;
+        }
         Ok(true)
     }
 
@@ -180,31 +193,81 @@ impl LezVault {
         Ok(out)
     }
 
-    pub(super) async fn waiting(&self, now: WallTime, limit: u32) -> Stored<Vec<WaitingRead>> {
+    pub(super) async fn waiting(&self, purpose: Purpose, now: WallTime, limit: u32) -> Stored<Vec<WaitingRead>> {
         let sql = format!(
-            "select {COLUMNS} from lez_read where purpose = 'LEZ' and next_try_us <= $1 and expires_at_us > $1
+            "select {COLUMNS} from lez_read where purpose = $3 and next_try_us <= $1 and expires_at_us > $1
               order by at_us, id limit $2"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(now.micros)
             .bind(i64::from(limit))
+            .bind(purpose.as_str())
             .fetch_all(&self.store.read)
             .await
             .map_err(db_error)?;
         let make = |row: &AnyRow, read: StoredRead| {
             Ok(WaitingRead { read, received_at: row.at("received_at_us")?, tries: row.number("tries")? })
         };
-        self.opened(&rows, Purpose::Lez, make).await
+        self.opened(&rows, purpose, make).await
     }
 
-    pub(super) async fn postpone(&self, reads: &[ReadId], until: WallTime) -> Stored<()> {
+    /// Undecided reads of a purpose with this plate, by time.
+    pub(super) async fn same(&self, purpose: Purpose, plate: &Plate, range: TimeRange) -> Stored<Vec<StoredRead>> {
+        let tokens = self.search_tokens(purpose, range, plate.reveal()).await?;
+        if tokens.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tokens = padded(tokens);
+        let sql = format!(
+            "select {COLUMNS} from lez_read where purpose = $1 and at_us >= $2 and at_us < $3 and token in ({})
+              order by at_us, id limit $4",
+            places(5, tokens.len())
+        );
+        let mut rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(purpose.as_str())
+            .bind(range.from.micros)
+            .bind(range.to.micros)
+            .bind(SAME_MAX);
+        for token in tokens {
+            rows = rows.bind(token);
+        }
+        let rows = rows.fetch_all(&self.store.read).await.map_err(db_error)?;
+        self.opened(&rows, purpose, |_, read| Ok(read)).await
+    }
+
+    /// Keeps an undecided read until its exit can no longer come, and the key of its hour with it.
+    pub(super) async fn hold(&self, purpose: Purpose, read: ReadId, until: WallTime) -> Stored<()> {
+        // The round that finds the wait over comes before the sweep.
+        let ends = until.plus(HOLD_MORE);
+        write_txn!(self.store, |conn| {
+            for sql in [
+                "update lez_read set next_try_us = $3, tries = tries + 1, expires_at_us =
+                    case when expires_at_us < $4 then $4 else expires_at_us end where purpose = $1 and id = $2",
+                "update lez_key set ends_at_us = $4 where purpose = $1 and object = '' and ends_at_us < $4 and $3 <= $4 and exists (
+                    select 1 from lez_read r where r.purpose = $1 and r.id = $2 and r.class = lez_key.class and r.hour = lez_key.hour)",
+            ] {
+                sqlx::query(sql)
+                    .bind(purpose.as_str())
+                    .bind(read.to_string())
+                    .bind(until.micros)
+                    .bind(ends.micros)
+                    .execute(&mut *conn)
+                    .await
+                    .map_err(db_error)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) async fn postpone(&self, purpose: Purpose, reads: &[ReadId], until: WallTime) -> Stored<()> {
         write_txn!(self.store, |conn| {
             for read in reads {
                 sqlx::query(
-                    "update lez_read set next_try_us = $2, tries = tries + 1 where purpose = 'LEZ' and id = $1",
+                    "update lez_read set next_try_us = $2, tries = tries + 1 where purpose = $3 and id = $1",
                 )
                 .bind(read.to_string())
                 .bind(until.micros)
+                .bind(purpose.as_str())
                 .execute(&mut *conn)
                 .await
                 .map_err(db_error)?;
@@ -259,6 +322,9 @@ impl LezVault {
     }
 
     pub(super) async fn picture(&self, id: ReadId, kind: PictureKind) -> Stored<Option<Bytes>> {
+        if matches!(kind, PictureKind::ExitCrop | PictureKind::ExitOverview) {
+            return Ok(None);
+        }
         let row =
             sqlx::query("select class, hour, crop, overview from lez_read where purpose = 'OPENBARE_ORDE' and id = $1")
                 .bind(id.to_string())
@@ -304,7 +370,7 @@ fn padded(mut tokens: Vec<String>) -> Vec<String> {
 }
 
 /// `$8, $9, …`
-fn places(first: usize, count: usize) -> String {
+pub(super) fn places(first: usize, count: usize) -> String {
     let places: Vec<String> = (first..first.saturating_add(count)).map(|place| format!("${place}")).collect();
     places.join(", ")
 }
@@ -314,5 +380,7 @@ pub(super) const fn field_of(kind: PictureKind) -> &'static str {
     match kind {
         PictureKind::Crop => "crop",
         PictureKind::Overview => "overview",
+        PictureKind::ExitCrop => "exit_crop",
+        PictureKind::ExitOverview => "exit_overview",
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ::keys::KeyEpoch;
 use vms_app::lez_ports::{Swept, Tally};
 use vms_app::ports::store::Stored;
-use vms_core::{CameraId, WallTime};
+use vms_core::{CameraId, Purpose, WallTime};
 
 use super::LezVault;
 use super::keys::{KeyId, Lock};
@@ -21,6 +21,8 @@ const READS_MAX: i64 = 1_000;
 const KEYS_MAX: i64 = 1_000;
 /// How long a taken read's id is remembered: longer than an undecided read of the low-emission zone may ever live (P7D).
 const SEEN: Duration = Duration::from_secs(8 * 86_400);
+/// How long a permit is kept after its end: for as long as a candidate of its days can wait for an official (bound of RC-ZBT-CAND).
+const PERMITS: Duration = Duration::from_secs(30 * 86_400);
 
 /// Hours in which terms end that may go at once, or within a day, without a second person: one and a half days, as in the recorder.
 const HOURS_AT_ONCE: u64 = 36;
@@ -67,7 +69,7 @@ impl Spent {
 }
 
 /// An hour of undecided reads that is over and has no read left; its key dies before its term.
-const IS_SPENT: &str = "object = '' and purpose = 'LEZ' and hour < $2 and not exists (
+const IS_SPENT: &str = "object = '' and purpose in ('LEZ', 'ZBT', 'TRAJECT') and hour < $2 and not exists (
     select 1 from lez_read r where r.purpose = lez_key.purpose and r.class = lez_key.class and r.hour = lez_key.hour)";
 
 /// A key whose time has come.
@@ -103,7 +105,10 @@ impl LezVault {
                 None
             }
         };
-        let mut swept = write_txn!(self.store, |conn| { erase(conn, now, &due).await })?;
+        let (mut swept, entries) = write_txn!(self.store, |conn| { erase(conn, now, &due).await })?;
+        if entries > 0 {
+            self.watched.lock().await.take();
+        }
         swept.destruction = destruction;
         self.adopt(now).await?;
         looked.at = Some(now);
@@ -149,6 +154,8 @@ impl LezVault {
                 or exists (select 1 from lez_finding where expires_at_us <= $1)
                 or exists (select 1 from lez_registry_ask where items_end_us <= $1 and items is not null)
                 or exists (select 1 from lez_seen where at_us <= $3)
+                or exists (select 1 from zbt_permit where to_us <= $4)
+                or exists (select 1 from zbt_listing where to_us <= $4)
                 or exists (select 1 from lez_key where ends_at_us <= $1 or length(wrapped) <> 8 or ({IS_SPENT}))
               then 1 else 0 end as work"
         );
@@ -156,6 +163,7 @@ impl LezVault {
             .bind(now.micros)
             .bind(hour_of(now))
             .bind(now.minus(SEEN).micros)
+            .bind(now.minus(PERMITS).micros)
             .fetch_one(&self.store.read)
             .await
             .map_err(db_error)?;
@@ -163,8 +171,8 @@ impl LezVault {
     }
 }
 
-/// Deletes what is past its term, and the names of the keys that are dead.
-async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<Swept> {
+/// Deletes what is past its term, and the names of the keys that are dead. The second number is that of entries of watchlists.
+async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<(Swept, u64)> {
     let reads = expire_reads(&mut *conn, now).await?;
     let events = "delete from lez_finding_event
         where finding_id in (select id from lez_finding where expires_at_us <= $1)";
@@ -185,8 +193,19 @@ async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<Sw
             .map_err(db_error)?;
         keys += done.rows_affected();
     }
+    for sql in ["delete from zbt_permit where to_us <= $1", "delete from zbt_listing where to_us <= $1"] {
+        run(&mut *conn, sql, now.minus(PERMITS)).await?;
+    }
+    for sql in [
+        "delete from plate_block where expires_at_us <= $1",
+        "delete from plate_fresh where expires_at_us <= $1",
+        "delete from watch_hit where expires_at_us <= $1",
+    ] {
+        run(&mut *conn, sql, now).await?;
+    }
+    let entries = run(&mut *conn, "delete from watch_entry where ends_at_us <= $1", now).await?;
     run(conn, "delete from lez_seen where at_us <= $1", now.minus(SEEN)).await?;
-    Ok(Swept { reads, findings, asks, keys, ..Swept::default() })
+    Ok((Swept { reads, findings, asks, keys, ..Swept::default() }, entries))
 }
 
 async fn run(conn: &mut Writing<'_>, sql: &'static str, upto: WallTime) -> Stored<u64> {
@@ -214,9 +233,10 @@ async fn expire_reads(conn: &mut Writing<'_>, now: WallTime) -> Stored<u64> {
             .await
             .map_err(db_error)?;
         erased += done.rows_affected();
-        if purpose == "LEZ" && done.rows_affected() == 1 {
+        let purpose: Purpose = row.word("purpose")?;
+        if purpose != Purpose::PublicOrder && done.rows_affected() == 1 {
             let camera: CameraId = row.word("camera_id")?;
-            count(&mut *conn, row.at("at_us")?, camera, Tally::Expired).await?;
+            count(&mut *conn, purpose, row.at("at_us")?, camera, Tally::Expired).await?;
         }
     }
     Ok(erased)

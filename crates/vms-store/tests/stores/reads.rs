@@ -25,11 +25,11 @@ use vms_store::{LezVault, Store};
 
 use crate::suite::{permit_for, postgres, sqlite};
 
-const HOUR_S: i64 = 3_600;
+pub(crate) const HOUR_S: i64 = 3_600;
 /// An instant in an hour of its own: 2026-11-22T12:10:00Z.
-const THEN_S: i64 = 1_795_349_400;
+pub(crate) const THEN_S: i64 = 1_795_349_400;
 /// RC-ANPR-POL, and the end of a read of [`THEN_S`]: from the start of its hour.
-const TERM_S: i64 = 30 * 24 * HOUR_S;
+pub(crate) const TERM_S: i64 = 30 * 24 * HOUR_S;
 const ROOT: [u8; 32] = [5; 32];
 
 on_both!(
@@ -41,25 +41,25 @@ on_both!(
     an_unusual_batch_waits_for_two_people,
 );
 
-fn at(secs: i64) -> WallTime {
+pub(crate) fn at(secs: i64) -> WallTime {
     WallTime::from_secs(secs)
 }
 
-async fn rows(store: &Store, sql: &str) -> Vec<sqlx::any::AnyRow> {
+pub(crate) async fn rows(store: &Store, sql: &str) -> Vec<sqlx::any::AnyRow> {
     sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(store.read()).await.unwrap()
 }
 
-async fn run(store: &Store, sql: &str) {
+pub(crate) async fn run(store: &Store, sql: &str) {
     let mut txn = store.begin().await.unwrap();
     sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut store.writing(&mut txn)).await.unwrap();
     txn.commit().await.unwrap();
 }
 
-struct Town {
-    store: Store,
-    vault: LezVault,
-    ring: Arc<KeyRing>,
-    dir: tempfile::TempDir,
+pub(crate) struct Town {
+    pub(crate) store: Store,
+    pub(crate) vault: LezVault,
+    pub(crate) ring: Arc<KeyRing>,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 fn ring_config(dir: &Path) -> KeyStoreConfig {
@@ -67,7 +67,7 @@ fn ring_config(dir: &Path) -> KeyStoreConfig {
     KeyStoreConfig { second: SecondCopy::At(second), ..KeyStoreConfig::on_one_disk(&dir.join("a")) }
 }
 
-async fn town(store: &Store) -> Town {
+pub(crate) async fn town(store: &Store) -> Town {
     let dir = tempfile::tempdir().unwrap();
     let options = OpenOptions { may_create: true, ..OpenOptions::default() };
     let config = ring_config(dir.path());
@@ -77,7 +77,7 @@ async fn town(store: &Store) -> Town {
     Town { store: store.clone(), vault, ring, dir }
 }
 
-fn copy(number: u8, plate: &str, purpose: Purpose, secs: i64) -> PurposeCopy {
+pub(crate) fn copy(number: u8, plate: &str, purpose: Purpose, secs: i64) -> PurposeCopy {
     let class = if purpose == Purpose::Lez { "RC-LEZ-RAW" } else { "RC-ANPR-POL" };
     let read = NewRead {
         read: ReadId::from_bytes([number; 16]),
@@ -92,6 +92,7 @@ fn copy(number: u8, plate: &str, purpose: Purpose, secs: i64) -> PurposeCopy {
             direction: Direction::Leaving,
             looks: 7,
             model: "m1".to_owned(),
+            clock: None,
         },
         crop: Bytes::from_static(b"a picture of a plate"),
         overview: Bytes::new(),
@@ -103,19 +104,20 @@ fn copy(number: u8, plate: &str, purpose: Purpose, secs: i64) -> PurposeCopy {
         owner: OrgId::from_bytes([3; 16]),
         received_at: at(secs + 1),
         expires_at: at(secs / HOUR_S * HOUR_S + TERM_S),
+        key_ends_at: at(secs / HOUR_S * HOUR_S + TERM_S),
     }
 }
 
-fn query(from_s: i64, to_s: i64) -> ReadQuery {
+pub(crate) fn query(from_s: i64, to_s: i64) -> ReadQuery {
     let range = TimeRange { from: at(from_s), to: at(to_s) };
     ReadQuery { owner: OrgId::from_bytes([3; 16]), camera: None, range, after: None, limit: 100 }
 }
 
-async fn decode() -> Permit<DecodeAnpr> {
+pub(crate) async fn decode() -> Permit<DecodeAnpr> {
     permit_for(Profile::P24, &Why { purpose: Some(Purpose::Lez), ..Why::default() }).await
 }
 
-async fn search() -> Permit<SearchReads> {
+pub(crate) async fn search() -> Permit<SearchReads> {
     let why = Why {
         purpose: Some(Purpose::PublicOrder),
         justification: Some("a stolen car in the test".to_owned()),
@@ -134,11 +136,11 @@ impl Town {
         reads.iter().map(|read| read.read).collect()
     }
 
-    fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.ring.live_hours().len()
     }
 
-    async fn count(&self, table: &str) -> i64 {
+    pub(crate) async fn count(&self, table: &str) -> i64 {
         let sql = format!("select count(*) as n from {table}");
         rows(&self.store, &sql).await.first().unwrap().try_get("n").unwrap()
     }
@@ -188,7 +190,7 @@ async fn what_was_erased_stays_erased_whatever_database_comes_back(store: &Store
     assert_eq!(town.vault.read_list(&permit, &query(0, THEN_S * 2)).await.unwrap(), []);
     let id = ReadId::from_bytes([1; 16]);
     assert_eq!(town.vault.read_picture(ReadPermit::List(&permit), id, PictureKind::Crop).await.unwrap(), None);
-    assert_eq!(town.vault.read_waiting(&decode().await, at(THEN_S + 5), 10).await.unwrap(), []);
+    assert_eq!(town.vault.read_waiting(&decode().await, Purpose::Lez, at(THEN_S + 5), 10).await.unwrap(), []);
     // And the next sweep clears it away.
     town.vault.lez_sweep(end).await.unwrap();
     assert_eq!((town.count("lez_read").await, town.count("lez_key").await), (0, 0));

@@ -291,7 +291,7 @@ impl Stage {
 
     async fn counts(&self) -> BTreeMap<String, u64> {
         let vault = self.cases.extensions().lez.clone().unwrap();
-        let counts = vault.day_counts(Day::at(noon())).await.unwrap();
+        let counts = vault.day_counts(vms_core::Purpose::Lez, Day::at(noon())).await.unwrap();
         counts.into_iter().map(|one| (one.outcome, one.count)).collect()
     }
 
@@ -457,8 +457,9 @@ async fn a_person_decides_once(mut stage: Stage) {
     let approved = cases.finding_decide(&agent, infraction.id, 1, Verdict::Approve).await.unwrap();
     assert_eq!((approved.finding.state, approved.finding.version), (FindingState::Approved, 2));
     assert_eq!(approved.finding.decided_by, Some(agent.user));
-    assert!(approved.input.reading.confirmed, "the person compared plate and picture");
-    assert_eq!(decide(&RuleSet::embedded(), &approved.input), approved.outcome);
+    let (input, outcome) = approved.snapshot.lez().unwrap();
+    assert!(input.reading.confirmed, "the person compared plate and picture");
+    assert_eq!(decide(&RuleSet::embedded(), input), *outcome);
     let again = cases.finding_decide(&agent, infraction.id, 2, Verdict::Reject("x".to_owned())).await;
     assert!(matches!(again, Err(UseCaseError::Conflict(Conflict::WrongState("approved")))));
 
@@ -505,7 +506,7 @@ async fn police_copies_are_the_owners_alone(mut stage: Stage) {
     assert!(matches!(theirs, Err(UseCaseError::NotFound(_))), "a decision belongs to its session");
 
     let detective = stage.person("5340", Profile::P04).await;
-    let plate = vms_core::Plate::parse("1-AAA-111").unwrap();
+    let plate = vms_core::PlateWish::Exact(vms_core::Plate::parse("1-AAA-111").unwrap());
     let range = vms_core::TimeRange::new(noon(), stage.clock.now()).unwrap();
     let why = vms_app::gate::Why {
         purpose: Some(vms_core::Purpose::Investigation),
@@ -527,8 +528,8 @@ async fn police_copies_are_the_owners_alone(mut stage: Stage) {
     let searches: Vec<Vec<&str>> = plates.map(|object| object.split(':').collect()).collect();
     assert!(searches.len() >= 2 && searches.iter().all(|parts| parts[1] == searches[0][1]), "one hash: {searches:?}");
     assert_ne!(searches[0][2], searches[1][2], "sealed anew each time");
-    let opened = cases.extensions().lez.as_ref().unwrap().query_opened(searches[0][2]).unwrap();
-    assert_eq!(opened.reveal(), "1AAA111");
+    let opened = cases.extensions().lez.as_ref().unwrap().wish_opened(searches[0][2]).unwrap();
+    assert_eq!(opened, "1AAA111");
     let told = vms_app::gate::Why { justification: Some("de 1-aaa-111 reed door".to_owned()), ..why };
     cases.read_search(&detective, &plate, range, &told, 10).await.unwrap();
     let log = format!("{:?}", stage.log.entries()).to_lowercase();

@@ -29,7 +29,7 @@ use vms_app::health::rfc3339;
 use vms_app::lez::findings::Verdict;
 use vms_app::lez_ports::{
     Direction, Finding, FindingDecision, FindingFile, FindingMeasure, FindingState, FindingVerdict, LezStore as _,
-    NewFinding, NewRead, PictureKind, PurposeCopy, ReadFacts, Settled, Settlement, Tally,
+    FindingPermit, NewFinding, NewRead, PictureKind, PurposeCopy, ReadFacts, Settled, Settlement, Tally,
 };
 use vms_app::passwords::PasswordCost;
 use vms_app::ports::store::Stored;
@@ -336,6 +336,7 @@ impl Town {
                 direction: Direction::Leaving,
                 looks: 7,
                 model: "m1".to_owned(),
+                clock: None,
             },
             crop: Bytes::from(format!("crop {number}").into_bytes()),
             overview: Bytes::from_static(overview),
@@ -347,6 +348,7 @@ impl Town {
             owner: OrgId::from_bytes([3; 16]),
             received_at: now,
             expires_at: now.plus(Duration::from_secs(48 * 3_600)),
+            key_ends_at: now.plus(Duration::from_secs(48 * 3_600)),
         };
         let why = Why { purpose: Some(Purpose::Lez), ..Why::default() };
         let permit: Permit<DecodeAnpr> = permit_for(Profile::P24, &why).await;
@@ -357,7 +359,9 @@ impl Town {
         let finding = NewFinding {
             id,
             measure: measure_of(&outcome.verdict, outcome.rule_set_version.as_str()),
-            vehicle: self.vault.vehicle_token(None, &plate, Country::BELGIUM),
+            vehicle: self.vault.vehicle_token(Purpose::Lez, None, &plate, Country::BELGIUM),
+            authority: None,
+            slot: String::new(),
             class: RetentionClass::parse("RC-LEZ-FINE").unwrap(),
             expires_at: now.plus(Duration::from_secs(5 * 365 * 86_400)),
             file: FindingFile {
@@ -369,7 +373,9 @@ impl Town {
         };
         let tally = Tally::Infraction;
         let settlement = Settlement {
+            purpose: Purpose::Lez,
             read,
+            exit: None,
             camera: CameraId::from_bytes([4; 16]),
             at: now,
             tally,
@@ -404,7 +410,7 @@ impl Town {
             expires_at: None,
             first_by: None,
         };
-        self.vault.finding_decide(&permit, &decision).await.unwrap();
+        self.vault.finding_decide(FindingPermit::Lez(&permit), &decision).await.unwrap();
         id
     }
 

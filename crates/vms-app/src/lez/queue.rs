@@ -1,0 +1,134 @@
+//! Which queue a profile works, under which permit, and the house rules of all of them.
+
+use vms_core::{DecisionId, FindingId, Purpose, Relation, Right};
+
+use super::findings::class_of;
+use crate::cases::UseCases;
+use crate::error::UseCaseError;
+use crate::gate::action::{Action, ReviewFindings, ReviewTrajectories, ReviewZones};
+use crate::gate::{Actor, Circumstances, Permit, Target, Why};
+use crate::lez_ports::{FindingPermit, FindingVerdict};
+use crate::sharing::board::{LEZ_FLOW, ZBT_FLOW};
+
+/// House rules of the queue.
+const QUEUE: &str = include_str!("../../../../seed/lez/queue.toml");
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QueueRules {
+    undo_minutes: i64,
+    pub(super) sample_per_mille: u32,
+    pub(super) without_sample: Vec<String>,
+    #[serde(rename = "source")]
+    _source: Vec<String>,
+}
+
+pub(super) fn rules() -> &'static QueueRules {
+    static RULES: std::sync::LazyLock<QueueRules> =
+        std::sync::LazyLock::new(|| toml::from_str(QUEUE).expect("the shipped rules of the queue should read"));
+    &RULES
+}
+
+/// How long a person can take the own decision back, µs.
+pub(super) fn undo_term_us() -> i64 {
+    rules().undo_minutes.saturating_mul(60_000_000)
+}
+
+/// Retention class of a finding that waits.
+pub(super) const fn open_class(purpose: Purpose, verdict: FindingVerdict) -> &'static str {
+    match purpose {
+        Purpose::Zbt => "RC-ZBT-CAND",
+        Purpose::Trajectory => "RC-TRJ-FILE",
+        _ => class_of(verdict),
+    }
+}
+
+/// Retention class of an approved finding.
+pub(super) const fn approved_class(purpose: Purpose, verdict: FindingVerdict) -> &'static str {
+    match purpose {
+        Purpose::Zbt => "RC-ZBT-FINE",
+        Purpose::Trajectory => "RC-TRJ-FILE",
+        _ => class_of(verdict),
+    }
+}
+
+/// The permit of one queue.
+#[derive(Debug)]
+pub(super) enum ReviewPermit {
+    Lez(Permit<ReviewFindings>),
+    Zbt(Permit<ReviewZones>),
+    Trajectory(Permit<ReviewTrajectories>),
+}
+
+impl ReviewPermit {
+    pub(super) const fn opens(&self) -> FindingPermit<'_> {
+        match self {
+            Self::Lez(permit) => FindingPermit::Lez(permit),
+            Self::Zbt(permit) => FindingPermit::Zbt(permit),
+            Self::Trajectory(permit) => FindingPermit::Trajectory(permit),
+        }
+    }
+}
+
+impl UseCases {
+    /// The queue of a person: that of the first right to review that the matrix gives the profile. Whoever has none is refused as for the
+    /// low-emission zone.
+    fn queue_of(&self, actor: &Actor) -> Purpose {
+        let rights = self.gate.rights_of(actor.profile);
+        let has = |right: Right| rights.contains(&right);
+        if has(Right::FindingReview) {
+            Purpose::Lez
+        } else if has(Right::ZbtReview) {
+            Purpose::Zbt
+        } else if has(Right::TrajectoryReview) {
+            Purpose::Trajectory
+        } else {
+            Purpose::Lez
+        }
+    }
+
+    pub(super) async fn review(&self, actor: &Actor, id: Option<FindingId>) -> Result<ReviewPermit, UseCaseError> {
+        Ok(match self.queue_of(actor) {
+            Purpose::Zbt => ReviewPermit::Zbt(self.review_own(actor, id, Some(ZBT_FLOW)).await?),
+            Purpose::Trajectory => ReviewPermit::Trajectory(self.review_own(actor, id, None).await?),
+            _ => ReviewPermit::Lez(self.review_lez(actor, id).await?),
+        })
+    }
+
+    async fn review_lez(&self, actor: &Actor, id: Option<FindingId>) -> Result<Permit<ReviewFindings>, UseCaseError> {
+        let owner = self.lez_authority().await?;
+        let relation = if actor.org == owner { Relation::Own } else { Relation::Other };
+        let object = id.map(|id| id.to_string());
+        // The queue stands under the flow that filled it: while the commission has suspended that, nobody works it.
+        let circumstances = self.circumstances_of_own(actor, Some(LEZ_FLOW)).await?;
+        let circumstances = Circumstances { own_territory: relation == Relation::Own, ..circumstances };
+        let target = Target { owner: Some(owner), relation, object, circumstances, ..Target::none() };
+        Ok(self.gate.permit::<ReviewFindings>(actor, target, &Why::default()).await?)
+    }
+
+    /// Of one's own organisation: the store opens nothing of another.
+    async fn review_own<A: Action>(
+        &self,
+        actor: &Actor,
+        id: Option<FindingId>,
+        flow: Option<&str>,
+    ) -> Result<Permit<A>, UseCaseError> {
+        let circumstances = self.circumstances_of_own(actor, flow).await?;
+        let object = id.map(|id| id.to_string());
+        let target =
+            Target { owner: Some(actor.org), relation: Relation::Own, object, circumstances, ..Target::none() };
+        Ok(self.gate.permit::<A>(actor, target, &Why::default()).await?)
+    }
+
+    pub(super) async fn review_recalled(
+        &self,
+        actor: &Actor,
+        decision: DecisionId,
+    ) -> Result<ReviewPermit, UseCaseError> {
+        Ok(match self.queue_of(actor) {
+            Purpose::Zbt => ReviewPermit::Zbt(self.recalled(actor, decision).await?),
+            Purpose::Trajectory => ReviewPermit::Trajectory(self.recalled(actor, decision).await?),
+            _ => ReviewPermit::Lez(self.recalled(actor, decision).await?),
+        })
+    }
+}
