@@ -16,9 +16,11 @@ use crate::gate::{Actor, Permit, Target, Why};
 use crate::legal_changes::reason_of;
 use crate::lez::class;
 use crate::lez_ports::PictureKind;
+use crate::model::EventScope;
 use crate::watchlist_ports::{
     EntryKind, EntryState, Hit, HitDecision, HitState, NewHit, WatchEntry, WatchPage, WatchSize,
 };
+use crate::words::EventKind;
 
 /// Purposes that a plate may be looked for with: judicial police, worrying disappearance, administrative police (Police Function Act 44/11/3sexies,
 /// `domain.md` D3).
@@ -211,7 +213,7 @@ impl UseCases {
         // Whoever has no part in watchlists is refused before anything is looked up.
         let found = self.lez_store()?.entry_fetch(actor.org, id).await?;
         let kind = found.as_ref().map_or(EntryKind::Regular, |entry| entry.kind);
-        let case_ref = found.as_ref().map_or_else(|| "-".to_owned(), |entry| entry.case_ref.clone());
+        let case_ref = found.as_ref().map_or_else(|| "no such entry".to_owned(), |entry| entry.case_ref.clone());
         let purpose = found.as_ref().map_or(Purpose::PublicOrder, |entry| entry.purpose);
         let why = Why { case_ref: Some(case_ref), purpose: Some(purpose), ..why };
         let why = match &found {
@@ -273,6 +275,13 @@ impl UseCases {
         picture.ok_or(UseCaseError::NotFound(Entity::Picture))
     }
 
+    /// Whoever has the list open sees that somebody decided.
+    async fn hit_told(&self, hit: &Hit) {
+        let data = json!({ "id": hit.id.to_string(), "camera_id": hit.camera.to_string(),
+            "at": crate::health::rfc3339(hit.at), "state": hit.state.as_str() });
+        self.events.publish(EventKind::Hit, EventScope::CameraRight(hit.camera, Right::HitReview), data).await;
+    }
+
     /// A person confirms a hit against its picture, or dismisses it. Only the plate that the person read in the picture confirms.
     ///
     /// # Errors
@@ -284,6 +293,9 @@ impl UseCases {
         let hit = self.lez_store()?.hit_fetch(actor.org, id).await?.ok_or_else(missing)?;
         if hit.state != HitState::Open {
             return Err(UseCaseError::Conflict(Conflict::WrongState(hit.state.as_str())));
+        }
+        if hit.version != seen {
+            return Err(UseCaseError::VersionStale);
         }
         let (operation, state, reason) = match step {
             HitStep::Confirm { .. } if !(hit.has_crop || hit.has_overview) => {
@@ -302,7 +314,9 @@ impl UseCases {
         let details = json!({ "hit": id.to_string(), "entry": hit.entry.to_string(), "read": hit.read.to_string() });
         self.record(operation, LeafKind::Change, Some(actor.clone()), details).await?;
         self.lez_store()?.hit_decide(&permit, &decision).await?;
-        self.lez_store()?.hit_fetch(actor.org, id).await?.ok_or_else(missing)
+        let hit = self.lez_store()?.hit_fetch(actor.org, id).await?.ok_or_else(missing)?;
+        self.hit_told(&hit).await;
+        Ok(hit)
     }
 
     /// What the log keeps of a new hit.

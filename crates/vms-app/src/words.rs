@@ -263,6 +263,8 @@ words!(
         Read = "read",
         /// A finding changed.
         Finding = "finding",
+        /// A plate of a watchlist was read, or somebody decided on such a hit; never the plate.
+        Hit = "hit",
         /// The receiver's own session.
         Session = "session",
         /// Grants, requests, events, emergency access, notices or data flows changed.
@@ -389,6 +391,40 @@ words!(
         Open = "open",
         /// Somebody did, and said what it was.
         Settled = "settled",
+    }
+);
+
+words!(
+    /// How an entry came about, which bounds its term.
+    EntryKind {
+        /// By the keeper of watchlists.
+        Regular = "regular",
+        /// By an operator, for a day at most.
+        Urgent = "urgent",
+    }
+);
+
+words!(
+    /// Where an entry stands.
+    EntryState {
+        /// For the second person to settle; matches nothing yet.
+        Proposed = "proposed",
+        /// Reads are compared with it.
+        InForce = "in_force",
+        /// The second person said no.
+        Refused = "refused",
+    }
+);
+
+words!(
+    /// Where a hit stands.
+    HitState {
+        /// An indication: nobody has compared it with the picture.
+        Open = "open",
+        /// A person saw the plate of the entry in the picture.
+        Confirmed = "confirmed",
+        /// A person saw another plate, or the entry no longer holds.
+        Dismissed = "dismissed",
     }
 );
 

@@ -17,3 +17,4 @@ pub mod people;
 pub mod read;
 pub mod sharing;
 pub mod watch;
+pub mod watchlist;

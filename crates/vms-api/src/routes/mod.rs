@@ -23,6 +23,7 @@ pub mod reads;
 pub mod sharing;
 pub mod users;
 pub mod watch;
+pub mod watchlist;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -43,6 +44,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .merge(live::routes())
         .merge(playback::routes())
         .merge(reads::routes())
+        .merge(watchlist::routes())
         .merge(findings::routes())
         .merge(fines::routes())
         .merge(partners::routes())

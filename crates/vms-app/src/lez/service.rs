@@ -192,6 +192,14 @@ impl ReadService {
         *self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Packs the plates of police copies for searches by pattern and likeness; to be called every second or so, cheap when there is nothing.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn pack(&self) -> Result<crate::plate_ports::Packed, UseCaseError> {
+        Ok(self.store.plates_pack(self.cases.now()).await?)
+    }
+
     /// Erases what reached the end of its term; to be called about once a second, cheap when there is nothing. Gives the hour up to which two
     /// people have to approve, where so much is due that nothing was erased.
     ///
