@@ -62,3 +62,5 @@ mod storm;
 mod town;
 #[cfg(test)]
 mod walk;
+#[cfg(test)]
+mod watchlist;

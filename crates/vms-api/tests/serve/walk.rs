@@ -133,6 +133,15 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
             "holder": "walkwalk" })),
         ("POST", "/api/v1/fines/runs/{id}/signature") => Some(json!({ "holder": "walkwalk", "manifest": "{}" })),
         ("POST", "/api/v1/fines/answers") => Some(json!({ "items": [] })),
+        ("POST", "/api/v1/watchlist" | "/api/v1/watchlist/urgent") => Some(json!({ "plate": "1ABC234",
+            "ends_at": "2026-11-23T06:00:00Z", "purpose": { "code": "GERECHTELIJK_ONDERZOEK",
+            "justification": "diefstal met vluchtwagen", "case_ref": "BR-7" } })),
+        ("POST", path) if path.starts_with("/api/v1/watchlist/") && !path.ends_with("/approve") => {
+            Some(json!({ "reason": "niet langer gezocht" }))
+        }
+        ("POST", "/api/v1/hits/{id}/decide") => {
+            Some(json!({ "verdict": "dismiss", "reason": "een andere plaat", "seen_etag": "1" }))
+        }
         ("POST", path) if path.ends_with("/decide") => Some(json!({ "verdict": "approve", "seen_etag": "1" })),
         ("PATCH", path) if path.starts_with("/api/v1/partners") => Some(json!({ "enabled": true })),
         ("POST" | "PATCH", _) => Some(json!({})),
@@ -216,6 +225,7 @@ async fn a_stranger_gets_nothing_of_another_organisation_and_it_is_logged() {
                 "GET",
                 "/api/v1/cameras"
                     | "/api/v1/reads"
+                    | "/api/v1/hits"
                     | "/api/v1/holds"
                     | "/api/v1/sharing-events"
                     | "/api/v1/break-glass"
