@@ -78,11 +78,38 @@ impl Rig {
     /// # Errors
     /// A program is missing or does not come up; its output is in the rig's folder.
     pub async fn start(options: RigOptions) -> anyhow::Result<Self> {
+        let mut rig = Self::prepare(options)?;
+        rig.start_sim()?;
+        rig.fill()?;
+        rig.start_belfry()?;
+        rig.until("the console answers", Duration::from_secs(30), async |rig: &Self| {
+            rig.get_plain("/api/v1/openapi.json").await.is_ok()
+        })
+        .await?;
+        Ok(rig)
+    }
+
+    /// Sets up the database, the accounts and the cameras, and starts nothing.
+    ///
+    /// # Errors
+    /// A program is missing or refuses; its output is in the rig's folder.
+    pub fn set_up(options: RigOptions) -> anyhow::Result<Self> {
+        let mut rig = Self::prepare(options)?;
+        rig.fill()?;
+        Ok(rig)
+    }
+
+    /// What it was started with.
+    pub const fn options(&self) -> &RigOptions {
+        &self.options
+    }
+
+    fn prepare(options: RigOptions) -> anyhow::Result<Self> {
         // What speaks HTTP in a test needs a choice of TLS, although it uses none.
         rustls::crypto::ring::default_provider().install_default().ok();
         let dir = tempfile::Builder::new().prefix("belfry-rig").tempdir()?;
         let (http, rtsp) = (free_port()?, free_port()?);
-        let mut rig = Self {
+        let rig = Self {
             dir,
             options,
             http,
@@ -96,7 +123,11 @@ impl Rig {
         };
         rig.write_config()?;
         rig.write_cameras()?;
-        rig.start_sim()?;
+        Ok(rig)
+    }
+
+    fn fill(&mut self) -> anyhow::Result<()> {
+        let rig = self;
         let mut setup = rig.program("belfry");
         setup
             .args(["demo", "--setup-only", "--dir"])
@@ -107,12 +138,7 @@ impl Rig {
         ensure!(status.success(), "setting up failed:\n{}", rig.log_tail("setup"));
         rig.password = std::fs::read_to_string(rig.path().join("password.txt"))?;
         rig.totp = hex::decode(std::fs::read_to_string(rig.path().join("totp.txt"))?)?;
-        rig.start_belfry()?;
-        rig.until("the console answers", Duration::from_secs(30), async |rig: &Self| {
-            rig.get_plain("/api/v1/openapi.json").await.is_ok()
-        })
-        .await?;
-        Ok(rig)
+        Ok(())
     }
 
     /// Folder of state, logs and footage.

@@ -3,12 +3,14 @@
 
 mod capacity;
 mod cost;
+mod day;
 mod disk;
 mod faults;
 mod films;
 mod kills;
 mod outage;
 mod reconnect;
+mod spooled;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ enum What {
     Films(films::FilmsArgs),
     /// CPU and memory a camera beside `ffmpeg -c copy`, in alternating runs.
     Cost(cost::CostArgs),
+    /// A day of plate reads through `serve`, registry and database: time, memory, reads a second.
+    Day(day::DayArgs),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
             What::Reconnect(what) => reconnect::run(what, options(what.cameras, 0, 8 * 1024)).await,
             What::Films(what) => films::run(what, options(2, 2, 8 * 1024)).await,
             What::Capacity(what) => capacity::run(what, options(what.cameras, what.anpr, what.disk_cap_mib)).await,
+            What::Day(what) => day::run(what, day::options(what, options(0, 0, 1024))).await,
             What::Cost(what) => cost::run(what, options(what.cameras, 0, 8 * 1024)).await,
         }
     };
