@@ -167,11 +167,14 @@ export interface ReadsFilter {
   to: string | null;
 }
 
+/** How a plate is looked for: this one, by `?` and `*`, or this one and what is one edit away. */
+export type PlateMatch = "exact" | "wildcard" | "similar";
+
 export const reads = {
   list: (filter: ReadsFilter, cursor: string | null) =>
     call<Page<Read>>("GET", `${API}/reads${query({ ...filter, limit: 60, cursor })}`),
-  search: (plate: string, from: string, to: string, purpose: Purpose) =>
-    call<Page<Read>>("POST", `${API}/reads/search`, { body: { plate, from, to, purpose } }),
+  search: (plate: string, match: PlateMatch, from: string, to: string, purpose: Purpose) =>
+    call<Page<Read>>("POST", `${API}/reads/search`, { body: { plate, match, from, to, purpose } }),
   picture: (id: string, kind: "crop" | "overview", decision: string | null) =>
     `${API}/reads/${id}/${kind}.jpg${query({ decision })}`,
 };

@@ -70,6 +70,7 @@ function open(client: QueryClient, refused: () => void): EventSource {
     lastRead.set(read);
     soon(keys.reads);
   });
+  source.addEventListener("hit", () => soon(keys.hits));
   source.addEventListener("finding", () => soon(keys.findings));
   source.addEventListener("sharing", () => {
     soon(keys.sharing);

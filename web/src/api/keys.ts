@@ -12,6 +12,8 @@ export const keys = {
   exports: ["exports"] as const,
   gated: ["gated"] as const,
   reads: ["reads"] as const,
+  watchlist: ["watchlist"] as const,
+  hits: ["hits"] as const,
   findings: ["findings"] as const,
   partners: ["partners"] as const,
   sharing: ["sharing"] as const,

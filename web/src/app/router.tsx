@@ -77,6 +77,18 @@ const readsRoute = createRoute({
   component: lazyRouteComponent(() => import("../routes/reads/ReadsPage"), "ReadsPage"),
 });
 
+const hitsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/hits",
+  beforeLoad: guard("/hits"),
+  component: lazyRouteComponent(() => import("../routes/watchlist/HitsPage"), "HitsPage"),
+});
+const watchlistRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/watchlist",
+  beforeLoad: guard("/watchlist"),
+  component: lazyRouteComponent(() => import("../routes/watchlist/WatchlistPage"), "WatchlistPage"),
+});
 const findingsRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/findings",
@@ -210,6 +222,8 @@ export const router = createRouter({
     wallRoute,
     playbackRoute,
     readsRoute,
+    hitsRoute,
+    watchlistRoute,
     findingsRoute,
     holdsRoute,
     gatedRoute,

@@ -1,7 +1,7 @@
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { CarFront } from "lucide-react";
 import { useMemo, useState } from "react";
-import { reads as readCalls, type ReadsFilter } from "../../api/calls";
+import { reads as readCalls, type PlateMatch, type ReadsFilter } from "../../api/calls";
 import { lastRead } from "../../api/events";
 import { useCameras, useReads } from "../../api/hooks";
 import type { Page as ListPage, Read } from "../../api/types";
@@ -115,11 +115,16 @@ export function ReadsPage() {
   );
 }
 
+const MATCHES = ["exact", "wildcard", "similar"] as const;
+const DAYS = [1, 7, 30] as const;
+
 /** Search by plate: another right, and always under a purpose. */
 function PlateSearch({ onFound, active }: { onFound: (page: ListPage<Read> | null) => void; active: boolean }) {
   const { t, problem } = useWords();
   const session = useSession();
   const [plate, setPlate] = useState("");
+  const [match, setMatch] = useState<PlateMatch>("exact");
+  const [days, setDays] = useState(1);
   const [error, setError] = useState<string | null>(null);
   const run = async (event: React.FormEvent): Promise<void> => {
     event.preventDefault();
@@ -128,8 +133,8 @@ function PlateSearch({ onFound, active }: { onFound: (page: ListPage<Read> | nul
       return;
     }
     const now = Date.now();
-    const answer = await withPurpose(session, ["purpose", "justification"], (purpose) =>
-      readCalls.search(plate.trim(), toWire(now - 24 * HOUR), toWire(now), purpose),
+    const answer = await withPurpose(session, ["purpose", "justification", "case"], (purpose) =>
+      readCalls.search(plate.trim(), match, toWire(now - days * 24 * HOUR + 60_000), toWire(now), purpose),
     );
     if (answer.ok) onFound(answer.value);
     setError(answer.ok || "cancelled" in answer ? null : problem(answer.problem));
@@ -140,9 +145,21 @@ function PlateSearch({ onFound, active }: { onFound: (page: ListPage<Read> | nul
         label={t("reads.searchPlate")}
         error={error}
         value={plate}
-        maxLength={16}
+        maxLength={24}
         spellCheck={false}
         onChange={(event) => setPlate(event.target.value.toUpperCase())}
+      />
+      <SelectInput
+        label={t("reads.match")}
+        value={match}
+        onChange={(event) => setMatch(event.target.value as PlateMatch)}
+        options={MATCHES.map((one) => ({ value: one, label: t(`plateMatch.${one}`) }))}
+      />
+      <SelectInput
+        label={t("reads.span")}
+        value={String(days)}
+        onChange={(event) => setDays(Number(event.target.value))}
+        options={DAYS.map((one) => ({ value: String(one), label: t("reads.spanDays", { count: one }) }))}
       />
       <Button type="submit">{t("reads.search")}</Button>
     </form>
