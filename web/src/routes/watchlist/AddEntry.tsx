@@ -28,7 +28,7 @@ export function AddEntry({ urgent, onClose }: { urgent: boolean; onClose: () => 
     void act(() => watchlist.propose(urgent, body), onClose);
   };
   return (
-    <Modal title={t(urgent ? "watchlist.addUrgentTitle" : "watchlist.addTitle")} open onClose={onClose}>
+    <Modal title={urgent ? t("watchlist.addUrgentTitle") : t("watchlist.addTitle")} open onClose={onClose}>
       <form onSubmit={submit} className="flex flex-col gap-3">
         {error !== null ? <Notice tone="bad">{error}</Notice> : null}
         <TextInput
@@ -46,7 +46,7 @@ export function AddEntry({ urgent, onClose }: { urgent: boolean; onClose: () => 
           value={country}
           onChange={(event) => setCountry(event.target.value.toUpperCase())}
         />
-        <MomentInput label={t(urgent ? "watchlist.endsUrgent" : "watchlist.ends")} value={ends} onChange={setEnds} />
+        <MomentInput label={urgent ? t("watchlist.endsUrgent") : t("watchlist.ends")} value={ends} onChange={setEnds} />
         <WhyFields fields={reason} caseLabel={t("exports.caseRef")} needsCase />
         <p className="text-xs text-muted">{t("watchlist.sendHint")}</p>
         <div className="flex justify-end gap-2">

@@ -25,7 +25,7 @@ export function HitsPage() {
           label={t("hits.state")}
           value={state}
           onChange={(event) => setState(event.target.value)}
-          options={STATES.map((one) => ({ value: one, label: t(one === "" ? "hits.all" : `hitState.${one}`) }))}
+          options={STATES.map((one) => ({ value: one, label: one === "" ? t("hits.all") : t(`hitState.${one}`) }))}
         />
       }
     >
