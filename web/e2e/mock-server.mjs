@@ -375,7 +375,8 @@ function ranged(path, request, response) {
 
 const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => "vms.fmp4.v1" });
 server.on("upgrade", (request, socket, head) => {
-  const ticket = new URL(request.url, "http://x").searchParams.get("ticket");
+  const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((word) => word.trim());
+  const ticket = offered.find((word) => word.startsWith("ticket."))?.slice("ticket.".length);
   const granted = tickets.get(ticket);
   tickets.delete(ticket);
   if (granted === undefined || sessionOf(request) === undefined) {

@@ -175,14 +175,13 @@ impl Session {
         let request = http.post(format!("{server}/api/v1/login")).header(header::CONTENT_TYPE, "application/json");
         let response = request.body(body.to_string()).send().await;
         let response = response.map_err(|source| Failure::NotReached { server: server.clone(), source })?;
-        let cookies = response.headers().get_all(header::SET_COOKIE).iter();
-        let cookie = cookies.filter_map(|value| value.to_str().ok()?.split(';').next()).collect::<Vec<_>>().join("; ");
+        let cookie = cookies_of(&response);
         let view = answer(response).await?;
         let csrf = view.get("csrf_token").and_then(Value::as_str).unwrap_or("").to_owned();
         let session = Self { http, server, cookie, csrf };
         match view.get("pending").and_then(Value::as_str) {
             None => {}
-            Some("second_factor") => session.second_factor(args.code.as_deref()).await?,
+            Some("second_factor") => return session.second_factor(args.code.as_deref()).await,
             Some(_) => {
                 let words = "this account needs a second factor and has none: enrol one in the console first";
                 return Err(Failure::Input(words.to_owned()).into());
@@ -191,14 +190,20 @@ impl Session {
         Ok(session)
     }
 
-    /// Shows the second factor: six digits are a code of an app, anything else is a recovery code.
-    async fn second_factor(&self, code: Option<&str>) -> anyhow::Result<()> {
+    /// Shows the second factor: six digits are a code of an app, anything else is a recovery code. The session goes on under a new token.
+    async fn second_factor(self, code: Option<&str>) -> anyhow::Result<Self> {
         let words = "this account has a second factor: give --code CODE or set BELFRY_CODE";
         let code = code.ok_or_else(|| Failure::Input(words.to_owned()))?.trim();
         let is_app = code.len() == 6 && code.bytes().all(|c| c.is_ascii_digit());
         let body = if is_app { json!({ "code": code }) } else { json!({ "recovery_code": code }) };
-        self.call(Method::POST, "/api/v1/session/step-up", Some(body)).await?;
-        Ok(())
+        let request = self.http.post(format!("{}/api/v1/session/step-up", self.server));
+        let request = request.header(header::COOKIE, &self.cookie).header("X-CSRF-Token", &self.csrf);
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
+        let response = request.send().await;
+        let response = response.map_err(|source| Failure::NotReached { server: self.server.clone(), source })?;
+        let cookie = cookies_of(&response);
+        answer(response).await?;
+        Ok(Self { cookie: if cookie.is_empty() { self.cookie } else { cookie }, ..self })
     }
 
     /// Logs out; what went wrong before is worth more than what goes wrong here.
@@ -260,6 +265,12 @@ impl Session {
         let id = found.and_then(|org| org.get("id")).and_then(Value::as_str);
         Ok(id.map(str::to_owned).ok_or_else(|| Failure::Input(format!("there is no organisation `{code}`")))?)
     }
+}
+
+/// What an answer sets, as it is sent back.
+fn cookies_of(response: &Response) -> String {
+    let cookies = response.headers().get_all(header::SET_COOKIE).iter();
+    cookies.filter_map(|value| value.to_str().ok()?.split(';').next()).collect::<Vec<_>>().join("; ")
 }
 
 async fn refusal(response: Response) -> anyhow::Error {

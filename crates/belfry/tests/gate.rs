@@ -122,8 +122,12 @@ impl<'a> Later<'a> {
             let request = send("/api/v1/session/step-up", json!({ "code": code.trim() }));
             let request = request.header("Cookie", &visitor.cookie).header("X-CSRF-Token", &visitor.csrf);
             let response = request.send().await.unwrap();
+            // The session goes on under a new token.
+            let cookie = response.headers().get("set-cookie").and_then(|value| value.to_str().ok()?.split(';').next());
+            let cookie = cookie.map_or_else(|| visitor.cookie.clone(), str::to_owned);
             let (status, said) = (response.status(), response.text().await.unwrap());
             assert!(status.is_success(), "second factor of {user}: {status} {said}");
+            return Visitor { cookie, ..visitor };
         }
         visitor
     }

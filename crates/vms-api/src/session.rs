@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use serde::de::DeserializeOwned;
 use vms_app::UseCaseError;
 use vms_app::gate::Actor;
+use vms_app::gate::tally::note_actor;
 use vms_app::identity::Pending;
 use vms_app::login::Signed;
 
@@ -112,6 +113,7 @@ impl FromRequestParts<Api> for AnySession {
             let problem = Problem::new(StatusCode::FORBIDDEN, "csrf_failed", "The form token is missing or wrong");
             return Err(refused(api, parts, "csrf", problem).await);
         }
+        note_actor(&signed.actor);
         Ok(Self(signed))
     }
 }

@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use vms_app::UseCases;
+use vms_app::gate::tally::Tally;
 
 use crate::problem::{OUTCOME_UNKNOWN, Problem};
 use crate::routes;
@@ -96,6 +97,18 @@ fn took_too_long(route: &str, changes: bool) -> Problem {
     Problem { retry_after_s: Some(5), ..problem }
 }
 
+/// What is not there leaves the leaf that what is not one's own leaves: neither the answer nor its time tells the two apart.
+async fn alike(api: &Api, route: String, work: impl Future<Output = Response>) -> Response {
+    let (response, tally) = Tally::over(work).await;
+    match tally.unlogged().filter(|_| response.status() == StatusCode::NOT_FOUND) {
+        None => response,
+        Some(actor) => match api.cases.refuse_absent(actor, &route).await {
+            Ok(()) => response,
+            Err(error) => Problem::from(error).into_response(),
+        },
+    }
+}
+
 /// Around every request: the origin of changes, the time-out, the span, the headers.
 async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
@@ -111,7 +124,8 @@ async fn around(State(api): State<Api>, request: Request, next: Next) -> Respons
         }
     } else {
         let limit = if SLOW.contains(&route.as_str()) { api.settings.slow_answer_max } else { api.settings.answer_max };
-        match tokio::time::timeout(limit, next.run(request).instrument(span)).await {
+        let work = alike(&api, format!("{method} {route}"), next.run(request));
+        match tokio::time::timeout(limit, work.instrument(span)).await {
             Ok(response) => response,
             Err(_) => took_too_long(&route, changes).into_response(),
         }

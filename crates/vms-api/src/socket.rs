@@ -21,6 +21,8 @@ use vms_app::words::{Cause, EndWhy};
 
 /// The sub-protocol.
 pub const PROTOCOL: &str = "vms.fmp4.v1";
+/// Before the ticket, which is offered as a sub-protocol of its own and never chosen.
+pub const TICKET_PREFIX: &str = "ticket.";
 /// Messages that may wait for one viewer: a group of pictures of 10 s at 50 frames/s, which the live origin hands over at
 /// once when a viewer joins.
 pub const QUEUE_MAX: usize = 512;

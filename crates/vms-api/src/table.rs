@@ -196,6 +196,7 @@ pub const ROUTES: &[Line] = &[
     line("POST", "/api/v1/users/{id}/certificates", Access::Right(Right::UserAdmin)),
     line("DELETE", "/api/v1/users/{id}/certificates/{fingerprint}", Access::Right(Right::UserAdmin)),
     line("GET", "/api/v1/audit", Access::Right(Right::AuditView)),
+    line("POST", "/api/v1/audit/plate-searches", Access::Right(Right::AuditPersons)),
     line("GET", "/api/v1/health/cameras", Access::Right(Right::HealthView)),
     line("GET", "/api/v1/events", Access::Session),
     line("GET", "/api/v1/openapi.json", Access::Public),

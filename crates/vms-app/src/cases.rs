@@ -142,7 +142,7 @@ impl UseCases {
             attempts: crate::identity::oidc::Attempts::default(),
             tries: Mutex::default(),
             strangers: Mutex::new(Trickle::new(STRANGER_LEAVES_PER_S)),
-            events: Arc::new(EventHub::new(Arc::clone(&stores), Arc::clone(&clock))),
+            events: Arc::new(EventHub::new(Arc::clone(&stores), Arc::clone(&clock), Arc::clone(&ids))),
             sharing: crate::sharing::board::SharingBoard::new()?,
             watch: crate::oversight::anomaly::UseWatch::new()?,
             health: HealthBoard::default(),

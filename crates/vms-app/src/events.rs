@@ -1,18 +1,21 @@
 //! Events for browsers: kept for a day in the store, fanned out in the process.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use tokio::sync::broadcast;
-use vms_core::{CameraId, Right, WallTime};
+use vms_core::{CameraId, Right, SessionId, WallTime};
 
 use crate::cases::UseCases;
 use crate::error::UseCaseError;
 use crate::gate::action::{ListCameras, ListReads, ReviewFindings};
 use crate::gate::{Actor, Target};
+use crate::identity::seal::FactorKey;
 use crate::login::Signed;
 use crate::model::{Event, EventScope};
-use crate::ports::{Clock, Stores};
+use crate::ports::{Clock, Ids, Stores, random_bytes};
 use crate::words::EventKind;
 
 /// Events that a slow receiver may lag behind; past it, it is told to load anew.
@@ -32,8 +35,15 @@ pub const SESSION_ENDED: &str = "ended";
 pub struct EventHub {
     stores: Arc<dyn Stores>,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    /// Seals the places of this process; made when it is first needed, and gone with the process.
+    marks: OnceLock<FactorKey>,
     sender: broadcast::Sender<Arc<Event>>,
     pruned_at: std::sync::atomic::AtomicI64,
+}
+
+fn mark_of(session: SessionId) -> String {
+    format!("belfry event v1 {session}")
 }
 
 /// What a client gets first.
@@ -46,8 +56,33 @@ pub enum Replay {
 }
 
 impl EventHub {
-    pub(crate) fn new(stores: Arc<dyn Stores>, clock: Arc<dyn Clock>) -> Self {
-        Self { stores, clock, sender: broadcast::Sender::new(LAG_MAX), pruned_at: std::sync::atomic::AtomicI64::new(0) }
+    pub(crate) fn new(stores: Arc<dyn Stores>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        let pruned_at = std::sync::atomic::AtomicI64::new(0);
+        Self { stores, clock, ids, marks: OnceLock::new(), sender: broadcast::Sender::new(LAG_MAX), pruned_at }
+    }
+
+    fn marks(&self) -> Result<&FactorKey, UseCaseError> {
+        if let Some(key) = self.marks.get() {
+            return Ok(key);
+        }
+        let key = FactorKey::new(&random_bytes(self.ids.as_ref()))?;
+        Ok(self.marks.get_or_init(|| key))
+    }
+
+    /// The place of an event as a session gets it. Events are one sequence for everybody: the numbers themselves would tell how much happens at
+    /// cameras that are not one's own.
+    ///
+    /// # Errors
+    /// When the library refuses to seal.
+    pub fn mark(&self, session: SessionId, id: i64) -> Result<String, UseCaseError> {
+        let sealed = self.marks()?.seal(self.ids.as_ref(), &mark_of(session), &id.to_be_bytes())?;
+        Ok(B64.encode(sealed))
+    }
+
+    /// The number behind a place; `None` for that of another session or another run of the program, and for anything else.
+    pub fn place(&self, session: SessionId, mark: &str) -> Option<i64> {
+        let clear = self.marks().ok()?.open(&mark_of(session), &B64.decode(mark).ok()?).ok()?;
+        Some(i64::from_be_bytes(clear.as_slice().try_into().ok()?))
     }
 
     /// Keeps an event and hands it out. An event that can't be kept is dropped with a warning: it only hurries a

@@ -7,6 +7,7 @@
 pub mod action;
 pub mod circumstances;
 pub mod standing;
+pub mod tally;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -29,6 +29,15 @@ pub use model::{Factor, FactorKind, FactorsOverview, KeyAnswer, KeyChallenge, Pe
 pub use ports::IdentityStore;
 pub use rules::{IdentityRules, Unmet};
 
+/// A set of breached passwords, by the SHA-1 of their UTF-8.
+pub trait BreachedPasswords: Send + Sync + std::fmt::Debug {
+    /// Whether a digest is among them. It may read a disk.
+    ///
+    /// # Errors
+    /// It can't be read.
+    fn holds(&self, sha1: &[u8; 20]) -> std::io::Result<bool>;
+}
+
 /// What wiring gives to the use cases of identity.
 #[derive(Clone, Debug, Default)]
 pub struct IdentityParts {
@@ -36,6 +45,8 @@ pub struct IdentityParts {
     pub key: Option<Arc<FactorKey>>,
     /// The console's address, for security keys; without one there are only codes.
     pub site: Option<Site>,
+    /// Passwords that were breached somewhere; without them the lists inside the program alone.
+    pub breached: Option<Arc<dyn BreachedPasswords>>,
     /// Where people may log in besides; without one there are only passwords.
     pub provider: Option<Arc<dyn oidc::IdentityProvider>>,
     /// What of its word counts as a second factor.

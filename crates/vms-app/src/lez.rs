@@ -15,6 +15,7 @@ mod queue;
 pub mod reads;
 mod runs;
 pub mod service;
+pub mod traced;
 mod words;
 mod zones;
 

@@ -349,7 +349,7 @@ impl LiveSession {
             let camera = match cases.may_go_on(&permit, stream, false).await? {
                 Ok(camera) => camera,
                 Err(why) => {
-                    let _ = verdict.set(why);
+                    let _noted = verdict.set(why);
                     cases.media.revoke(permit.decision()).await;
                     return Ok(Err(why));
                 }

@@ -419,6 +419,17 @@ impl UseCases {
         Ok(self.stores.account_update(&account).await?)
     }
 
+    /// Whether a password is in the set of breached ones, where this installation has one. A set that can't be read lets none through.
+    async fn is_breached(&self, clear: &str) -> Result<bool, UseCaseError> {
+        let Some(set) = self.extensions().identity.breached.clone() else { return Ok(false) };
+        let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, clear.as_bytes());
+        let sha1: [u8; 20] =
+            digest.as_ref().try_into().map_err(|_| UseCaseError::Internal("a SHA-1 has 20 bytes".into()))?;
+        let looked = tokio::task::spawn_blocking(move || set.holds(&sha1)).await;
+        let looked = looked.map_err(|error| UseCaseError::Internal(error.into()))?;
+        looked.map_err(|error| UseCaseError::Internal(error.into()))
+    }
+
     /// Changes the own password; every other session of the account ends.
     ///
     /// # Errors
@@ -447,6 +458,9 @@ impl UseCases {
             return Err(UseCaseError::LoginFailed);
         }
         let mut account = signed.account.clone();
+        if self.is_breached(&new).await? {
+            return Err(UseCaseError::invalid("password.new", "breached"));
+        }
         account.password_hash = self.passwords.hash(new, random_bytes(self.ids.as_ref())).await?;
         account.password_state = PasswordState::Own;
         self.record("password_changed", LeafKind::Change, Some(signed.actor.clone()), json!({})).await?;

@@ -75,6 +75,25 @@ async fn put(conn: &mut Writing<'_>, index: i64, detail: &LogDetail, salt: &str)
     sqlx::query("insert into log_opening (leaf_index, salt) values ($1, $2) on conflict (leaf_index) do nothing")
         .bind(index)
         .bind(salt.to_owned())
+        .execute(&mut *conn)
+        .await
+        .map_err(db_error)?;
+    put_plate(conn, index, &detail.details).await
+}
+
+/// The keyed hash of the plate that a leaf's details name (`plate:HASH:SEALED` as their object).
+fn plate_hash_of(details: &str) -> Option<String> {
+    let details: serde_json::Value = serde_json::from_str(details).ok()?;
+    let (hash, _) = details.get("object")?.as_str()?.strip_prefix("plate:")?.split_once(':')?;
+    (hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| hash.to_owned())
+}
+
+/// Notes the plate of details that were put just now.
+pub(crate) async fn put_plate(conn: &mut Writing<'_>, index: i64, details: &str) -> Result<(), StoreError> {
+    let Some(hash) = plate_hash_of(details) else { return Ok(()) };
+    sqlx::query("insert into log_plate (leaf_index, plate_hash) values ($1, $2) on conflict (leaf_index) do nothing")
+        .bind(index)
+        .bind(hash)
         .execute(conn)
         .await
         .map(drop)
@@ -150,6 +169,7 @@ pub async fn forget_details(store: &Store, leaves: &[u64], by: u64) -> Result<()
                 "update log_detail set org_id = null, user_id = null, operation = 'forgotten', decision_id = null,
                  details = '{}' where leaf_index = $1 and leaf_index <> $2",
                 "delete from log_opening where leaf_index = $1 and leaf_index <> $2",
+                "delete from log_plate where leaf_index = $1 and leaf_index <> $2",
                 "insert into log_forgotten (leaf_index, by_leaf) values ($1, $2) on conflict (leaf_index) do nothing",
             ] {
                 sqlx::query(text).bind(*index).bind(by).execute(&mut *conn).await.map_err(db_error)?;
@@ -165,6 +185,23 @@ mod tests {
     use vms_core::{DecisionId, OrgId, UserId};
 
     use super::*;
+
+    #[test]
+    fn the_plate_of_a_leaf_is_its_object() {
+        let hash = "ab".repeat(32);
+        for (object, wanted) in [
+            (serde_json::json!(format!("plate:{hash}:00ff")), Some(hash.as_str())),
+            (serde_json::json!(format!("plates:{hash}:00ff")), None),
+            (serde_json::json!(format!("plate:{hash}")), None),
+            (serde_json::json!("plate:1ABC234:00ff"), None),
+            (serde_json::json!(7), None),
+            (serde_json::Value::Null, None),
+        ] {
+            let details = serde_json::json!({ "right": "reads.search", "object": object }).to_string();
+            assert_eq!(plate_hash_of(&details).as_deref(), wanted, "{details}");
+        }
+        assert_eq!(plate_hash_of("nonsense"), None);
+    }
 
     #[test]
     fn a_record_becomes_a_row() {

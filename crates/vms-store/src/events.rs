@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use vms_app::gate::Permit;
-use vms_app::gate::action::ViewAudit;
+use vms_app::gate::action::{TracePlate, ViewAudit};
 use vms_app::model::{Event, EventScope, LogDetail};
 use vms_app::ports::store::Stored;
 use vms_app::ports::{EventStore, LeaseStore, LogDetailStore};
@@ -11,6 +11,7 @@ use vms_app::words::EventKind;
 use vms_core::{OrgId, TimeRange, WallTime};
 
 use crate::db::{Store, db_error};
+use crate::details::put_plate;
 use crate::row::{Columns as _, nonsense, signed};
 
 fn scope_columns(scope: EventScope) -> (&'static str, String, Option<&'static str>) {
@@ -150,10 +151,10 @@ impl LogDetailStore for Store {
             .bind(wanted.operation.clone())
             .bind(wanted.decision.map(|id| id.to_string()))
             .bind(wanted.details.clone())
-            .execute(conn)
+            .execute(&mut *conn)
             .await
-            .map(drop)
-            .map_err(db_error)
+            .map_err(db_error)?;
+            put_plate(conn, index, &wanted.details).await
         })
     }
 
@@ -171,6 +172,36 @@ impl LogDetailStore for Store {
               where (org_id = $1 or $1 = '') and at_us >= $2 and at_us < $3 and leaf_index < $4
               order by leaf_index desc limit $5",
         )
+        .bind(org.map(|id| id.to_string()).unwrap_or_default())
+        .bind(range.from.micros)
+        .bind(range.to.micros)
+        .bind(below)
+        .bind(i64::from(limit))
+        .fetch_all(&self.read)
+        .await
+        .map_err(db_error)?;
+        rows.iter().map(log_detail).collect()
+    }
+
+    async fn log_detail_of_plate(
+        &self,
+        _permit: &Permit<TracePlate>,
+        org: Option<OrgId>,
+        hash: &str,
+        range: TimeRange,
+        below: Option<u64>,
+        limit: u32,
+    ) -> Stored<Vec<LogDetail>> {
+        let below = below.map_or(Ok(i64::MAX), signed)?;
+        let rows = sqlx::query(
+            "select d.leaf_index, d.at_us, d.org_id, d.user_id, d.operation, d.decision_id, d.details
+               from log_plate p join log_detail d on d.leaf_index = p.leaf_index
+              where (p.plate_hash = $1 or (p.plate_hash = '' and d.details like $2))
+                and (d.org_id = $3 or $3 = '') and d.at_us >= $4 and d.at_us < $5 and p.leaf_index < $6
+              order by p.leaf_index desc limit $7",
+        )
+        .bind(hash.to_owned())
+        .bind(format!("%\"object\":\"plate:{hash}:%"))
         .bind(org.map(|id| id.to_string()).unwrap_or_default())
         .bind(range.from.micros)
         .bind(range.to.micros)

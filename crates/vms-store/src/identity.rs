@@ -187,6 +187,20 @@ impl IdentityStore for Store {
         })
     }
 
+    async fn session_renew(&self, session: SessionId, was: &str, token_hash: &str) -> Stored<bool> {
+        write_txn!(self, |conn| {
+            let sql = "update session set token_hash = $3 where id = $1 and token_hash = $2 and ended_at_us is null";
+            let done = sqlx::query(sql)
+                .bind(session.to_string())
+                .bind(was.to_owned())
+                .bind(token_hash.to_owned())
+                .execute(conn)
+                .await
+                .map_err(db_error)?;
+            Ok(done.rows_affected() == 1)
+        })
+    }
+
     async fn session_profile(&self, session: SessionId, profile: Profile) -> Stored<()> {
         write_txn!(self, |conn| {
             sqlx::query("update session set profile = $2 where id = $1")

@@ -31,6 +31,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (21, "permits", include_str!("../migrations/0021_permits.sql")),
     (22, "distinct plates", include_str!("../migrations/0022_plates.sql")),
     (23, "watchlists", include_str!("../migrations/0023_watchlist.sql")),
+    (30, "plates in the log", include_str!("../migrations/0030_log_plate.sql")),
 ];
 
 /// Why the schema is not what the program needs.

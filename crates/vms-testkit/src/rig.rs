@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -345,15 +346,13 @@ impl Rig {
         let body = json!({ "user_name": user, "password": self.password });
         let request = http.post(self.url("/api/v1/login")).header("Content-Type", "application/json");
         let response = request.body(body.to_string()).send().await?;
-        let cookies = response.headers().get_all("set-cookie").iter();
-        let cookie: Vec<_> =
-            cookies.filter_map(|value| value.to_str().ok()?.split(';').next()).map(str::to_owned).collect();
+        let cookie = cookies_of(&response);
         let status = response.status();
         let text = response.text().await?;
         ensure!(status.is_success(), "log-in of {user}: {status} {text}");
         let view: Value = serde_json::from_str(&text)?;
         let csrf = view.get("csrf_token").and_then(Value::as_str).unwrap_or("").to_owned();
-        let person = Person { http, base: self.url(""), cookie: cookie.join("; "), csrf };
+        let person = Person { http, base: self.url(""), cookie: Arc::new(std::sync::Mutex::new(cookie)), csrf };
         if view.get("pending").is_some() {
             self.step_up(user, &person).await?;
         }
@@ -379,15 +378,16 @@ impl Rig {
 
     async fn prove(&self, person: &Person, proof: Value) -> anyhow::Result<(reqwest::StatusCode, String)> {
         let request = person.http.post(self.url("/api/v1/session/step-up")).header("Content-Type", "application/json");
-        let request = request.header("Cookie", &person.cookie).header("X-CSRF-Token", &person.csrf);
+        let request = request.header("Cookie", person.cookie()).header("X-CSRF-Token", &person.csrf);
         let response = request.body(proof.to_string()).send().await?;
+        person.keep(&response);
         Ok((response.status(), response.text().await?))
     }
 
     /// Ten recovery codes for the next times, from somebody who showed a factor just now.
     async fn stock(&self, user: &str, person: &Person) -> anyhow::Result<()> {
         let request = person.http.post(self.url("/api/v1/session/recovery-codes"));
-        let request = request.header("Cookie", &person.cookie).header("X-CSRF-Token", &person.csrf);
+        let request = request.header("Cookie", person.cookie()).header("X-CSRF-Token", &person.csrf);
         let text = request.send().await?.error_for_status()?.text().await?;
         let view: Value = serde_json::from_str(&text)?;
         let codes = view.get("recovery_codes").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -472,14 +472,29 @@ fn terminate(child: &Child) -> anyhow::Result<()> {
 pub struct Person {
     http: reqwest::Client,
     base: String,
-    cookie: String,
+    /// A step-up changes it, for every copy.
+    cookie: Arc<std::sync::Mutex<String>>,
     csrf: String,
+}
+
+/// What an answer sets, as it is sent back.
+fn cookies_of(response: &reqwest::Response) -> String {
+    let cookies = response.headers().get_all("set-cookie").iter();
+    cookies.filter_map(|value| value.to_str().ok()?.split(';').next()).collect::<Vec<_>>().join("; ")
 }
 
 impl Person {
     /// The cookie header, for WebSockets.
-    pub fn cookie(&self) -> &str {
-        &self.cookie
+    pub fn cookie(&self) -> String {
+        self.cookie.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// As a browser: what an answer sets is sent from then on.
+    fn keep(&self, response: &reqwest::Response) {
+        let cookie = cookies_of(response);
+        if !cookie.is_empty() {
+            *self.cookie.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = cookie;
+        }
     }
 
     /// One request with a session.
@@ -489,11 +504,13 @@ impl Person {
     pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<reqwest::Response> {
         let method = method.parse().context("method")?;
         let mut request = self.http.request(method, format!("{}{path}", self.base));
-        request = request.header("Cookie", &self.cookie).header("X-CSRF-Token", &self.csrf);
+        request = request.header("Cookie", self.cookie()).header("X-CSRF-Token", &self.csrf);
         if let Some(body) = body {
             request = request.header("Content-Type", "application/json").body(body.to_string());
         }
-        Ok(request.send().await?)
+        let response = request.send().await?;
+        self.keep(&response);
+        Ok(response)
     }
 
     /// One request whose answer must be 2xx JSON.
@@ -513,7 +530,7 @@ impl Person {
     /// # Errors
     /// It is not; the problem document is in the text.
     pub async fn change(&self, path: &str, etag: &str, body: Value) -> anyhow::Result<()> {
-        let request = self.http.patch(format!("{}{path}", self.base)).header("Cookie", &self.cookie);
+        let request = self.http.patch(format!("{}{path}", self.base)).header("Cookie", self.cookie());
         let request = request.header("X-CSRF-Token", &self.csrf).header("If-Match", etag);
         let response = request.header("Content-Type", "application/json").body(body.to_string()).send().await?;
         let status = response.status();
@@ -526,7 +543,7 @@ impl Person {
     /// # Errors
     /// The answer is not 2xx.
     pub async fn bytes(&self, path: &str, range: Option<&str>) -> anyhow::Result<bytes::Bytes> {
-        let mut request = self.http.get(format!("{}{path}", self.base)).header("Cookie", &self.cookie);
+        let mut request = self.http.get(format!("{}{path}", self.base)).header("Cookie", self.cookie());
         if let Some(range) = range {
             request = request.header("Range", range);
         }

@@ -140,9 +140,9 @@ export const media = {
     call<Ticket>("POST", `${API}/stream-tickets`, {
       body: { stream_id, kind: "live", rendition: "original", purpose },
     }),
-  liveUrl(ticket: string): string {
+  liveUrl(): string {
     const scheme = window.location.protocol === "https:" ? "wss:" : "ws:";
-    return `${scheme}//${window.location.host}${API}/live${query({ ticket })}`;
+    return `${scheme}//${window.location.host}${API}/live`;
   },
   playbackTicket: (stream_id: string, from: string, to: string, purpose: Purpose) =>
     call<PlaybackTicket>("POST", `${API}/playback-tickets`, { body: { stream_id, from, to, purpose } }),

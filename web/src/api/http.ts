@@ -32,6 +32,22 @@ function plainStore<T>(initial: T): { get(): T; set(next: T): void } {
   };
 }
 
+/** Calls after which the session has another token (a step-up), and how many came back: what was under way beside one may arrive with the old. */
+let renewing: Promise<unknown> | null = null;
+let renewals = 0;
+
+/** Runs a call that gives the session a new token; other calls that are refused meanwhile are sent again after it. */
+export async function renewsToken<T>(run: () => Promise<T>): Promise<T> {
+  const running = run();
+  renewing = running;
+  try {
+    return await running;
+  } finally {
+    renewals += 1;
+    if (renewing === running) renewing = null;
+  }
+}
+
 let csrfToken: string | null = null;
 
 export function setCsrfToken(token: string | null): void {
@@ -45,6 +61,8 @@ export interface CallOptions {
   quiet?: boolean;
   /** The call is part of a step-up. */
   noStepUp?: boolean;
+  /** Sent again after a step-up beside it. */
+  renewed?: boolean;
 }
 
 export async function call<T>(method: string, path: string, options: CallOptions = {}): Promise<Result<T>> {
@@ -72,11 +90,17 @@ export async function callBytes(
   start: number,
   end: number,
   signal: AbortSignal,
+  renewed = false,
 ): Promise<ArrayBuffer | null> {
+  const before = renewals;
   try {
     const headers = { range: `bytes=${start}-${end - 1}` };
     const answer = await fetch(path, { headers, credentials: "same-origin", cache: "no-store", signal });
-    if (answer.status === 401) sessionLost.set(true);
+    if (answer.status === 401) {
+      await renewing;
+      if (renewals !== before && !renewed) return callBytes(path, start, end, signal, true);
+      sessionLost.set(true);
+    }
     return answer.status === 206 ? await answer.arrayBuffer() : null;
   } catch {
     return null;
@@ -93,6 +117,7 @@ async function send(
   if (csrfToken !== null && method !== "GET") headers["x-csrf-token"] = csrfToken;
   if (options.ifMatch !== undefined && options.ifMatch !== null) headers["if-match"] = options.ifMatch;
   let answer: Response;
+  const before = renewals;
   try {
     const body = options.body === undefined ? {} : { body: JSON.stringify(options.body) };
     answer = await fetch(path, { method, headers, credentials: "same-origin", cache: "no-store", ...body });
@@ -100,7 +125,12 @@ async function send(
     return { ok: false, problem: { status: 0, code: "unreachable", detail: null, errors: [] } };
   }
   if (answer.ok) return answer;
-  if (answer.status === 401 && options.quiet !== true) sessionLost.set(true);
+  if (answer.status === 401 && options.quiet !== true) {
+    // A step-up under way or just over gave the session a new token: this call may have left with the one before.
+    await renewing;
+    if (renewals !== before && options.renewed !== true) return send(method, path, { ...options, renewed: true });
+    sessionLost.set(true);
+  }
   const problem = await problemOf(answer);
   const ask = askStepUp.get();
   // Asked once: a second refusal is told as it is.

@@ -1,7 +1,7 @@
 // The own second factors, step-up, and the active profile.
 
 import type { KeyAnswer, KeyChallenge } from "../domain/webauthn";
-import { call, setCsrfToken, type Result } from "./http";
+import { call, renewsToken, setCsrfToken, type Result } from "./http";
 import type { Session } from "./types";
 
 const API = "/api/v1/session";
@@ -56,7 +56,8 @@ async function kept(answer: Promise<Result<Session>>): Promise<Result<Session>> 
 const quiet = { noStepUp: true } as const;
 
 export const identity = {
-  stepUp: (proof: Proof) => kept(call<Session>("POST", `${API}/step-up`, { body: proof, ...quiet })),
+  stepUp: (proof: Proof) =>
+    renewsToken(() => kept(call<Session>("POST", `${API}/step-up`, { body: proof, quiet: true, ...quiet }))),
   stepUpKey: () => call<KeyChallenge>("POST", `${API}/step-up/key`, { body: {}, ...quiet }),
   switchProfile: (profile: string) => kept(call<Session>("POST", `${API}/profile`, { body: { profile } })),
   factors: () => call<Factors>("GET", `${API}/factors`, quiet),

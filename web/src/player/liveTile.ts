@@ -5,11 +5,11 @@ import { ClockOffset, freshness, type Freshness } from "./freshness";
 import { MseFeed } from "./mseFeed";
 import { Playhead, type LatencySample, type PlayheadCounts } from "./playhead";
 import { WallClock } from "./wallClock";
-import { HEADER_BYTES, parseHeader, parseText, type EndReason, type WireText } from "./wire";
+import { HEADER_BYTES, liveProtocols, parseHeader, parseText, type EndReason, type WireText } from "./wire";
 
 /** Answer of the ticket desk. `refused` is final until the operator tries again; `later` is tried again. */
 export type OpenAnswer =
-  | { kind: "open"; url: string }
+  | { kind: "open"; url: string; ticket: string }
   | { kind: "refused"; code: string }
   | { kind: "later"; code: string }
   | { kind: "cancelled" };
@@ -110,7 +110,7 @@ export class LiveTile {
     if (this.#closed) return;
     switch (answer.kind) {
       case "open":
-        this.#listen(answer.url);
+        this.#listen(answer.url, answer.ticket);
         return;
       case "later":
         this.#serverPhase = answer.code;
@@ -124,8 +124,8 @@ export class LiveTile {
     }
   }
 
-  #listen(url: string): void {
-    const socket = new WebSocket(url, "vms.fmp4.v1");
+  #listen(url: string, ticket: string): void {
+    const socket = new WebSocket(url, liveProtocols(ticket));
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#mime = null;

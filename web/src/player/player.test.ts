@@ -4,7 +4,7 @@ import { firstPresentationTicks, timescaleOf } from "./boxes";
 import { CaptureIndex, ClockOffset, freshness } from "./freshness";
 import { LiveEdge, RATE_HURRY, RATE_MAX, RATE_MIN, TARGET_MAX_S, TARGET_MIN_S } from "./liveEdge";
 import { takeBatch } from "./mseFeed";
-import { HEADER_BYTES, parseHeader, parseText } from "./wire";
+import { HEADER_BYTES, liveProtocols, parseHeader, parseText } from "./wire";
 
 function header(flags: number, version: number, init: number, seq: bigint, capture: bigint, send: bigint): ArrayBuffer {
   const view = new DataView(new ArrayBuffer(HEADER_BYTES + 4));
@@ -36,6 +36,14 @@ describe("header", () => {
   it("refuses what it does not know", () => {
     expect(parseHeader(new ArrayBuffer(31))).toEqual({ error: "short" });
     expect(parseHeader(header(0, 2, 1, 0n, 0n, 0n))).toEqual({ error: "version" });
+  });
+});
+
+describe("what a socket offers", () => {
+  it("is the protocol and the ticket, each a token (RFC 9110, 5.6.2)", () => {
+    const offered = liveProtocols("Ab3-_9".padEnd(43, "x"));
+    expect(offered).toEqual(["vms.fmp4.v1", `ticket.${"Ab3-_9".padEnd(43, "x")}`]);
+    for (const word of offered) expect(word).toMatch(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/);
   });
 });
 

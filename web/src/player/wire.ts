@@ -88,3 +88,6 @@ export function parseText(text: string): WireText | null {
       return null;
   }
 }
+
+/** What a live socket offers: the ticket goes as a sub-protocol, since an address ends in the logs of proxies. */
+export const liveProtocols = (ticket: string): string[] => ["vms.fmp4.v1", `ticket.${ticket}`];

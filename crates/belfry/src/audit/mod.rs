@@ -1,10 +1,11 @@
 //! `belfry audit`: the log of uses in the hands of whoever watches over it: check, prove, copy, follow. Offline, except `monitor` of an
-//! address and the details of `export`.
+//! address, the details of `export`, and `who-searched`, which asks a running Belfry as somebody.
 //!
-//! Exit codes: 0 everything holds · 1 something does not, and where · 2 it could not be checked.
+//! Exit codes of all but that one: 0 everything holds · 1 something does not, and where · 2 it could not be checked.
 
 pub(crate) mod mirror;
 mod monitor;
+mod searches;
 
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
@@ -90,6 +91,9 @@ enum AuditCommand {
     },
     /// Follow a log: fetch what is new, check it against what was seen last, and keep what was seen.
     Monitor(monitor::MonitorArgs),
+    /// Who searched for a plate, as an overseer or data-protection officer: asks a running Belfry, under a purpose and a case, and is a leaf of
+    /// the log itself. The plate is read from standard input.
+    WhoSearched(searches::SearchesArgs),
 }
 
 /// The text, or what the file of that name holds.
@@ -151,6 +155,10 @@ pub(crate) fn run(args: AuditArgs, config: &Path) -> anyhow::Result<u8> {
             let lines = details.map(|path| crate::in_runtime_of(export_details(&config, &path))).transpose()?;
             Ok(verdict(json, Ok(json!({ "copied": copied, "details": lines }))))
         }
+        AuditCommand::WhoSearched(what) => Ok(match crate::in_runtime_of(searches::run(what)) {
+            Ok(()) => 0,
+            Err(error) => crate::client::report(&error, json),
+        }),
         AuditCommand::Monitor(what) => crate::in_runtime_of(monitor::run(what, json)),
     }
 }

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Identity {
     /// Name of this installation among the exceptions of the rules (seed/identity.toml); empty: it is none of them.
     pub installation: String,
+    /// A file of SHA-1 digests of breached passwords in rising order, such as that of haveibeenpwned.com; none of them can be chosen. Empty: the
+    /// lists inside the program alone.
+    pub breached_passwords: PathBuf,
     /// Where people may log in besides their password here. Absent: nowhere.
     pub provider: Option<Provider>,
     /// Where machines connect with a client certificate. Absent: nowhere.
@@ -67,6 +70,9 @@ pub(crate) struct Machines {
 
 impl Identity {
     pub(super) fn resolve(&mut self, folder: &Path) {
+        if !self.breached_passwords.as_os_str().is_empty() {
+            self.breached_passwords = folder.join(&self.breached_passwords);
+        }
         if let Some(provider) = &mut self.provider {
             for path in [&mut provider.client_secret_file, &mut provider.authorities] {
                 if !path.as_os_str().is_empty() {

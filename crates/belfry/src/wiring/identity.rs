@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vms_api::machines::{MachineListener, MachinePeer, server_config};
 use vms_app::UseCases;
-use vms_app::identity::IdentityParts;
 use vms_app::identity::oidc::{IdentityProvider, ProviderFactors};
 use vms_app::identity::seal::FactorKey;
 use vms_app::identity::webauthn::Site;
+use vms_app::identity::{BreachedPasswords, IdentityParts};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, Provider};
+use crate::wiring::breached::BreachedFile;
 
 /// Where the provider sends browsers back to: a page of the console, which hands the answer on.
 const ANSWER_PAGE: &str = "/login/answer";
@@ -80,8 +81,11 @@ pub(crate) fn parts(config: &Config, key: &[u8; 32]) -> anyhow::Result<IdentityP
         amr: wanted.amr.clone(),
         hardware_amr: wanted.hardware_amr.clone(),
     });
+    let breached = &config.identity.breached_passwords;
+    let breached = (!breached.as_os_str().is_empty()).then(|| BreachedFile::open(breached)).transpose()?;
     Ok(IdentityParts {
         key: Some(Arc::new(key)),
+        breached: breached.map(|file| Arc::new(file) as Arc<dyn BreachedPasswords>),
         site,
         provider: provider.map(|provider| Arc::new(provider) as Arc<dyn IdentityProvider>),
         provider_factors: factors,

@@ -1,6 +1,7 @@
 //! Where concrete types meet: ports of the use cases and engines on one side, `link`, stores and the real clock on the other.
 
 pub(crate) mod alarms;
+pub(crate) mod breached;
 pub(crate) mod carrier;
 pub(crate) mod convert;
 pub(crate) mod copiers;

@@ -86,11 +86,11 @@ pub(crate) fn live_wish(stream: &str) -> Value {
 /// Opens a live view, as the console does.
 pub(crate) async fn open_live(rig: &Rig, person: &Person, stream: &str) -> Socket {
     let ticket = person.ask("POST", "/api/v1/stream-tickets", Some(live_wish(stream))).await.unwrap();
-    let address = rig.url(&format!("/api/v1/live?ticket={}", text(&ticket, "/ticket")));
-    let mut request = address.replace("http://", "ws://").into_client_request().unwrap();
+    let mut request = rig.url("/api/v1/live").replace("http://", "ws://").into_client_request().unwrap();
     request.headers_mut().insert("Cookie", person.cookie().parse().unwrap());
     request.headers_mut().insert("Origin", rig.url("").parse().unwrap());
-    request.headers_mut().insert("Sec-WebSocket-Protocol", "vms.fmp4.v1".parse().unwrap());
+    let offered = format!("vms.fmp4.v1, ticket.{}", text(&ticket, "/ticket"));
+    request.headers_mut().insert("Sec-WebSocket-Protocol", offered.parse().unwrap());
     tokio_tungstenite::connect_async(request).await.unwrap().0
 }
 

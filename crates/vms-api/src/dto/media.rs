@@ -26,7 +26,7 @@ pub struct StreamTicketDto {
 /// A one-use ticket.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct StreamTicketView {
-    /// For `GET /api/v1/live?ticket=`.
+    /// For `GET /api/v1/live`, offered as the sub-protocol `ticket.T`; never in an address.
     pub ticket: String,
     /// Worth nothing after this.
     pub expires_at: String,

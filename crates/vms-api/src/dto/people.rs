@@ -9,7 +9,7 @@ use vms_app::model::{Account, LogDetail};
 use vms_core::Profile;
 use zeroize::Zeroizing;
 
-use super::common::{OrgView, instant};
+use super::common::{OrgView, PurposeDto, instant};
 
 /// A log-in.
 #[derive(Deserialize, ToSchema)]
@@ -247,6 +247,26 @@ pub struct UserPatchDto {
     pub reset_factors: bool,
     /// The person's name at the identity provider (`sub`); an empty text takes the link away. The account's sessions end.
     pub provider_subject: Option<String>,
+}
+
+/// Whose searches are looked for. `Debug` hides the plate.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlateTraceDto {
+    /// The plate; separators do not matter.
+    pub plate: String,
+    /// First instant.
+    pub from: String,
+    /// First instant after.
+    pub to: String,
+    /// Why, with a case number: the answer names persons.
+    pub purpose: Option<PurposeDto>,
+}
+
+impl std::fmt::Debug for PlateTraceDto {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlateTraceDto").field("from", &self.from).field("to", &self.to).finish_non_exhaustive()
+    }
 }
 
 /// A leaf of the log with its details.

@@ -51,7 +51,11 @@ async fn events(
     Session(signed): Session,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, Problem> {
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    // A place that is not this session's, or of before a restart, is too long ago: past every number.
+    let session = signed.session.id;
+    let last = headers
+        .get("last-event-id")
+        .map(|value| value.to_str().ok().and_then(|mark| api.cases.events().place(session, mark)).unwrap_or(i64::MAX));
     let (replay, receiver) = api.cases.events().listen(last).await?;
     let (replay, reset) = match replay {
         Replay::Since(list) => (VecDeque::from(list), None),
@@ -59,7 +63,7 @@ async fn events(
     };
     let mut recheck = tokio::time::interval_at(tokio::time::Instant::now() + RECHECK, RECHECK);
     recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let seen = last.unwrap_or(0);
+    let seen = last.filter(|_| reset.is_none()).unwrap_or(0);
     let feed = Feed { api, signed, replay, reset, seen, receiver, recheck, is_over: false };
     let stream = unfold(feed, |mut feed| async move { feed.next().await.map(|event| (Ok(event), feed)) });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("")))
@@ -72,7 +76,7 @@ impl Feed {
         }
         if let Some(newest) = self.reset.take() {
             self.seen = newest;
-            return Some(SseEvent::default().event("reset").id(newest.to_string()).data("{}"));
+            return Some(self.marked("reset", newest)?.data("{}"));
         }
         loop {
             let event = match self.replay.pop_front() {
@@ -100,10 +104,15 @@ impl Feed {
             self.seen = event.id;
             // Not knowing is a no.
             if self.api.cases.may_receive(&self.signed, &event).await.unwrap_or(false) {
-                let sse = SseEvent::default().event(event.kind.as_str()).id(event.id.to_string());
-                return Some(sse.data(event.data.clone()));
+                return Some(self.marked(event.kind.as_str(), event.id)?.data(event.data.clone()));
             }
         }
+    }
+
+    /// An event with its place; without one the stream ends, and the client comes back.
+    fn marked(&self, kind: &str, id: i64) -> Option<SseEvent> {
+        let mark = self.api.cases.events().mark(self.signed.session.id, id).ok()?;
+        Some(SseEvent::default().event(kind).id(mark))
     }
 
     /// The account or session may have ended, or the profile changed.

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use http::{StatusCode, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vms_app::identity::{KeyAnswer, Proof};
@@ -15,6 +16,7 @@ use crate::dto::identity::{
 };
 use crate::dto::people::SessionView;
 use crate::problem::Problem;
+use crate::routes::login::{COOKIE_LIFE_S, cookie};
 use crate::session::{AnySession, Body, Session, Source};
 use crate::shell::Api;
 
@@ -52,7 +54,8 @@ fn answer(dto: &KeyAnswerDto) -> Result<KeyAnswer, Problem> {
 
 /// Shows a second factor: after the log-in, and again before what needs a fresh one. Exactly one of the fields.
 #[utoipa::path(post, path = "/api/v1/session/step-up", tag = "session", request_body = StepUpDto, responses(
-    (status = 200, description = "The session, with `fresh_until`", body = SessionView),
+    (status = 200, description = "The session, with `fresh_until`; the cookie is set anew, the one before opens nothing any more",
+        body = SessionView),
     (status = 403, description = "`factor_failed`: wrong, or used already", body = Problem),
     (status = 422, description = "`invalid`: none or several", body = Problem),
     (status = 429, description = "`too_many_tries`", body = Problem)))]
@@ -61,15 +64,19 @@ async fn step_up(
     AnySession(signed): AnySession,
     source: Source,
     Body(dto): Body<StepUpDto>,
-) -> Result<Json<SessionView>, Problem> {
+) -> Result<Response, Problem> {
     let proof = match (dto.code, dto.recovery_code, dto.key) {
         (Some(code), None, None) => Proof::Code(Zeroizing::new(code)),
         (None, Some(code), None) => Proof::Recovery(Zeroizing::new(code)),
         (None, None, Some(key)) => Proof::Key(answer(&key)?),
         _ => return Err(Problem::invalid("code", "exactly_one")),
     };
-    api.cases.step_up(&signed, proof, &source.0).await?;
-    again(&api, &signed).await
+    let token = api.cases.step_up(&signed, proof, &source.0).await?;
+    let mut response = again(&api, &signed).await?.into_response();
+    if let Some(token) = token {
+        response.headers_mut().insert(header::SET_COOKIE, cookie(&api.settings, &token, COOKIE_LIFE_S)?);
+    }
+    Ok(response)
 }
 
 /// A challenge for the account's security keys; good for one answer within five minutes.

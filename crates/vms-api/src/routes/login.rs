@@ -28,7 +28,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(orgs))
 }
 
-fn cookie(settings: &Settings, value: &str, max_age: u32) -> Result<HeaderValue, Problem> {
+pub(super) fn cookie(settings: &Settings, value: &str, max_age: u32) -> Result<HeaderValue, Problem> {
     named_cookie(settings, settings.cookie_name(), value, max_age)
 }
 
@@ -40,7 +40,7 @@ fn named_cookie(settings: &Settings, name: &str, value: &str, max_age: u32) -> R
 }
 
 /// The cookie lives as long as a session at most; the server's own clock is what counts.
-const COOKIE_LIFE_S: u32 = 12 * 3_600;
+pub(super) const COOKIE_LIFE_S: u32 = 12 * 3_600;
 /// Who has not come back from the provider in this time begins again.
 const PROVIDER_COOKIE_LIFE_S: u32 = 600;
 

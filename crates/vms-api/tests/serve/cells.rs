@@ -71,6 +71,7 @@ const SPANS: &[&str] = &[
     "POST /api/v1/reads/search",
     "GET /api/v1/reads",
     "GET /api/v1/audit",
+    "POST /api/v1/audit/plate-searches",
     "POST /api/v1/subject-requests",
 ];
 

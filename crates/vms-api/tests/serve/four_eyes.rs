@@ -202,7 +202,7 @@ async fn a_plate_search_takes_a_case_and_a_reason() {
 }
 
 /// What wiring does each second: details of leaves into the central store.
-async fn copy_details(town: &Town, done: &mut usize) {
+pub(crate) async fn copy_details(town: &Town, done: &mut usize) {
     let entries = town.log.entries();
     for (index, entry) in entries.iter().enumerate().skip(*done) {
         let text = |pointer: &str| entry.details.pointer(pointer).and_then(Value::as_str);

@@ -89,11 +89,11 @@ async fn enrol_key(town: &Town, person: &Person, key: &SoftKey) -> (StatusCode, 
     town.post(person, "/api/v1/session/factors/key", json!({ "name": "key", "key": registration })).await
 }
 
-async fn show_key(town: &Town, person: &Person, key: &mut SoftKey) -> (StatusCode, Value) {
+async fn show_key(town: &Town, person: &mut Person, key: &mut SoftKey) -> (StatusCode, Value) {
     let (status, challenge) = town.post(person, "/api/v1/session/step-up/key", json!({})).await;
     assert_eq!(status, StatusCode::OK, "{challenge}");
     let shown = key.answer(challenge["challenge"].as_str().unwrap());
-    town.post(person, "/api/v1/session/step-up", shown).await
+    town.step_up(person, shown).await
 }
 
 fn problem_of(view: &Value) -> (&str, &str) {
@@ -108,9 +108,9 @@ async fn whoever_administers_opens_nothing_with_codes_alone() {
     let code = |steps: i64| totp::code_of(&[7; 20], totp::step_of(town.clock.now()) + steps);
 
     // An account from before the rule has codes alone: a code lets it enrol a key, and do nothing else.
-    let (administrator, view) = half_in(&town, "administrator").await;
+    let (mut administrator, view) = half_in(&town, "administrator").await;
     assert_eq!(view["pending"], "second_factor");
-    let (status, view) = town.post(&administrator, "/api/v1/session/step-up", json!({ "code": code(0) })).await;
+    let (status, view) = town.step_up(&mut administrator, json!({ "code": code(0) })).await;
     assert_eq!((status, &view["pending"], &view["rights"]), (StatusCode::OK, &json!("hardware_enrolment"), &json!([])));
     assert!(view["fresh_until"].is_null(), "a code is not fresh for these rights");
     let (status, problem) = town.get(&administrator, "/api/v1/users").await;
@@ -128,12 +128,12 @@ async fn whoever_administers_opens_nothing_with_codes_alone() {
     assert_eq!(town.get(&administrator, "/api/v1/users").await.0, StatusCode::OK, "the session goes on");
 
     // From now on a code, and a recovery code, is not even tried.
-    let (administrator, view) = half_in(&town, "administrator").await;
+    let (mut administrator, view) = half_in(&town, "administrator").await;
     assert_eq!((&view["pending"], &view["rights"]), (&json!("hardware_key"), &json!([])));
     let (status, problem) = town.get(&administrator, "/api/v1/users").await;
     assert_eq!((status, problem_of(&problem).0), (StatusCode::FORBIDDEN, "second_factor_required"));
     for proof in [json!({ "code": code(1) }), json!({ "recovery_code": "AAAA-AAAA-AAAA-AAAA" })] {
-        let (status, problem) = town.post(&administrator, "/api/v1/session/step-up", proof).await;
+        let (status, problem) = town.step_up(&mut administrator, proof).await;
         assert_eq!(
             (status, problem_of(&problem)),
             (StatusCode::UNPROCESSABLE_ENTITY, ("invalid", "hardware_key_needed"))
@@ -145,7 +145,7 @@ async fn whoever_administers_opens_nothing_with_codes_alone() {
         (StatusCode::FORBIDDEN, "second_factor_required"),
         "a thief's own key"
     );
-    let (status, view) = show_key(&town, &administrator, &mut key).await;
+    let (status, view) = show_key(&town, &mut administrator, &mut key).await;
     assert_eq!((status, view["fresh_until"].is_string()), (StatusCode::OK, true), "{view}");
     assert_eq!(town.get(&administrator, "/api/v1/users").await.0, StatusCode::OK);
     // Step-up after five minutes: the key again.
@@ -153,7 +153,7 @@ async fn whoever_administers_opens_nothing_with_codes_alone() {
     let zone = town.org("5340").await.to_string();
     let wish = json!({ "user_name": "one", "name": "New One", "org_id": zone, "profile": "P01" });
     assert_eq!(town.post(&administrator, "/api/v1/users", wish.clone()).await.1["code"], "step_up_needed");
-    assert_eq!(show_key(&town, &administrator, &mut key).await.0, StatusCode::OK);
+    assert_eq!(show_key(&town, &mut administrator, &mut key).await.0, StatusCode::OK);
     assert_eq!(town.post(&administrator, "/api/v1/users", wish).await.0, StatusCode::CREATED);
     // The last key stays.
     let (_, factors) = town.get(&administrator, "/api/v1/session/factors").await;
@@ -175,10 +175,10 @@ async fn a_new_administrator_enrols_a_key_at_once_and_an_operator_may_go_on_with
     assert_eq!(town.get(&chief, "/api/v1/cameras").await.0, StatusCode::OK);
 
     town.cases.totp_by_command_line("operator", &[8; 20]).await.unwrap();
-    let (operator, view) = half_in(&town, "operator").await;
+    let (mut operator, view) = half_in(&town, "operator").await;
     assert_eq!(view["pending"], "second_factor");
     let code = totp::code_of(&[8; 20], totp::step_of(town.clock.now()));
-    let (status, view) = town.post(&operator, "/api/v1/session/step-up", json!({ "code": code })).await;
+    let (status, view) = town.step_up(&mut operator, json!({ "code": code })).await;
     assert_eq!((status, view["pending"].is_null()), (StatusCode::OK, true));
     assert_eq!(town.get(&operator, "/api/v1/cameras").await.0, StatusCode::OK);
 }
@@ -189,9 +189,9 @@ async fn an_excepted_installation_goes_on_with_codes() {
     let town = Town::with_identity(identity).await.peopled().await;
     town.clock.pass_s(TO_THE_RULE_S);
     town.cases.totp_by_command_line("administrator", &[7; 20]).await.unwrap();
-    let (administrator, _) = half_in(&town, "administrator").await;
+    let (mut administrator, _) = half_in(&town, "administrator").await;
     let code = totp::code_of(&[7; 20], totp::step_of(town.clock.now()));
-    let (status, view) = town.post(&administrator, "/api/v1/session/step-up", json!({ "code": code })).await;
+    let (status, view) = town.step_up(&mut administrator, json!({ "code": code })).await;
     assert_eq!((status, view["pending"].is_null()), (StatusCode::OK, true), "{view}");
     assert_eq!(town.get(&administrator, "/api/v1/users").await.0, StatusCode::OK);
 }

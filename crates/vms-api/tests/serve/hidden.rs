@@ -24,7 +24,7 @@ struct Seen {
 }
 
 /// The same things, none of which exists.
-fn absent(things: &Things) -> Things {
+pub(crate) fn absent(things: &Things) -> Things {
     let mut camera = things.camera.clone();
     camera["id"] = json!(CameraId::from_bytes([0xee; 16]).to_string());
     for (number, stream) in camera["streams"].as_array_mut().unwrap().iter_mut().enumerate() {
@@ -143,21 +143,21 @@ fn asked(person: &Person, line: &Line, things: &Things, way: Way) -> Option<http
 }
 
 /// Profiles that may not know of a camera of another organisation without a share.
-fn strangers() -> Vec<Profile> {
+pub(crate) fn strangers() -> Vec<Profile> {
     let matrix = Matrix::embedded().unwrap();
     let knows =
         |profile: Profile| matrix.decide(&Request::bare(profile, Right::CameraList, Relation::Other)).is_allow();
     Profile::ALL.iter().copied().filter(|profile| !knows(*profile)).collect()
 }
 
-async fn stranger(town: &Town, profile: Profile) -> Person {
+pub(crate) async fn stranger(town: &Town, profile: Profile) -> Person {
     let user = format!("stranger{}", profile.as_str().to_lowercase());
     town.account(&user, "5339", profile).await;
     town.person(&user).await
 }
 
 /// Whether a line names a thing that [`Things`] has; what belongs to nobody (`none`) is the same in both.
-fn names_thing(line: &Line, things: &Things) -> bool {
+pub(crate) fn names_thing(line: &Line, things: &Things) -> bool {
     let (path, body) = concrete(line, things);
     let text = format!("{path} {}", body.unwrap_or_default());
     let is_wish = matches!(line.path, "/api/v1/grant-requests" | "/api/v1/break-glass" | "/api/v1/sharing-events");
@@ -284,10 +284,10 @@ async fn foreign_used_and_unknown_tickets_open_the_same_nothing() {
         ticket["ticket"].as_str().unwrap().to_owned()
     };
     let dial = async |ticket: &str| {
-        let mut request = format!("ws://{address}/api/v1/live?ticket={ticket}").into_client_request().unwrap();
+        let mut request = format!("ws://{address}/api/v1/live").into_client_request().unwrap();
         let headers = request.headers_mut();
         headers.insert(header::COOKIE, person.cookie.parse().unwrap());
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, "vms.fmp4.v1".parse().unwrap());
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, format!("vms.fmp4.v1, ticket.{ticket}").parse().unwrap());
         headers.insert(header::ORIGIN, format!("http://{address}").parse().unwrap());
         match tokio_tungstenite::connect_async(request).await {
             Ok(_) => panic!("a stranger's socket opened"),

@@ -51,8 +51,8 @@ async fn enrol(town: &Town, person: &Person) -> (Vec<u8>, Vec<String>) {
     (secret, codes.collect())
 }
 
-async fn show(town: &Town, person: &Person, proof: Value) -> (StatusCode, Value) {
-    let (status, view) = town.post(person, "/api/v1/session/step-up", proof).await;
+async fn show(town: &Town, person: &mut Person, proof: Value) -> (StatusCode, Value) {
+    let (status, view) = town.step_up(person, proof).await;
     let told = if status == StatusCode::OK { view["fresh_until"].clone() } else { view["code"].clone() };
     (status, told)
 }
@@ -68,7 +68,7 @@ async fn a_profile_that_needs_a_second_factor_can_only_enrol_and_then_must_show_
     assert_eq!(recovery.len(), 10);
     assert_eq!(town.get(&chief, "/api/v1/cameras").await.0, StatusCode::OK, "the session goes on");
 
-    let (chief, view) = half_in(&town, "chief").await;
+    let (mut chief, view) = half_in(&town, "chief").await;
     assert_eq!((&view["pending"], &view["rights"]), (&json!("second_factor"), &json!([])));
     let (status, problem) = town.get(&chief, "/api/v1/cameras").await;
     assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("second_factor_required")));
@@ -82,18 +82,28 @@ async fn a_profile_that_needs_a_second_factor_can_only_enrol_and_then_must_show_
     assert_eq!((&factors["kinds"], &factors["items"]), (&json!(["totp"]), &json!([])), "only what to ask for");
 
     let failed = (StatusCode::FORBIDDEN, json!("factor_failed"));
-    assert_eq!(show(&town, &chief, json!({ "code": code_at(&town, &secret, 0) })).await, failed, "used at enrolment");
-    assert_eq!(show(&town, &chief, json!({ "code": code_at(&town, &secret, 2) })).await, failed, "two steps ahead");
     assert_eq!(
-        show(&town, &chief, json!({ "code": code_at(&town, &secret, 1) })).await.0,
+        show(&town, &mut chief, json!({ "code": code_at(&town, &secret, 0) })).await,
+        failed,
+        "used at enrolment"
+    );
+    assert_eq!(show(&town, &mut chief, json!({ "code": code_at(&town, &secret, 2) })).await, failed, "two steps ahead");
+    assert_eq!(
+        show(&town, &mut chief, json!({ "code": code_at(&town, &secret, 1) })).await.0,
         StatusCode::OK,
         "one step ahead"
     );
     assert_eq!(town.get(&chief, "/api/v1/cameras").await.0, StatusCode::OK);
-    assert_eq!(show(&town, &chief, json!({ "code": code_at(&town, &secret, 1) })).await, failed, "each code once");
-    assert_eq!(show(&town, &chief, json!({ "recovery_code": recovery[0] })).await.0, StatusCode::OK);
-    assert_eq!(show(&town, &chief, json!({ "recovery_code": recovery[0] })).await, failed, "each recovery code once");
-    assert_eq!(show(&town, &chief, json!({})).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    let before = chief.clone();
+    assert_eq!(show(&town, &mut chief, json!({ "code": code_at(&town, &secret, 1) })).await, failed, "each code once");
+    assert_eq!(chief.cookie, before.cookie, "what is refused changes nothing");
+    assert_eq!(show(&town, &mut chief, json!({ "recovery_code": recovery[0] })).await.0, StatusCode::OK);
+    assert_eq!(
+        show(&town, &mut chief, json!({ "recovery_code": recovery[0] })).await,
+        failed,
+        "each recovery code once"
+    );
+    assert_eq!(show(&town, &mut chief, json!({})).await.0, StatusCode::UNPROCESSABLE_ENTITY);
 
     let leaves = town.leaves();
     for wanted in
@@ -105,24 +115,57 @@ async fn a_profile_that_needs_a_second_factor_can_only_enrol_and_then_must_show_
     assert!(!log.contains(&recovery[0]) && !log.contains(&totp::base32(&secret)), "no secret in the log");
 }
 
+/// ASVS 7.2.4: a token that somebody took before the factor was shown is worth nothing after it, at log-in and at every step-up.
+#[tokio::test]
+async fn a_shown_factor_gives_the_session_another_token_and_ends_the_old_one() {
+    let town = Town::settled().await;
+    let (chief, _) = half_in(&town, "chief").await;
+    let (_, recovery) = enrol(&town, &chief).await;
+    let (mut chief, _) = half_in(&town, "chief").await;
+    let (_, first) = town.get(&chief, "/api/v1/session").await;
+    for code in &recovery[..3] {
+        let before = chief.clone();
+        assert_eq!(show(&town, &mut chief, json!({ "recovery_code": code })).await.0, StatusCode::OK);
+        assert_ne!(chief.cookie, before.cookie);
+        assert_eq!(chief.cookie.len(), before.cookie.len());
+        assert_eq!(town.get(&before, "/api/v1/session").await.0, StatusCode::UNAUTHORIZED, "the old one");
+        let (status, view) = town.get(&chief, "/api/v1/session").await;
+        assert_eq!((status, &view["csrf_token"]), (StatusCode::OK, &first["csrf_token"]), "the same session");
+        let (_, all) = town.get(&chief, "/api/v1/session/all").await;
+        assert_eq!(all["items"][0]["current"], true, "{all}");
+    }
+    // Of two at once each counts, and one token goes on.
+    let (mut one, mut two) = (chief.clone(), chief.clone());
+    let (first, second) = tokio::join!(
+        show(&town, &mut one, json!({ "recovery_code": recovery[3] })),
+        show(&town, &mut two, json!({ "recovery_code": recovery[4] })),
+    );
+    assert!(first.0 == StatusCode::OK || second.0 == StatusCode::OK, "{first:?} {second:?}");
+    let mut lives = 0;
+    for person in [&chief, &one, &two] {
+        lives += usize::from(town.get(person, "/api/v1/session").await.0 == StatusCode::OK);
+    }
+    assert!(one.cookie != two.cookie && lives == 1, "{lives}");
+}
+
 #[tokio::test]
 async fn ten_wrong_codes_a_minute_and_no_more() {
     let town = Town::settled().await;
     let (chief, _) = half_in(&town, "chief").await;
     let (secret, _) = enrol(&town, &chief).await;
-    let (thief, _) = half_in(&town, "chief").await;
+    let (mut thief, _) = half_in(&town, "chief").await;
     // The wrong one at the enrolment counts as well; success took back the right one.
     for _ in 0..9 {
-        assert_eq!(show(&town, &thief, json!({ "code": "111111" })).await.1, "factor_failed");
+        assert_eq!(show(&town, &mut thief, json!({ "code": "111111" })).await.1, "factor_failed");
     }
     let right = json!({ "code": code_at(&town, &secret, 1) });
-    assert_eq!(show(&town, &thief, right).await.0, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(show(&town, &mut thief, right).await.0, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]
 async fn what_needs_a_fresh_factor_asks_for_it_after_five_minutes_and_goes_on_after_it() {
     let town = Town::settled().await;
-    let (administrator, _) = half_in(&town, "administrator").await;
+    let (mut administrator, _) = half_in(&town, "administrator").await;
     let (secret, _) = enrol(&town, &administrator).await;
     let zone = town.org("5340").await.to_string();
     let wish = |name: &str| json!({ "user_name": name, "name": "New One", "org_id": zone, "profile": "P01" });
@@ -137,7 +180,7 @@ async fn what_needs_a_fresh_factor_asks_for_it_after_five_minutes_and_goes_on_af
     assert!(problem["detail"].as_str().unwrap().contains("/api/v1/session/step-up"), "says what to do: {problem}");
     let (_, session) = town.get(&administrator, "/api/v1/session").await;
     assert!(session["fresh_until"].is_null() && session["pending"].is_null());
-    assert_eq!(show(&town, &administrator, json!({ "code": code_at(&town, &secret, 0) })).await.0, StatusCode::OK);
+    assert_eq!(show(&town, &mut administrator, json!({ "code": code_at(&town, &secret, 0) })).await.0, StatusCode::OK);
     assert_eq!(town.post(&administrator, "/api/v1/users", wish("two")).await.0, StatusCode::CREATED);
 
     // Every route of the list, by whoever has the right, with a factor of six minutes ago.

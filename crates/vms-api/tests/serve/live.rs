@@ -34,16 +34,31 @@ pub(crate) async fn dial(
     ticket: &str,
     origin: Option<&str>,
 ) -> Result<Socket, StatusCode> {
-    let mut request = format!("ws://{address}/api/v1/live?ticket={ticket}").into_client_request().unwrap();
+    dial_at(address, "/api/v1/live", person, ticket, origin).await
+}
+
+/// The same at any address.
+async fn dial_at(
+    address: SocketAddr,
+    path: &str,
+    person: &Person,
+    ticket: &str,
+    origin: Option<&str>,
+) -> Result<Socket, StatusCode> {
+    let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
     let headers = request.headers_mut();
     headers.insert(header::COOKIE, person.cookie.parse().unwrap());
-    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, "vms.fmp4.v1".parse().unwrap());
+    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, format!("vms.fmp4.v1, ticket.{ticket}").parse().unwrap());
     if let Some(origin) = origin {
         headers.insert(header::ORIGIN, origin.parse().unwrap());
     }
     match tokio_tungstenite::connect_async(request).await {
         Ok((socket, response)) => {
-            assert_eq!(response.headers()[header::SEC_WEBSOCKET_PROTOCOL], "vms.fmp4.v1");
+            assert_eq!(
+                response.headers()[header::SEC_WEBSOCKET_PROTOCOL],
+                "vms.fmp4.v1",
+                "the ticket is not said again"
+            );
             Ok(socket)
         }
         Err(WsError::Http(response)) => Err(response.status()),
@@ -129,6 +144,13 @@ async fn a_ticket_opens_one_socket_and_frames_arrive() {
         [(None, &operator, StatusCode::FORBIDDEN), (Some("https://evil.example"), &operator, StatusCode::FORBIDDEN)]
     {
         assert_eq!(dial(address, who, &ticket, origin).await.unwrap_err(), wanted);
+    }
+    // In an address it opens nothing, also beside the right place, and is not used up by that.
+    for path in [format!("/api/v1/live?ticket={ticket}"), "/api/v1/live?x=1".to_owned()] {
+        for said in [ticket.as_str(), ""] {
+            let refused = dial_at(address, &path, &operator, said, Some(&own)).await.unwrap_err();
+            assert_eq!(refused, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        }
     }
     let mut socket = dial(address, &operator, &ticket, Some(&own)).await.unwrap();
     assert_eq!(dial(address, &operator, &ticket, Some(&own)).await.unwrap_err(), StatusCode::NOT_FOUND, "one use");
@@ -290,20 +312,38 @@ async fn events_reach_whoever_may_know_and_are_replayed() {
         town.send(request).await.into_body().into_data_stream()
     };
     let (operator, stranger) = (town.person("operator").await, town.person("stranger").await);
-    let mut behind = follow(&operator, Some("1")).await;
+    let session =
+        async |person: &Person| town.cases.who(person.cookie.split_once('=').unwrap().1).await.unwrap().session.id;
+    let (own, others) = (session(&operator).await, session(&stranger).await);
+    let place = |session, id| town.cases.events().mark(session, id).unwrap();
+    let mut behind = follow(&operator, Some(&place(own, 1))).await;
     let mut fresh = follow(&operator, None).await;
-    let mut reset = follow(&operator, Some("99")).await;
-    let mut foreign = follow(&stranger, Some("0")).await;
+    let mut foreign = follow(&stranger, Some(&place(others, 0))).await;
+    // Too far, somebody else's place, a bare number as it was once: all are told to load anew.
+    let mut resets = Vec::new();
+    for last in [place(own, 99), place(others, 1), "1".to_owned(), "x".to_owned()] {
+        resets.push(follow(&operator, Some(&last)).await);
+    }
     say(3).await;
     let next = async |stream: &mut axum::body::BodyDataStream| {
         let chunk = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().unwrap().unwrap();
         String::from_utf8(chunk.to_vec()).unwrap()
     };
     let seen = next(&mut behind).await;
-    assert!(seen.contains("id: 2") && seen.contains("\"n\":2") && seen.contains("event: camera.health"), "{seen}");
+    // Numbers are one sequence for everybody: a place says nothing of how much others saw.
+    let mark = seen.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    assert_eq!((mark.len(), town.cases.events().place(own, &mark)), (48, Some(2)), "{seen}");
+    assert!(seen.contains("\"n\":2") && seen.contains("event: camera.health"), "{seen}");
     assert!(next(&mut behind).await.contains("\"n\":3"));
     assert!(next(&mut fresh).await.contains("\"n\":3"));
-    assert!(next(&mut reset).await.contains("event: reset"));
+    for reset in &mut resets {
+        let told = next(reset).await;
+        assert!(told.contains("event: reset"), "{told}");
+    }
+    assert!(
+        next(&mut follow(&operator, Some(&mark)).await).await.contains("\"n\":3"),
+        "a place is good for coming back"
+    );
     town.post(&stranger, "/api/v1/logout", json!({})).await;
     let first = next(&mut foreign).await;
     assert!(first.contains("event: session") && first.contains("ended"), "the stranger sees only its own: {first}");

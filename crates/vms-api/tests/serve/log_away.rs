@@ -14,7 +14,7 @@ use vms_api::table::{Access, Line, ROUTES};
 use vms_app::fakes::LogMode;
 use vms_app::gate::standing::{LOG_ANSWER_MAX, LOG_AWAY_MAX};
 use vms_app::ports::LiveEvent;
-use vms_core::{Purpose, ReadId, WallTime};
+use vms_core::{Profile, Purpose, ReadId, WallTime};
 
 use crate::live::{dial, listen, wish};
 use crate::town::{Person, Town, bytes_of, stream_of};
@@ -30,8 +30,15 @@ const MARKS: &[&[u8]] =
 fn shows(line: &Line) -> bool {
     let path = line.path;
     let is_asking = line.method != "DELETE";
-    let prefixes = ["/api/v1/stream-tickets", "/api/v1/live", "/api/v1/playback", "/api/v1/reads", "/api/v1/findings"];
-    let ends = ["/timeline", "/test-picture", "/files/{name}", "/audit"];
+    let prefixes = [
+        "/api/v1/stream-tickets",
+        "/api/v1/live",
+        "/api/v1/playback",
+        "/api/v1/reads",
+        "/api/v1/findings",
+        "/api/v1/fines",
+    ];
+    let ends = ["/timeline", "/test-picture", "/files/{name}", "/audit", "/audit/plate-searches"];
     is_asking && (prefixes.iter().any(|start| path.starts_with(start)) || ends.iter().any(|end| path.ends_with(end)))
 }
 
@@ -99,9 +106,26 @@ async fn playbacks(town: &Town, camera: &Value, person: &Person, asks: &mut Vec<
     ask("GET /api/v1/playback/{file}/parts/{part}", Method::GET, format!("{preview}/parts/0.m4s"), None);
 }
 
+/// A batch of fines: what it holds, its records, its signature, and answers.
+async fn fines(town: &Town, asks: &mut Vec<Ask>) {
+    use crate::fines_fake::{HOLDER, OFFENCE, RUN};
+    town.account("finesjob", "FISC", Profile::P24).await;
+    let job = town.person("finesjob").await;
+    let run = format!("/api/v1/fines/runs/{RUN}");
+    let window = json!({ "from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z", "holder": HOLDER });
+    let answers = json!({ "items": [{ "offence": OFFENCE, "answer": "accepted", "code": null }] });
+    let mut ask = |line, method, path, body| asks.push(Ask { line, person: job.clone(), method, path, body });
+    ask("GET /api/v1/fines/runs", Method::GET, "/api/v1/fines/runs".to_owned(), None);
+    ask("POST /api/v1/fines/runs", Method::POST, "/api/v1/fines/runs".to_owned(), Some(window));
+    ask("GET /api/v1/fines/runs/{id}/lines", Method::GET, format!("{run}/lines?holder={HOLDER}"), None);
+    let sign = json!({ "holder": HOLDER, "manifest": "{}" });
+    ask("POST /api/v1/fines/runs/{id}/signature", Method::POST, format!("{run}/signature"), Some(sign));
+    ask("POST /api/v1/fines/answers", Method::POST, "/api/v1/fines/answers".to_owned(), Some(answers));
+}
+
 /// A town where each of these requests is answered.
 async fn stage() -> Stage {
-    let town = Town::settled().await;
+    let town = Town::with_parts(Town::identity(), Some(crate::fines_fake::parts())).await.peopled().await;
     let lez = crate::reads::read_town(&town).await;
     let (export, supervisor, _) = crate::exports::running(&town).await;
     town.desk.finish(text_of(&export, "id").parse().unwrap());
@@ -112,6 +136,7 @@ async fn stage() -> Stage {
     playbacks(&town, &camera, &supervisor, &mut asks).await;
     pictures_of(&town, &lez, &town.person("operator").await, &mut asks).await;
     findings(&town, &town.person("lezagent").await, &mut asks).await;
+    fines(&town, &mut asks).await;
     let span = "from=2026-11-22T11:00:00Z&to=2026-11-22T13:00:00Z";
     let search =
         json!({ "plate": "1AAA111", "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T13:00:00Z", "purpose": why() });
@@ -137,7 +162,20 @@ async fn stage() -> Stage {
             Some(picture),
         ),
         ("GET /api/v1/exports/{id}/files/{name}", &supervisor, Method::GET, text_of(&files[1], "url"), None),
-        ("POST /api/v1/reads/search", &supervisor, Method::POST, "/api/v1/reads/search".to_owned(), Some(search)),
+        (
+            "POST /api/v1/reads/search",
+            &supervisor,
+            Method::POST,
+            "/api/v1/reads/search".to_owned(),
+            Some(search.clone()),
+        ),
+        (
+            "POST /api/v1/audit/plate-searches",
+            &overseer,
+            Method::POST,
+            "/api/v1/audit/plate-searches".to_owned(),
+            Some(search.clone()),
+        ),
         ("GET /api/v1/audit", &overseer, Method::GET, format!("/api/v1/audit?{span}"), None),
     ] {
         asks.push(Ask { line, person: person.clone(), method, path, body });
@@ -175,7 +213,7 @@ async fn without_a_leaf_not_a_byte_leaves_by_any_route() {
         assert!(status.is_success(), "{}: {status} {code}", ask.line);
         shown += usize::from(holds_mark(&bytes));
     }
-    assert!(shown >= 9, "the marks should be in what is shown while the log takes leaves: {shown}");
+    assert!(shown >= 10, "the marks should be in what is shown while the log takes leaves: {shown}");
 
     let address = listen(&town).await;
     let own = format!("http://{address}");

@@ -134,6 +134,40 @@ async fn the_first_administrator_has_a_password_for_one_session() {
     assert_eq!(town.log_in("admin", PASSWORD).await.status(), StatusCode::OK);
 }
 
+/// One breached password, and a file that may be away.
+#[derive(Debug)]
+struct Breached(std::sync::atomic::AtomicBool);
+
+/// SHA-1 of "een gelekt lang wachtwoord" (`printf %s … | sha1sum`).
+const LEAKED: &str = "4fe5853434e5158be13bb54c71eb478465b3f0d6";
+
+impl vms_app::identity::BreachedPasswords for Breached {
+    fn holds(&self, sha1: &[u8; 20]) -> std::io::Result<bool> {
+        let is_away = self.0.load(std::sync::atomic::Ordering::Relaxed);
+        if is_away { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(hex::encode(sha1) == LEAKED) }
+    }
+}
+
+#[tokio::test]
+async fn breached_passwords_are_refused() {
+    let set = std::sync::Arc::new(Breached(false.into()));
+    let identity = vms_app::identity::IdentityParts { breached: Some(set.clone()), ..Town::identity() };
+    let town = Town::with_identity(identity).await.peopled().await;
+    let person = town.person("operator").await;
+    let change = async |new: &str| {
+        let body = json!({ "password": { "old": PASSWORD, "new": new } });
+        let (status, answer) = town.patch(&person, "/api/v1/session", "*", body).await;
+        (status.as_u16(), answer["errors"][0]["problem"].clone())
+    };
+    assert_eq!(change("een gelekt lang wachtwoord").await, (422, json!("breached")));
+    set.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(change("een ander lang wachtwoord").await.0, 500, "a set that can't be read lets none through");
+    assert_eq!(town.log_in("operator", PASSWORD).await.status(), StatusCode::OK, "and changes nothing");
+    set.0.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(change("een ander lang wachtwoord").await.0, 200);
+    assert_eq!(town.log_in("operator", "een ander lang wachtwoord").await.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn accounts_are_made_changed_and_switched_off() {
     let town = Town::settled().await;

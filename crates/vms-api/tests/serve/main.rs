@@ -15,6 +15,8 @@ mod exports;
 #[cfg(test)]
 mod exports_cameras;
 #[cfg(test)]
+mod fines_fake;
+#[cfg(test)]
 mod four_eyes;
 #[cfg(test)]
 mod gated;
@@ -59,7 +61,11 @@ mod sharing;
 #[cfg(test)]
 mod storm;
 #[cfg(test)]
+mod timing;
+#[cfg(test)]
 mod town;
+#[cfg(test)]
+mod traced;
 #[cfg(test)]
 mod walk;
 #[cfg(test)]

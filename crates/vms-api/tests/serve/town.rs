@@ -82,6 +82,14 @@ impl Town {
 
     /// The same with other parts of identity.
     pub(crate) async fn with_identity(identity: vms_app::identity::IdentityParts) -> Self {
+        Self::with_parts(identity, None).await
+    }
+
+    /// The same, with batches of fines.
+    pub(crate) async fn with_parts(
+        identity: vms_app::identity::IdentityParts,
+        fines: Option<vms_app::fines_ports::FineParts>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("central.db").display());
         let store = Store::open(&StoreSettings { url, connections_max: 4 }).unwrap();
@@ -116,7 +124,13 @@ impl Town {
             clock: clock.clone(),
             ids: ids.clone(),
             settings: settings(),
-            extensions: Extensions { lez: Some(vault), exports: Some(desk.clone()), identity, ..Extensions::default() },
+            extensions: Extensions {
+                lez: Some(vault),
+                exports: Some(desk.clone()),
+                identity,
+                fines,
+                ..Extensions::default()
+            },
         };
         let cases = Arc::new(UseCases::new(parts).unwrap());
         let router = vms_api::router(Arc::clone(&cases), vms_api::Settings::default());
@@ -268,6 +282,16 @@ impl Town {
                 request.body(Body::from(value.to_string())).unwrap()
             }
         }
+    }
+
+    /// Shows a factor; as in a browser, the session goes on under the token that the answer sets.
+    pub(crate) async fn step_up(&self, person: &mut Person, proof: Value) -> (StatusCode, Value) {
+        let request = Self::request(person, Method::POST, "/api/v1/session/step-up", Some(proof));
+        let response = self.send(request).await;
+        if let Some(cookie) = response.headers().get(header::SET_COOKIE) {
+            person.cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+        }
+        answer(response).await
     }
 
     pub(crate) async fn get(&self, person: &Person, path: &str) -> (StatusCode, Value) {

@@ -69,6 +69,8 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
         ("POST", "/api/v1/stream-tickets") => Some(json!({ "stream_id": stream, "kind": "live", "purpose": purpose })),
         ("POST", "/api/v1/playback-tickets") => Some(json!({
             "stream_id": stream, "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T11:05:00Z", "purpose": purpose })),
+        ("POST", "/api/v1/audit/plate-searches") => Some(json!({ "plate": "1ABC234", "from": "2026-11-22T11:00:00Z",
+            "to": "2026-11-22T11:05:00Z", "purpose": purpose })),
         ("POST", "/api/v1/reads/search") => Some(json!({ "plate": "1ABC234", "from": "2026-11-22T11:00:00Z",
             "to": "2026-11-22T11:05:00Z", "purpose": purpose })),
         ("POST", "/api/v1/partners") => Some(json!({ "org_id": org, "name": "P", "catalogue_url": "https://p.example",

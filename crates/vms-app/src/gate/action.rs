@@ -90,6 +90,8 @@ actions! {
     SendFines = FineBatch, Batch;
     /// See the log.
     ViewAudit = AuditView, Use;
+    /// See who searched for a plate.
+    TracePlate = AuditPersons, Use;
     /// See system health.
     ViewHealth = HealthView, Use;
     /// Create and change accounts.

@@ -119,7 +119,11 @@ impl Gate {
     /// Appends within [`LOG_ANSWER_MAX`].
     pub(super) async fn write(&self, entry: LogEntry) -> Result<u64, GateError> {
         let answer = tokio::time::timeout(LOG_ANSWER_MAX, self.log.append(entry)).await;
-        self.standing.note(answer.unwrap_or_else(|_| Err(Box::new(NoAnswer))))
+        let noted = self.standing.note(answer.unwrap_or_else(|_| Err(Box::new(NoAnswer))));
+        if noted.is_ok() {
+            super::tally::note_leaf();
+        }
+        noted
     }
 
     /// Whether the log would take a leaf now. Asked before anything is handed out that an earlier leaf covers.

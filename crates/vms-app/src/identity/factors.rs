@@ -15,7 +15,7 @@ use crate::identity::model::{
 };
 use crate::identity::secrets::{recovery_codes, recovery_hash};
 use crate::identity::{totp, webauthn};
-use crate::login::Signed;
+use crate::login::{Signed, token_hash};
 use crate::model::{Account, Session};
 use crate::ports::random_bytes;
 
@@ -345,11 +345,17 @@ impl UseCases {
         Ok(self.stores.account_notice_seen(signed.account.id, self.now()).await?)
     }
 
-    /// Shows a second factor: at log-in, and again before what needs a fresh one.
+    /// Shows a second factor: at log-in, and again before what needs a fresh one. Gives the session's new token (the old one opens nothing any
+    /// more); `None` when a step-up beside this one was quicker, whose token counts then.
     ///
     /// # Errors
     /// `FactorFailed`, logged; `TooManyTries`.
-    pub async fn step_up(&self, signed: &Signed, proof: Proof, source: &str) -> Result<(), UseCaseError> {
+    pub async fn step_up(
+        &self,
+        signed: &Signed,
+        proof: Proof,
+        source: &str,
+    ) -> Result<Option<Zeroizing<String>>, UseCaseError> {
         let user = signed.account.id;
         let is_key = matches!(proof, Proof::Key(_));
         if !is_key && self.needs_hardware(&signed.session) && self.has_key(user).await? {
@@ -377,9 +383,13 @@ impl UseCases {
             return Err(self.factor_failed(signed, kind).await);
         }
         self.record("factor_shown", LeafKind::Session, Some(signed.actor.clone()), json!({ "kind": kind })).await?;
+        // The new token first: what is shown now counts for whoever holds it, and for nobody who holds the old one.
+        let token = Zeroizing::new(B64.encode(random_bytes::<32>(self.ids.as_ref())));
+        let is_renewed =
+            self.stores.session_renew(signed.session.id, &signed.session.token_hash, &token_hash(&token)).await?;
         self.stores.session_factor(signed.session.id, now, hard).await?;
         self.forgive_factor_try(signed, source);
-        Ok(())
+        Ok(is_renewed.then_some(token))
     }
 
     async fn code_fits(&self, factor: &Factor, code: &str) -> Result<bool, UseCaseError> {

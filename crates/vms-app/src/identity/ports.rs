@@ -34,6 +34,8 @@ pub trait IdentityStore: Send + Sync {
     async fn recovery_left(&self, user: UserId) -> Stored<u64>;
     /// Notes that a session showed a second factor; `hard`: a hardware key.
     async fn session_factor(&self, session: SessionId, at: WallTime, hard: bool) -> Stored<()>;
+    /// Gives a session another token, when it still has the one named; false when somebody was quicker, or it is over.
+    async fn session_renew(&self, session: SessionId, was: &str, token_hash: &str) -> Stored<bool>;
     /// Sessions of an account that were not ended, the youngest first.
     async fn session_list(&self, user: UserId) -> Stored<Vec<Session>>;
     /// Links an account to a name at a provider, in place of an older one; `Taken("subject")` when the name is another account's.

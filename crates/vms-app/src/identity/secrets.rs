@@ -69,11 +69,11 @@ pub fn password_fault(clear: &str, names: &[&str]) -> Option<&'static str> {
     weak.then_some("too_common")
 }
 
-/// Ten new codes: 80 random bits each, in groups of four letters.
+/// Ten new codes: 128 random bits each, in groups of four letters.
 pub(crate) fn recovery_codes(ids: &dyn Ids) -> Vec<Zeroizing<String>> {
     let one = |_| {
-        let letters = Zeroizing::new(base32(&random_bytes::<10>(ids)).to_lowercase());
-        let mut code = Zeroizing::new(String::with_capacity(20));
+        let letters = Zeroizing::new(base32(&random_bytes::<16>(ids)).to_lowercase());
+        let mut code = Zeroizing::new(String::with_capacity(32));
         for (place, letter) in letters.chars().enumerate() {
             if place > 0 && place % 4 == 0 {
                 code.push('-');
@@ -85,7 +85,8 @@ pub(crate) fn recovery_codes(ids: &dyn Ids) -> Vec<Zeroizing<String>> {
     (0..RECOVERY_CODES).map(one).collect()
 }
 
-/// The hash under which a code is kept. Plain SHA-256 does for 80 random bits.
+/// The hash under which a code is kept. Plain SHA-256 does for 128 random bits; codes of before 23 November 2026 have 80, and count until they
+/// are used or made anew.
 pub(crate) fn recovery_hash(user: UserId, code: &str) -> String {
     let letters: Zeroizing<String> =
         Zeroizing::new(code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect());
@@ -130,7 +131,9 @@ mod tests {
     fn recovery_codes_are_ten_and_differ() {
         let codes = recovery_codes(&FixedIds::default());
         assert_eq!(codes.len(), 10);
-        assert_eq!(codes[0].len(), 19);
+        assert_eq!(codes[0].len(), 32);
+        let letters = codes[0].bytes().filter(u8::is_ascii_alphanumeric).count();
+        assert_eq!(letters * 5 / 8, 16, "128 bits in letters of five");
         let user = UserId::from_bytes([1; 16]);
         let mut hashes: Vec<_> = codes.iter().map(|code| recovery_hash(user, code)).collect();
         assert_eq!(hashes[0], recovery_hash(user, &codes[0].replace('-', " ").to_uppercase()), "as people type it");

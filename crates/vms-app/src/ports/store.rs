@@ -9,7 +9,7 @@ use vms_core::{
 use crate::error::BoxError;
 use crate::exports_model::{Export, ExportProgress};
 use crate::gate::Permit;
-use crate::gate::action::{AdminUsers, ViewAudit};
+use crate::gate::action::{AdminUsers, TracePlate, ViewAudit};
 use crate::model::{
     Account, Camera, Event, EventScope, GapCopy, Grant, Hold, HoldApplied, LegalChange, LogDetail, Org, Partner,
     PlaybackRow, SegmentCopy, Session,
@@ -260,6 +260,16 @@ pub trait LogDetailStore: Send + Sync {
         &self,
         permit: &Permit<ViewAudit>,
         org: Option<OrgId>,
+        range: TimeRange,
+        below: Option<u64>,
+        limit: u32,
+    ) -> Stored<Vec<LogDetail>>;
+    /// Leaves of one organisation (or all) that named the plate of a keyed hash, newest first, below a leaf index.
+    async fn log_detail_of_plate(
+        &self,
+        permit: &Permit<TracePlate>,
+        org: Option<OrgId>,
+        hash: &str,
         range: TimeRange,
         below: Option<u64>,
         limit: u32,

@@ -66,6 +66,13 @@ pub(crate) async fn second_factors_are_used_once(store: &Store) {
     store.session_insert(&session).await.unwrap();
     store.session_factor(session.id, at(70), true).await.unwrap();
     store.session_factor(session.id, at(71), false).await.unwrap();
+    // A new token at every authentication: the old one opens nothing, and of two at once one counts.
+    let old = session.token_hash.clone();
+    assert!(store.session_renew(session.id, &old, &hash(21)).await.unwrap());
+    assert!(!store.session_renew(session.id, &old, &hash(22)).await.unwrap());
+    assert_eq!(store.session_by_token(&old).await.unwrap(), None);
+    assert_eq!(store.session_by_token(&hash(21)).await.unwrap().map(|found| found.id), Some(session.id));
+    assert!(store.session_renew(session.id, &hash(21), &old).await.unwrap());
     store.session_profile(session.id, Profile::P04).await.unwrap();
     let found = store.session_fetch(SessionId::from_bytes([1; 16])).await.unwrap().unwrap();
     assert_eq!((found.factor_at, found.hard_at, found.profile), (Some(at(71)), Some(at(70)), Profile::P04));

@@ -22,4 +22,6 @@ mod reads;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
+mod traced;
+#[cfg(test)]
 mod watchlist;

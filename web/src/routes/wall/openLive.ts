@@ -10,7 +10,7 @@ export async function openLive(camera: Camera, stream: Stream, session: Session)
   const answer = await withPurpose(session, camera.needs?.live ?? [], (purpose) =>
     media.liveTicket(stream.id, purpose),
   );
-  if (answer.ok) return { kind: "open", url: media.liveUrl(answer.value.ticket) };
+  if (answer.ok) return { kind: "open", url: media.liveUrl(), ticket: answer.value.ticket };
   if ("cancelled" in answer) return { kind: "cancelled" };
   const { status, code } = answer.problem;
   return TRY_AGAIN.includes(status) ? { kind: "later", code } : { kind: "refused", code };
