@@ -174,7 +174,7 @@ impl Spool {
         let folder = self.folder.clone();
         let Some((name, file, size)) = self.current.as_mut() else { return Err(SpoolError::Seal) };
         let offset = *size;
-        if let Err(source) = file.write_all(record).and_then(|()| file.sync_data()) {
+        if let Err(source) = file.write_all(record).and_then(|()| durable::sync_data(file)) {
             // What stands behind the last good record is unknown: never append to this file again.
             drop(file.set_len(offset));
             self.current = None;
@@ -224,7 +224,7 @@ impl Spool {
         let write = || -> std::io::Result<()> {
             let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&part)?;
             file.write_all(&upto.to_be_bytes())?;
-            file.sync_all()?;
+            durable::sync_all(&file)?;
             std::fs::rename(&part, &path)
         };
         write().map_err(|e| disk(&path, e))?;
@@ -310,7 +310,7 @@ impl Spool {
                 let newest = names.last() == Some(name);
                 tracing::warn!(bytes = size - offset, newest, "the end of a spool file does not open and is left out");
                 if newest {
-                    file.set_len(offset).and_then(|()| file.sync_all()).map_err(|e| disk(&path, e))?;
+                    file.set_len(offset).and_then(|()| durable::sync_all(&file)).map_err(|e| disk(&path, e))?;
                 }
             }
             self.bytes += size;
@@ -348,7 +348,7 @@ fn disk(path: &Path, source: std::io::Error) -> SpoolError {
 }
 
 fn sync_folder(folder: &Path) -> Result<(), SpoolError> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| disk(folder, e))
+    durable::sync_folder(folder).map_err(|e| disk(folder, e))
 }
 
 /// Fills `out`; false at the end of the file.
@@ -367,7 +367,7 @@ fn load_key(path: &Path, random: fn(&mut [u8])) -> Result<[u8; 32], SpoolError> 
         Ok(mut file) => {
             let mut key = [0; 32];
             random(&mut key);
-            file.write_all(&key).and_then(|()| file.sync_all()).map_err(|e| disk(path, e))?;
+            file.write_all(&key).and_then(|()| durable::sync_all(&file)).map_err(|e| disk(path, e))?;
             path.parent().map_or(Ok(()), sync_folder)?;
             Ok(key)
         }

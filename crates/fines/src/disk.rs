@@ -44,19 +44,19 @@ impl Disk for RealDisk {
         std::fs::create_dir_all(path)?;
         path.parent()
             .filter(|parent| !parent.as_os_str().is_empty())
-            .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+            .map_or(Ok(()), durable::sync_folder)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = File::create(path)?;
         file.write_all(bytes)?;
-        file.sync_all()
+        durable::sync_all(&file)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)?;
         to.parent()
             .filter(|parent| !parent.as_os_str().is_empty())
-            .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+            .map_or(Ok(()), durable::sync_folder)
     }
 }

@@ -93,7 +93,7 @@ impl Disk for RealDisk {
     fn create(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(bytes)?;
-        file.sync_all()
+        durable::sync_all(&file)
     }
 
     fn write_at(&self, path: &Path, writes: &[(u64, &[u8])]) -> io::Result<()> {
@@ -101,7 +101,7 @@ impl Disk for RealDisk {
         for (at, bytes) in writes {
             file.write_all_at(bytes, *at)?;
         }
-        file.sync_data()
+        durable::sync_data(&file)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -113,7 +113,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        std::fs::File::open(dir)?.sync_all()
+        durable::sync_folder(dir)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn fmt::Debug + Send + Sync>> {

@@ -173,9 +173,9 @@ impl Approval {
         let temporary = dir.join("approval.new");
         let mut file = std::fs::File::create(&temporary)?;
         file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
+        durable::sync_all(&file)?;
         std::fs::rename(temporary, Self::path(dir))?;
-        std::fs::File::open(dir)?.sync_all()
+        durable::sync_folder(dir)
     }
 }
 
@@ -423,9 +423,9 @@ impl DeletionLog {
             }
         }
         file.write_all(&text)?;
-        file.sync_data()?;
+        durable::sync_data(&file)?;
         if is_new {
-            std::fs::File::open(&self.dir)?.sync_all()?;
+            durable::sync_folder(&self.dir)?;
         }
         Ok(())
     }

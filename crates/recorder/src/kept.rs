@@ -31,10 +31,10 @@ pub(crate) fn save<T: Serialize + ?Sized>(path: &Path, what: &T) -> std::io::Res
     std::fs::remove_file(&temporary).ok();
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(&raw)?;
-    file.sync_all()?;
+    durable::sync_all(&file)?;
     std::fs::rename(&temporary, path)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::File::open(folder)?.sync_all()?;
+        durable::sync_folder(folder)?;
     }
     Ok(())
 }

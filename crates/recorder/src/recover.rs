@@ -386,7 +386,7 @@ fn close_cut(path: &Path, scan: &Scan) -> Result<(u64, u64, [u8; 32], u8), ReadE
     let mut pen = Pen::clear(scan.header.segment, scan.digest_kind);
     let record = write::closing(&mut pen, scan.next_number, &closing).map_err(std::io::Error::other)?;
     file.write_all(&record)?;
-    file.sync_data()?;
+    durable::sync_data(&file)?;
     // The digest of the whole is taken from what is really there now.
     let whole = read::scan(&file, None)?;
     Ok((scan.good_len, whole.good_len, whole.digest, flags))

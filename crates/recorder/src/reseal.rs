@@ -107,7 +107,7 @@ impl Names {
     }
 
     fn sync(&self) -> std::io::Result<()> {
-        File::open(&self.folder)?.sync_all()
+        durable::sync_folder(&self.folder)
     }
 }
 
@@ -149,7 +149,7 @@ fn wipe_old(names: &Names, path: &Path) -> std::io::Result<()> {
             out.write_all(zeros.get(..part).unwrap_or_default())?;
             left = left.saturating_sub(u64::try_from(part).unwrap_or(left));
         }
-        old.sync_data()?;
+        durable::sync_data(&old)?;
     }
     std::fs::remove_file(&names.old)?;
     names.sync()
@@ -209,7 +209,7 @@ impl Copying {
         let closing = Closing { entries, digest: self.hash.finish(), ..closing.clone() };
         let record = write::closing(&mut self.pen, next.saturating_add(1), &closing).map_err(refused)?;
         self.append(&record)?;
-        self.out.sync_data()?;
+        durable::sync_data(&self.out)?;
         Ok(())
     }
 }

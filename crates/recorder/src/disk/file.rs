@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use durable::Synced;
 use keys::SealedWriterKey;
 use media::{Fragment, ParamSetId, ParameterSets};
 use vms_core::{MonoTime, SyncState, WallTime};
@@ -38,7 +39,7 @@ impl Fault for NoFault {
 
 /// The growing file.
 pub(crate) struct SegmentFile {
-    file: Arc<File>,
+    file: Arc<Synced>,
     pen: Pen,
     pub(crate) header: SegmentHeader,
     /// Bytes of whole records.
@@ -69,7 +70,7 @@ fn make_folders(root: &Path, relative: &Path) -> std::io::Result<PathBuf> {
         let parent = at.clone();
         at.push(part);
         match std::fs::create_dir(&at) {
-            Ok(()) => File::open(parent)?.sync_all()?,
+            Ok(()) => durable::sync_folder(&parent)?,
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -104,7 +105,7 @@ impl SegmentFile {
             None => Pen::clear(header.segment, DigestKind::OURS),
         };
         Ok(Self {
-            file: Arc::new(file),
+            file: Arc::new(Synced::new(file)),
             pen,
             clocks: clock_step(header.reason),
             header,
@@ -128,22 +129,22 @@ impl SegmentFile {
     ) -> std::io::Result<File> {
         let file = OpenOptions::new().read(true).append(true).create_new(true).open(temporary)?;
         write_whole(&file, bytes, fault)?;
-        file.sync_data()?;
+        durable::sync_data(&file)?;
         std::fs::rename(temporary, path)?;
-        File::open(folder)?.sync_all()?;
+        durable::sync_folder(folder)?;
         Ok(file)
     }
 
     /// A handle for the group sync.
-    pub(crate) fn handle(&self) -> Arc<File> {
+    pub(crate) fn handle(&self) -> Arc<Synced> {
         Arc::clone(&self.file)
     }
 
     fn append(&mut self, record: &[u8], fault: &mut dyn Fault) -> std::io::Result<()> {
-        if let Err(error) = write_whole(&self.file, record, fault) {
+        if let Err(error) = write_whole(self.file.file(), record, fault) {
             // Half a record is cut off again, so that the file stays whole if space returns. Its number has sealed.
             self.number = self.number.saturating_add(u32::from(self.pen.is_sealed()));
-            self.file.set_len(self.len)?;
+            self.file.file().set_len(self.len)?;
             return Err(error);
         }
         let trailer = record.last_chunk::<TRAILER>().expect("a record should end with its trailer");

@@ -1,25 +1,21 @@
 //! The sync thread: `fdatasync` in groups, then the acknowledgements.
 
-use std::collections::VecDeque;
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use durable::Synced;
 use vms_core::{SegmentId, StreamId, WallTime};
 
 use super::pulse::Beat;
 use super::{AckBoard, Job};
 use crate::catalogue::Catalogue;
 
-/// Files that could not be synced and are remembered, so that none is tried again: many more than are open at once.
-const FAILED_KEPT: usize = 1_024;
-
 /// One file to sync: what survives a power cut afterwards, and who waits to hear of it.
 #[derive(Debug)]
 pub(super) struct SyncItem {
     pub(super) segment: SegmentId,
     pub(super) stream: StreamId,
-    pub(super) file: Arc<File>,
+    pub(super) file: Arc<Synced>,
     pub(super) until: WallTime,
     pub(super) ack: Option<Ack>,
 }
@@ -33,13 +29,17 @@ pub(super) struct Ack {
 }
 
 impl SyncItem {
-    fn sync(&self, catalogue: &Catalogue) -> std::io::Result<()> {
-        self.file.sync_data()?;
+    fn tell(&self, catalogue: &Catalogue) {
         catalogue.set_durable(self.stream, self.until);
         if let Some(Ack { to, epoch, seq }) = &self.ack {
             to.put(self.stream, *epoch, *seq);
         }
-        Ok(())
+    }
+
+    fn suspect(&self, error: &std::io::Error, jobs: &SyncSender<Job>) {
+        tracing::error!(segment = %self.segment, %error, "fdatasync failed: the segment is suspect");
+        metrics::counter!("recorder_sync_errors_total").increment(1);
+        jobs.send(Job::Suspect { segment: self.segment }).ok();
     }
 }
 
@@ -48,26 +48,31 @@ impl SyncItem {
 /// is rarely read again. Advice only: a refusal changes nothing.
 fn announce(round: &[SyncItem]) {
     for item in round {
-        rustix::fs::fadvise(&item.file, 0, None, rustix::fs::Advice::DontNeed).ok();
+        rustix::fs::fadvise(item.file.file(), 0, None, rustix::fs::Advice::DontNeed).ok();
     }
 }
 
-/// Syncs a round, one file after the other. A file that fails is remembered and never tried again: the kernel may have dropped its
-/// dirty pages and call a retry a success.
-fn sync_round(round: &[SyncItem], failed: &mut VecDeque<SegmentId>, catalogue: &Catalogue, jobs: &SyncSender<Job>) {
+/// Syncs a round, one file after the other, and tells of none before all are synced and the file system still stands: a journal that
+/// gave up in one file's commit makes the next file's sync a success that means nothing ([`durable`]). A file that fails is never tried again.
+fn sync_round(round: &[SyncItem], catalogue: &Catalogue, jobs: &SyncSender<Job>) {
     announce(round);
-    for item in round {
-        if failed.contains(&item.segment) {
-            continue;
-        }
-        if let Err(error) = item.sync(catalogue) {
-            failed.truncate(FAILED_KEPT - 1);
-            failed.push_front(item.segment);
-            tracing::error!(segment = %item.segment, %error, "fdatasync failed: the segment is suspect");
-            metrics::counter!("recorder_sync_errors_total").increment(1);
-            jobs.send(Job::Suspect { segment: item.segment }).ok();
+    let mut synced = Vec::with_capacity(round.len());
+    // A round that waited behind a failed one may hold the same file.
+    for item in round.iter().filter(|item| !item.file.is_failed()) {
+        match item.file.sync_in_group() {
+            Ok(()) => synced.push(item),
+            Err(error) => item.suspect(&error, jobs),
         }
     }
+    let Some(first) = synced.first() else { return };
+    if let Err(error) = durable::stands(first.file.file()) {
+        for item in synced {
+            item.file.give_up();
+            item.suspect(&error, jobs);
+        }
+        return;
+    }
+    synced.iter().for_each(|item| item.tell(catalogue));
 }
 
 /// Starts the sync thread; a round that is not finished makes the next one wait (the channel holds one).
@@ -78,10 +83,8 @@ pub(super) fn start_sync(
 ) -> std::io::Result<SyncSender<Vec<SyncItem>>> {
     let (rounds, inbox) = sync_channel::<Vec<SyncItem>>(1);
     let work = move || {
-        // A round that waited behind a failed one may hold the same file.
-        let mut failed: VecDeque<SegmentId> = VecDeque::with_capacity(FAILED_KEPT);
         for round in inbox {
-            beat.during(|| sync_round(&round, &mut failed, &catalogue, &jobs));
+            beat.during(|| sync_round(&round, &catalogue, &jobs));
             // Once for all: each word to an ingest process wakes two threads.
             let mut boards: Vec<&Arc<AckBoard>> =
                 round.iter().filter_map(|item| Some(&item.ack.as_ref()?.to)).collect();

@@ -491,7 +491,7 @@ impl Writer {
         match file.close(flags, end, self.fault.as_mut()) {
             Ok((at, digest)) => {
                 // The row of a closed segment goes to the index and to `serve`: after a power cut it must not name bytes that are not there.
-                if let Err(error) = file.handle().sync_data() {
+                if let Err(error) = file.handle().sync() {
                     tracing::error!(%segment, %error, "fdatasync failed: the segment is suspect");
                     metrics::counter!("recorder_sync_errors_total").increment(1);
                     self.unsynced.remove(&segment);

@@ -134,7 +134,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     temporary.push(".tmp");
     let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;
-    file.sync_data()?;
+    durable::sync_data(&file)?;
     std::fs::rename(&temporary, path)?;
-    File::open(parent)?.sync_all()
+    durable::sync_folder(parent)
 }

@@ -77,7 +77,7 @@ impl Journal {
                 }
                 let file = OpenOptions::new().write(true).open(&path)?;
                 file.set_len(u64::try_from(whole).unwrap_or(0))?;
-                file.sync_all()?;
+                durable::sync_all(&file)?;
             }
         }
         let next = records.last().map_or(from, |record| record.index + 1).max(from);
@@ -105,7 +105,7 @@ impl Journal {
         }
         let file = self.open.as_mut().ok_or(std::io::ErrorKind::NotConnected)?;
         file.write_all(&bytes)?;
-        file.sync_data()?;
+        durable::sync_data(file)?;
         self.next = records.last().map_or(self.next, |record| record.index + 1);
         let start = self.starts.last().copied().unwrap_or(0);
         if self.next.saturating_sub(start) >= RECORDS_MAX {
@@ -121,7 +121,7 @@ impl Journal {
     pub fn has_room(&self) -> std::io::Result<()> {
         let path = self.dir.join("room");
         let mut file = File::create(&path)?;
-        let written = file.write_all(&[0; ROOM]).and_then(|()| file.sync_data());
+        let written = file.write_all(&[0; ROOM]).and_then(|()| durable::sync_data(&file));
         // What it took is given back whatever happened.
         let gone = std::fs::remove_file(&path);
         written.and(gone)
@@ -140,7 +140,7 @@ impl Journal {
     fn roll(&mut self) -> std::io::Result<()> {
         let path = file_path(&self.dir, self.next);
         self.open = Some(OpenOptions::new().create(true).append(true).open(path)?);
-        File::open(&self.dir)?.sync_all()?;
+        durable::sync_folder(&self.dir)?;
         if self.starts.last() != Some(&self.next) {
             self.starts.push(self.next);
         }
