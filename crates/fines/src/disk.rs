@@ -42,9 +42,7 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         std::fs::create_dir_all(path)?;
-        path.parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .map_or(Ok(()), durable::sync_folder)
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), durable::sync_folder)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -55,8 +53,6 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)?;
-        to.parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .map_or(Ok(()), durable::sync_folder)
+        to.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), durable::sync_folder)
     }
 }
