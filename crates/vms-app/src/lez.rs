@@ -1,14 +1,14 @@
 //! Plate reads and what they are copied for: from a reader's spool to a finding that a person can decide.
 //!
 //! [`service`] gives the reader its cameras under logged standing grants; [`intake`] copies reads per purpose; [`batch`]
-//! asks the registry and decides for the low-emission zone, `zones` for restricted access, `runs` for average speed ([`passages`] is what these
+//! asks the registry and decides for the low-emission zone, `zones` for restricted access, `runs` for average speed (`passages` is what these
 //! two share, [`places`] where cameras stand, [`permits`] the permit desk); `queue` says who works which findings; [`reads`] and [`findings`] are what people do with it. Rules are in `traffic-rules`,
 //! rows and keys in `vms-store`.
 
 pub mod batch;
 pub mod findings;
 pub mod intake;
-pub mod passages;
+mod passages;
 pub mod permits;
 pub mod places;
 mod queue;

@@ -1,6 +1,6 @@
 //! What zones and stretches have in common: reads at two ends, pairs of them, and the round that decides.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -47,35 +47,46 @@ pub(super) struct Candidate {
     pub(super) file: FindingFile,
 }
 
+/// One round of a purpose. Idempotent: a read is settled once, whoever runs it.
+pub(super) struct Due {
+    pub(super) permit: Arc<Permit<DecodeAnpr>>,
+    pub(super) places: Places,
+    pub(super) waiting: Vec<WaitingRead>,
+}
+
+impl Round {
+    /// Counts what a read came to.
+    pub(super) fn add(&mut self, came: Option<Tally>) {
+        match came {
+            Some(tally) => *self.decided.entry(tally.as_str()).or_default() += 1,
+            None => self.waiting += 1,
+        }
+    }
+}
+
 impl ReadService {
-    /// One round of a purpose: every read that is due. Idempotent: a read is settled once, whoever runs this.
-    pub(super) async fn passage_round(
-        &self,
-        purpose: Purpose,
-        operation: &'static str,
-        rule_set: &str,
-        each: impl AsyncFn(&Permit<DecodeAnpr>, &Places, &WaitingRead) -> Came,
-    ) -> Result<Round, UseCaseError> {
-        let (now, mut round) = (self.cases.now(), Round::default());
+    /// Every read of a purpose that is due, and where cameras stand.
+    pub(super) async fn passages_due(&self, purpose: Purpose) -> Result<Due, UseCaseError> {
         let permit = self.permit().await?;
-        let waiting = self.store.read_waiting(&permit, purpose, now, ROUND_MAX).await?;
-        if waiting.is_empty() {
-            return Ok(round);
+        let waiting = self.store.read_waiting(&permit, purpose, self.cases.now(), ROUND_MAX).await?;
+        let places = if waiting.is_empty() { Places::default() } else { self.cases.places(purpose).await? };
+        Ok(Due { permit, places, waiting })
+    }
+
+    /// The leaf of a round.
+    pub(super) async fn passages_done(
+        &self,
+        due: &Due,
+        round: &Round,
+        (operation, rule_set): (&'static str, &str),
+    ) -> Result<(), UseCaseError> {
+        if round.decided.is_empty() {
+            return Ok(());
         }
-        let places = self.cases.places(purpose).await?;
-        for read in &waiting {
-            match each(&permit, &places, read).await? {
-                Some(tally) => *round.decided.entry(tally.as_str()).or_default() += 1,
-                None => round.waiting += 1,
-            }
-        }
-        if !round.decided.is_empty() {
-            let details = json!({
-                "decision": permit.decision().to_string(), "rule_set": rule_set, "outcomes": round.decided,
-            });
-            self.cases.record(operation, audit::LeafKind::Batch, None, details).await?;
-        }
-        Ok(round)
+        let details = json!({
+            "decision": due.permit.decision().to_string(), "rule_set": rule_set, "outcomes": round.decided,
+        });
+        self.cases.record(operation, audit::LeafKind::Batch, None, details).await
     }
 
     /// Undecided reads of the same plate at one end of a place, by time.
@@ -158,14 +169,4 @@ impl ReadService {
         self.store.read_postpone(purpose, &[read.read], until).await?;
         Ok(None)
     }
-}
-
-/// Rounds together, for whoever calls both.
-pub fn merged(mut one: Round, other: Round) -> Round {
-    let decided: HashMap<&'static str, u64> = other.decided;
-    for (outcome, count) in decided {
-        *one.decided.entry(outcome).or_default() += count;
-    }
-    one.waiting += other.waiting;
-    one
 }

@@ -4,7 +4,7 @@
 use serde_json::json;
 use traffic_rules::zbt::snapshot::Permit as VehiclePermit;
 use traffic_rules::zbt::{PermitId, RightCode, ZoneCode, admit};
-use vms_core::{Relation, WallTime};
+use vms_core::{Purpose, Relation, WallTime};
 
 use crate::cases::UseCases;
 use crate::error::{Entity, UseCaseError};
@@ -45,7 +45,9 @@ impl UseCases {
         let circumstances = self.circumstances_of_own(actor, None).await?;
         let target =
             Target { owner: Some(actor.org), relation: Relation::Own, object, circumstances, ..Target::none() };
-        Ok(self.gate.permit::<A>(actor, target, why).await?)
+        // The register serves one purpose.
+        let why = Why { purpose: Some(Purpose::Zbt), ..why.clone() };
+        Ok(self.gate.permit::<A>(actor, target, &why).await?)
     }
 
     /// The zones that an organisation gives permits for.

@@ -32,11 +32,12 @@ impl ReadService {
     /// `LogUnavailable`, `Unavailable`, `Internal`; the next round goes on.
     pub async fn run_round(&self) -> Result<Round, UseCaseError> {
         let Ok(traffic) = self.cases.traffic() else { return Ok(Round::default()) };
-        let rule_set = traffic.roads.version().as_str();
-        let each = async |permit: &Permit<DecodeAnpr>, places: &Places, waiting: &WaitingRead| {
-            self.run_read(permit, places, waiting).await
-        };
-        self.passage_round(HERE, "trajectory_decided", rule_set, each).await
+        let (due, mut round) = (self.passages_due(HERE).await?, Round::default());
+        for waiting in &due.waiting {
+            round.add(self.run_read(&due.permit, &due.places, waiting).await?);
+        }
+        self.passages_done(&due, &round, ("trajectory_decided", traffic.roads.version().as_str())).await?;
+        Ok(round)
     }
 
     async fn run_read(&self, permit: &Permit<DecodeAnpr>, places: &Places, waiting: &WaitingRead) -> Came {

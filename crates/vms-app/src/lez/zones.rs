@@ -19,7 +19,7 @@ use crate::error::UseCaseError;
 use crate::gate::Permit;
 use crate::gate::action::DecodeAnpr;
 use crate::lez_ports::{
-    Finding, FindingFile, FindingMeasure, FindingVerdict, PriorFinding, StoredRead, Tally, WaitingRead,
+    Finding, FindingFile, FindingMeasure, FindingVerdict, PriorFinding, StoredRead, Tally,
 };
 
 /// For so long the read of an exit waits for that of its entry, which may come late from another reader. Within the hour of RC-ZBT-OK.
@@ -32,11 +32,12 @@ impl ReadService {
     /// `LogUnavailable`, `Unavailable`, `Internal`; the next round goes on.
     pub async fn zone_round(&self) -> Result<Round, UseCaseError> {
         let Ok(traffic) = self.cases.traffic() else { return Ok(Round::default()) };
-        let rule_set = traffic.zones.version().as_str();
-        let each = async |permit: &Permit<DecodeAnpr>, places: &Places, waiting: &WaitingRead| {
-            self.zone_read(permit, places, &waiting.read).await
-        };
-        self.passage_round(Purpose::Zbt, "zbt_decided", rule_set, each).await
+        let (due, mut round) = (self.passages_due(Purpose::Zbt).await?, Round::default());
+        for waiting in &due.waiting {
+            round.add(self.zone_read(&due.permit, &due.places, &waiting.read).await?);
+        }
+        self.passages_done(&due, &round, ("zbt_decided", traffic.zones.version().as_str())).await?;
+        Ok(round)
     }
 
     async fn zone_read(&self, permit: &Permit<DecodeAnpr>, places: &Places, read: &StoredRead) -> Came {

@@ -24,4 +24,6 @@ mod sharing;
 #[cfg(test)]
 mod traced;
 #[cfg(test)]
+mod traffic;
+#[cfg(test)]
 mod watchlist;
