@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub gateway: Gateway,
     /// The vehicle registry.
     pub registry: Registry,
+    /// Zones with restricted access and average speed.
+    pub traffic: Traffic,
     /// Plate reads and findings.
     pub reads: Reads,
     /// Evidence exports.
@@ -293,6 +295,16 @@ impl Default for Registry {
     fn default() -> Self {
         Self { url: String::new(), batch_wait_s: 5 }
     }
+}
+
+/// Zones with restricted access and average speed: an operator's files (`docs/design/traffic.md`).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Traffic {
+    /// Which camera stands where; empty: none does.
+    pub places: String,
+    /// Certificates of distances and verifications of both ends; empty: no average speed is measured.
+    pub certificates: String,
 }
 
 /// The log of uses.

@@ -15,4 +15,5 @@ pub(crate) mod media_port;
 pub(crate) mod read_keys;
 pub(crate) mod reads;
 pub(crate) mod system;
+pub(crate) mod traffic;
 pub(crate) mod witnesses;

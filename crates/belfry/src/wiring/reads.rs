@@ -1,6 +1,6 @@
 //! Plate reads: keeps the reader told, pulls its spool, runs the batches of the low-emission zone.
 //!
-//! Five reconcilers, so that a registry that hangs holds up no read and a reader that is away holds up no decision.
+//! Six reconcilers, so that a registry that hangs holds up no read and a reader that is away holds up no decision.
 
 mod registry_port;
 #[cfg(test)]
@@ -33,7 +33,7 @@ use self::registry_port::RegistryPort;
 use super::copiers::every;
 use super::read_keys;
 use super::system::{SystemClock, SystemRandom};
-use crate::config::Config;
+use crate::config::{Config, Traffic};
 use crate::keys::secret_32;
 
 /// Reads of one delivery: with two pictures of at most 512 KiB each they stay below 64 MiB in memory.
@@ -44,6 +44,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(20);
 /// What the use cases get: the store of reads under the root secret in the state folder, and marks on timelines.
 pub(crate) fn extensions(
     state: &Path,
+    traffic: &Traffic,
     store: &Store,
     stores: Arc<dyn Stores>,
     gate: Arc<Gate>,
@@ -52,12 +53,14 @@ pub(crate) fn extensions(
     let root = secret_32(&state.join("keys").join("reads.key")).context("the root secret of reads")?;
     let vault = Arc::new(LezVault::new(store.clone(), root, Arc::new(SystemRandom), keys));
     let fines = super::fines::parts(state, Arc::clone(&vault) as _)?;
+    let traffic = super::traffic::parts(traffic, Arc::clone(&vault) as _)?;
     let vault: Arc<dyn LezStore> = vault;
     let marks = ReadMarks::new(stores, Arc::clone(&vault), gate);
     Ok(Extensions {
         timeline_marks: Some(Arc::new(marks)),
         lez: Some(vault),
         fines: Some(fines),
+        traffic: Some(traffic),
         ..Extensions::default()
     })
 }
@@ -99,6 +102,21 @@ pub(crate) fn spawn(
                 .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
             for (outcome, count) in round.decided {
                 metrics::counter!("belfry_lez_reads_decided_total", "outcome" => outcome).increment(count);
+            }
+            Ok(())
+        }
+    }));
+    let passages = Arc::clone(&service);
+    tasks.spawn(every("passages", second, stop.clone(), move || {
+        let passages = Arc::clone(&passages);
+        async move {
+            for (purpose, round) in [("zbt", passages.zone_round().await?), ("trajectory", passages.run_round().await?)] {
+                metrics::gauge!("belfry_passages_waiting", "purpose" => purpose)
+                    .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
+                for (outcome, count) in round.decided {
+                    metrics::counter!("belfry_passages_decided_total", "purpose" => purpose, "outcome" => outcome)
+                        .increment(count);
+                }
             }
             Ok(())
         }

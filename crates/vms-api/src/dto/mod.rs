@@ -14,6 +14,7 @@ pub mod matrix;
 pub mod media;
 pub mod oversight;
 pub mod people;
+pub mod permit;
 pub mod read;
 pub mod sharing;
 pub mod watch;

@@ -18,6 +18,7 @@ pub mod machines;
 pub mod matrix;
 pub mod oversight;
 pub mod partners;
+pub mod permits;
 pub mod playback;
 pub mod reads;
 pub mod sharing;
@@ -46,6 +47,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .merge(reads::routes())
         .merge(watchlist::routes())
         .merge(findings::routes())
+        .merge(permits::routes())
         .merge(fines::routes())
         .merge(partners::routes())
         .merge(grants::routes())

@@ -37,6 +37,7 @@ use vms_core::{CameraId, OrgId, Profile, ReadId, RetentionClass, SessionId, Stre
 use vms_store::{Store, StoreSettings};
 
 use super::registry_port::RegistryPort;
+use crate::config::Traffic;
 use super::{ReaderLink, extensions};
 
 use self::fines::a_job_hands_over_what_people_approved;
@@ -162,7 +163,8 @@ async fn stage(url: String, dir: tempfile::TempDir) -> Stage {
     let gate = Arc::new(Gate::new(table, log.clone(), clock.clone(), ids.clone(), signer));
     let stores: Arc<dyn Stores> = Arc::new(store.clone());
     let extensions =
-        extensions(dir.path(), &store, Arc::clone(&stores), Arc::clone(&gate), key_ring(dir.path())).unwrap();
+        extensions(dir.path(), &Traffic::default(), &store, Arc::clone(&stores), Arc::clone(&gate), key_ring(dir.path()))
+            .unwrap();
     let parts = Parts {
         stores: Arc::clone(&stores),
         gate,
