@@ -16,11 +16,11 @@ use vms_core::{
     TimeRange, UserId, WallTime,
 };
 
+pub use crate::finding_ports::{FindingExit, FindingPermit, ReadClock};
 use crate::gate::Permit;
 use crate::gate::action::{DecodeAnpr, ListReads, SearchReads};
-pub use crate::finding_ports::{FindingExit, FindingPermit, ReadClock};
-pub use crate::lez_tally::{DayCount, Tally};
 pub use crate::lez_registry::{RegistryAnswer, RegistryReply, VehicleQuery, VehicleRegistry};
+pub use crate::lez_tally::{DayCount, Tally};
 use crate::ports::store::Stored;
 
 /// Largest picture that is kept with a read, bytes; a larger one is dropped and the read kept.
@@ -507,6 +507,9 @@ pub trait LezStore:
     async fn read_hold(&self, purpose: Purpose, read: ReadId, until: WallTime) -> Stored<()>;
     /// Machine: erases read and pictures, counts, and makes the finding, in one transaction.
     async fn read_settle(&self, permit: &Permit<DecodeAnpr>, settlement: &Settlement) -> Stored<Settled>;
+
+    /// As [`read_settle`](Self::read_settle), all in one transaction: a day has a million vehicles that may drive. In the order of the settlements.
+    async fn read_settle_all(&self, permit: &Permit<DecodeAnpr>, settlements: &[Settlement]) -> Stored<Vec<Settled>>;
     /// Machine: keeps what was asked. The list of plates is sealed and ends at `expires_at`; the rest stays.
     async fn ask_put(&self, ask: &RegistryAsk, expires_at: WallTime) -> Stored<()>;
     /// Machine: erases what reached the end of its term, and destroys keys that nothing needs.

@@ -30,8 +30,8 @@ use traffic_rules::Day;
 use vms_app::gate::Permit;
 use vms_app::gate::action::{DecodeAnpr, ListReads, SearchReads};
 use vms_app::lez_ports::{
-    DayCount, Finding, FindingDecision, FindingPermit, FindingState, LezStore, PictureKind, PriorFinding, PurposeCopy, ReadPermit,
-    ReadQuery, RegistryAsk, Settled, Settlement, StoredRead, Swept, WaitingRead,
+    DayCount, Finding, FindingDecision, FindingPermit, FindingState, LezStore, PictureKind, PriorFinding, PurposeCopy,
+    ReadPermit, ReadQuery, RegistryAsk, Settled, Settlement, StoredRead, Swept, WaitingRead,
 };
 use vms_app::ports::Ids;
 use vms_app::ports::store::Stored;
@@ -124,6 +124,10 @@ impl LezStore for LezVault {
 
     async fn read_hold(&self, purpose: Purpose, read: ReadId, until: WallTime) -> Stored<()> {
         self.hold(purpose, read, until).await
+    }
+
+    async fn read_settle_all(&self, _permit: &Permit<DecodeAnpr>, settlements: &[Settlement]) -> Stored<Vec<Settled>> {
+        self.settle_all(settlements).await
     }
 
     async fn read_settle(&self, _permit: &Permit<DecodeAnpr>, settlement: &Settlement) -> Stored<Settled> {

@@ -41,6 +41,20 @@ pub struct Round {
     pub decided: HashMap<&'static str, u64>,
     /// Reads that wait for the registry.
     pub waiting: u64,
+    /// The batch was full and something of it was decided: more may wait for nothing but the next round.
+    pub has_more: bool,
+}
+
+impl Round {
+    /// One more decided; none when somebody else was quicker.
+    fn note(&mut self, settlement: &Settlement, settled: &Settled) {
+        let tally = match settled {
+            Settled::Counted | Settled::Found(_) => settlement.tally,
+            Settled::SameDay => Tally::SameDay,
+            Settled::Gone => return,
+        };
+        *self.decided.entry(tally.as_str()).or_default() += 1;
+    }
 }
 
 impl ReadService {
@@ -80,6 +94,7 @@ impl ReadService {
         }
         let is_away = answer.replies.contains(&RegistryReply::Away);
         self.settle_all(&permit, waiting, answer.replies, &mut round).await?;
+        round.has_more = is_full && !round.decided.is_empty();
         self.after(is_away, now);
         Ok(round)
     }
@@ -92,6 +107,8 @@ impl ReadService {
         round: &mut Round,
     ) -> Result<(), UseCaseError> {
         let mut later: Vec<ReadId> = Vec::new();
+        // What leaves nothing but a count goes in one transaction; a finding in one of its own, since the next one looks back at it.
+        let mut counted: Vec<Settlement> = Vec::new();
         for (waiting, reply) in waiting.into_iter().zip(replies) {
             let lookup = match reply {
                 RegistryReply::Answer(lookup) => lookup,
@@ -105,9 +122,20 @@ impl ReadService {
                     continue;
                 }
             };
-            if let Some(tally) = self.settle(permit, &waiting.read, lookup).await? {
-                *round.decided.entry(tally.as_str()).or_default() += 1;
+            let settlement = self.settlement(&waiting.read, lookup).await?;
+            if settlement.finding.is_none() {
+                counted.push(settlement);
+                continue;
             }
+            let settled = self.store.read_settle(permit, &settlement).await?;
+            round.note(&settlement, &settled);
+            if let Settled::Found(id) = settled {
+                self.cases.finding_event(Purpose::Lez, self.cases.lez_authority().await?, id, "open").await;
+            }
+        }
+        let settled = self.store.read_settle_all(permit, &counted).await?;
+        for (settlement, settled) in counted.iter().zip(&settled) {
+            round.note(settlement, settled);
         }
         round.waiting += u64::try_from(later.len()).unwrap_or(u64::MAX);
         if !later.is_empty() {
@@ -124,13 +152,8 @@ impl ReadService {
         Ok(())
     }
 
-    /// Decides one read and settles it; `None` when somebody else did.
-    async fn settle(
-        &self,
-        permit: &Permit<DecodeAnpr>,
-        read: &StoredRead,
-        lookup: Lookup,
-    ) -> Result<Option<Tally>, UseCaseError> {
+    /// Decides one read.
+    async fn settlement(&self, read: &StoredRead, lookup: Lookup) -> Result<Settlement, UseCaseError> {
         let rules = RuleSet::embedded_once();
         let registry_key = lookup.vehicle().and_then(|vehicle| vehicle.vehicle_key.clone());
         let country = country_of(&read.facts.countries).0;
@@ -147,7 +170,7 @@ impl ReadService {
             Some(verdict) => Some(Box::new(self.new_finding(verdict, read, vehicle, &input, &outcome)?)),
             None => None,
         };
-        let settlement = Settlement {
+        Ok(Settlement {
             purpose: Purpose::Lez,
             read: read.read,
             exit: None,
@@ -155,16 +178,7 @@ impl ReadService {
             at: read.at,
             tally,
             finding,
-        };
-        match self.store.read_settle(permit, &settlement).await? {
-            Settled::Counted => Ok(Some(tally)),
-            Settled::SameDay => Ok(Some(Tally::SameDay)),
-            Settled::Gone => Ok(None),
-            Settled::Found(id) => {
-                self.cases.finding_event(Purpose::Lez, self.cases.lez_authority().await?, id, "open").await;
-                Ok(Some(tally))
-            }
-        }
+        })
     }
 
     fn new_finding(

@@ -77,6 +77,17 @@ impl LezVault {
         write_txn!(self.store, |conn| { self.settle_on(conn, settlement).await })
     }
 
+    pub(super) async fn settle_all(&self, settlements: &[Settlement]) -> Stored<Vec<Settled>> {
+        let _sealing = self.sealing.read().await;
+        write_txn!(self.store, |conn| {
+            let mut settled = Vec::with_capacity(settlements.len());
+            for settlement in settlements {
+                settled.push(self.settle_on(&mut *conn, settlement).await?);
+            }
+            Ok(settled)
+        })
+    }
+
     async fn settle_on(&self, conn: &mut Writing<'_>, settlement: &Settlement) -> Stored<Settled> {
         let purpose = settlement.purpose;
         let Some(read) = settling(&mut *conn, purpose, settlement.read).await? else { return Ok(Settled::Gone) };
