@@ -100,7 +100,8 @@ pub trait PermitStore: Send + Sync + std::fmt::Debug {
     /// Keeps a permit, in place of the one with its number.
     async fn permit_put(&self, permit: &Permit<EditPermits>, new: &NewPermit, by: UserId, at: WallTime) -> Stored<()>;
     /// Keeps an entry of a list, in place of the same vehicle's with the same start.
-    async fn listing_put(&self, permit: &Permit<EditPermits>, new: &NewListing, by: UserId, at: WallTime) -> Stored<()>;
+    async fn listing_put(&self, permit: &Permit<EditPermits>, new: &NewListing, by: UserId, at: WallTime)
+    -> Stored<()>;
     /// Ends a permit; false when there is none that runs.
     async fn permit_end(&self, permit: &Permit<EditPermits>, id: &str, at: WallTime) -> Stored<bool>;
     /// One permit.

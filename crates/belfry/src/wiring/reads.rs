@@ -38,6 +38,8 @@ use crate::keys::secret_32;
 
 /// Reads of one delivery: with two pictures of at most 512 KiB each they stay below 64 MiB in memory.
 const PAGE: u32 = 64;
+/// Pages of one round: a new assignment does not wait for a full spool to be empty.
+const PAGES: u32 = 256;
 /// A reader that does not answer in this time is taken for dead.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
@@ -97,20 +99,26 @@ pub(crate) fn spawn(
     tasks.spawn(every("lez batch", second, stop.clone(), move || {
         let batch = Arc::clone(&batch);
         async move {
-            let round = batch.decide_round().await?;
-            metrics::gauge!("belfry_lez_reads_waiting")
-                .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
-            for (outcome, count) in round.decided {
-                metrics::counter!("belfry_lez_reads_decided_total", "outcome" => outcome).increment(count);
+            // A backlog is worked off without a pause between its batches.
+            loop {
+                let round = batch.decide_round().await?;
+                metrics::gauge!("belfry_lez_reads_waiting")
+                    .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
+                for (outcome, count) in round.decided {
+                    metrics::counter!("belfry_lez_reads_decided_total", "outcome" => outcome).increment(count);
+                }
+                if !round.has_more {
+                    return Ok(());
+                }
             }
-            Ok(())
         }
     }));
     let passages = Arc::clone(&service);
     tasks.spawn(every("passages", second, stop.clone(), move || {
         let passages = Arc::clone(&passages);
         async move {
-            for (purpose, round) in [("zbt", passages.zone_round().await?), ("trajectory", passages.run_round().await?)] {
+            for (purpose, round) in [("zbt", passages.zone_round().await?), ("trajectory", passages.run_round().await?)]
+            {
                 metrics::gauge!("belfry_passages_waiting", "purpose" => purpose)
                     .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
                 for (outcome, count) in round.decided {
@@ -192,12 +200,14 @@ impl ReaderLink {
                 Told { connection, grants: Vec::new(), problem: None }
             }
         };
-        let work = async {
-            self.assign(&mut told).await?;
-            while self.pull(&mut told.connection).await? {}
-            health(&mut told).await
-        };
-        tokio::time::timeout(ANSWER_MAX, work).await.context("the reader does not answer")??;
+        in_time(self.assign(&mut told)).await?;
+        // Each page has its own time: a full spool takes longer than one answer may.
+        for _ in 0..PAGES {
+            if !in_time(self.pull(&mut told.connection)).await? {
+                break;
+            }
+        }
+        in_time(health(&mut told)).await?;
         *slot = Some(told);
         Ok(())
     }
@@ -252,6 +262,11 @@ impl ReaderLink {
         done(connection.ask(Control::ReadsAck { capability, upto }).await?, "an acknowledgement")?;
         Ok(count >= PAGE)
     }
+}
+
+/// What a reader that lives does in [`ANSWER_MAX`].
+async fn in_time<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::time::timeout(ANSWER_MAX, work).await.context("the reader does not answer")?
 }
 
 /// What the reader says of itself: figures for a dashboard, and a line in the log when it cannot read plates.

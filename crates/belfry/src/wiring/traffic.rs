@@ -29,7 +29,8 @@ pub(crate) fn parts(config: &Traffic, permits: Arc<dyn PermitStore>) -> anyhow::
         trajectories: embedded.trajectories,
         parameters: embedded.parameters,
     };
-    let roads = trajectory::RuleSet::load(texts).with_context(|| format!("the certificates in {}", config.certificates))?;
+    let roads =
+        trajectory::RuleSet::load(texts).with_context(|| format!("the certificates in {}", config.certificates))?;
     let sites = match text(&config.places, "where cameras stand,")? {
         Some(text) => {
             Sites::parse(&text, &zones, &roads).with_context(|| format!("where cameras stand, {}", config.places))?

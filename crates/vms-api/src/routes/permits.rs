@@ -15,10 +15,7 @@ use crate::shell::Api;
 
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
-        .routes(routes!(permit_list))
-        .routes(routes!(permit_import))
-        .routes(routes!(permit_withdraw))
+    OpenApiRouter::new().routes(routes!(permit_list)).routes(routes!(permit_import)).routes(routes!(permit_withdraw))
 }
 
 fn why(justification: String) -> Why {

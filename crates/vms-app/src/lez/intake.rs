@@ -105,7 +105,12 @@ impl ReadService {
     }
 
     /// Compares police copies with watchlists, the known ones too: a hit that a crash came before is made by the delivery that follows it.
-    async fn hits_take(&self, permit: &Permit<DecodeAnpr>, copies: &[PurposeCopy], now: WallTime) -> Result<(), UseCaseError> {
+    async fn hits_take(
+        &self,
+        permit: &Permit<DecodeAnpr>,
+        copies: &[PurposeCopy],
+        now: WallTime,
+    ) -> Result<(), UseCaseError> {
         for hit in self.store.hit_take(permit, copies, now).await? {
             self.cases.hit_found(&hit).await?;
             let (camera, at) = (hit.camera, crate::health::rfc3339(hit.at));

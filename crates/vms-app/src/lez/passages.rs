@@ -13,9 +13,7 @@ use super::service::ReadService;
 use crate::error::UseCaseError;
 use crate::gate::Permit;
 use crate::gate::action::DecodeAnpr;
-use crate::lez_ports::{
-    FindingFile, FindingMeasure, NewFinding, Settled, Settlement, StoredRead, Tally, WaitingRead,
-};
+use crate::lez_ports::{FindingFile, FindingMeasure, NewFinding, Settled, Settlement, StoredRead, Tally, WaitingRead};
 
 /// Reads of one round.
 pub(super) const ROUND_MAX: u32 = 500;

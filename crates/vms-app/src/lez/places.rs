@@ -219,7 +219,9 @@ mod tests {
     #[test]
     fn a_file_is_checked_against_the_tables() {
         let zone = |camera: &str, zone: &str, authority: &str| {
-            format!("[[zone]]\ncamera = \"{camera}\"\nzone = \"{zone}\"\nend = \"entry\"\nauthority = \"{authority}\"\n")
+            format!(
+                "[[zone]]\ncamera = \"{camera}\"\nzone = \"{zone}\"\nend = \"entry\"\nauthority = \"{authority}\"\n"
+            )
         };
         let run = "[[trajectory]]\ncamera = \"C1\"\ntrajectory = \"TRJ-STE\"\nend = \"exit\"\nauthority = \"5339\"\n";
         let sites = read(&format!("{}{run}", zone("C1", "ZBT-XL-A", "ELSENE"))).unwrap();

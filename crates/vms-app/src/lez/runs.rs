@@ -17,7 +17,9 @@ use crate::cases::UseCases;
 use crate::error::UseCaseError;
 use crate::gate::Permit;
 use crate::gate::action::DecodeAnpr;
-use crate::lez_ports::{Finding, FindingFile, FindingMeasure, FindingVerdict, ReadClock, StoredRead, Tally, WaitingRead};
+use crate::lez_ports::{
+    Finding, FindingFile, FindingMeasure, FindingVerdict, ReadClock, StoredRead, Tally, WaitingRead,
+};
 
 /// A pair is decided this long after its later read came in: a second read of an end, which makes it ambiguous, is there by then.
 /// A house rule.
@@ -138,7 +140,8 @@ impl ReadService {
 }
 
 fn input_of(place: &Place, entries: &[StoredRead], exits: &[StoredRead]) -> TrajectoryInput {
-    let clock = |reads: &[StoredRead]| reads.first().map_or_else(|| end_clock(None), |read| end_clock(read.facts.clock));
+    let clock =
+        |reads: &[StoredRead]| reads.first().map_or_else(|| end_clock(None), |read| end_clock(read.facts.clock));
     let second = |reads: &[StoredRead]| reads.first().and_then(|read| read.facts.clock?.second_us);
     let control = match (second(entries), second(exits)) {
         (Some(first), Some(last)) => {

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use traffic_rules::zbt::zone::Pairing;
-use traffic_rules::zbt::{
-    Passage, PriorPassage, ZbtHistory, ZbtInput, ZbtOutcome, ZbtVerdict, ZoneCode, decide,
-};
+use traffic_rules::zbt::{Passage, PriorPassage, ZbtHistory, ZbtInput, ZbtOutcome, ZbtVerdict, ZoneCode, decide};
 use vms_core::{Country, Purpose, WallTime};
 
 use super::batch::{Round, file_of};
@@ -18,9 +16,7 @@ use crate::cases::UseCases;
 use crate::error::UseCaseError;
 use crate::gate::Permit;
 use crate::gate::action::DecodeAnpr;
-use crate::lez_ports::{
-    Finding, FindingFile, FindingMeasure, FindingVerdict, PriorFinding, StoredRead, Tally,
-};
+use crate::lez_ports::{Finding, FindingFile, FindingMeasure, FindingVerdict, PriorFinding, StoredRead, Tally};
 
 /// For so long the read of an exit waits for that of its entry, which may come late from another reader. Within the hour of RC-ZBT-OK.
 const EXIT_WAIT: Duration = Duration::from_secs(600);
@@ -206,10 +202,7 @@ fn history_of(prior: &[PriorFinding]) -> ZbtHistory {
 
 impl UseCases {
     /// The verdict made again, now that an official has compared plate and picture: with the permits of this moment.
-    pub(super) async fn zone_confirmed(
-        &self,
-        found: &Finding,
-    ) -> Result<(FindingMeasure, FindingFile), UseCaseError> {
+    pub(super) async fn zone_confirmed(&self, found: &Finding) -> Result<(FindingMeasure, FindingFile), UseCaseError> {
         let traffic = self.traffic()?;
         let mut input: ZbtInput =
             serde_json::from_str(&found.file.input).map_err(|error| UseCaseError::Internal(error.into()))?;

@@ -16,7 +16,8 @@ use super::seal::{broken, open_raw};
 use crate::db::db_error;
 use crate::row::{Columns as _, nonsense};
 
-const COLUMNS: &str = "id, right_code, zones, from_us, to_us, granted_at_us, status, windows, group_code, places, evidence, token";
+const COLUMNS: &str =
+    "id, right_code, zones, from_us, to_us, granted_at_us, status, windows, group_code, places, evidence, token";
 const LABEL: &str = "belfry permits v1";
 
 #[derive(Serialize, Deserialize)]
@@ -57,11 +58,12 @@ impl LezVault {
         let mut rights = VehicleRights::default();
         for country in countries {
             let token = self.permit_token(plate, *country);
-            let rows = sqlx::query("select list, from_us, to_us from zbt_listing where token = $1 order by from_us, id")
-                .bind(token.clone())
-                .fetch_all(&self.store.read)
-                .await
-                .map_err(db_error)?;
+            let rows =
+                sqlx::query("select list, from_us, to_us from zbt_listing where token = $1 order by from_us, id")
+                    .bind(token.clone())
+                    .fetch_all(&self.store.read)
+                    .await
+                    .map_err(db_error)?;
             for row in &rows {
                 let list: ListKind = of_word(row, "list")?;
                 rights.listings.push(Listing { list, from: row.at("from_us")?, to: row.at_opt("to_us")? });

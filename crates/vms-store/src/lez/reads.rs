@@ -262,15 +262,13 @@ impl LezVault {
     pub(super) async fn postpone(&self, purpose: Purpose, reads: &[ReadId], until: WallTime) -> Stored<()> {
         write_txn!(self.store, |conn| {
             for read in reads {
-                sqlx::query(
-                    "update lez_read set next_try_us = $2, tries = tries + 1 where purpose = $3 and id = $1",
-                )
-                .bind(read.to_string())
-                .bind(until.micros)
-                .bind(purpose.as_str())
-                .execute(&mut *conn)
-                .await
-                .map_err(db_error)?;
+                sqlx::query("update lez_read set next_try_us = $2, tries = tries + 1 where purpose = $3 and id = $1")
+                    .bind(read.to_string())
+                    .bind(until.micros)
+                    .bind(purpose.as_str())
+                    .execute(&mut *conn)
+                    .await
+                    .map_err(db_error)?;
             }
             Ok(())
         })

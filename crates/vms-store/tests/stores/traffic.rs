@@ -361,7 +361,8 @@ async fn an_entry_waits_for_its_exit_whatever_comes_first(store: &Store) {
     let town = town(store).await;
     let minute = |n: u64| noon().plus(Duration::from_secs(60 * n));
     // In and out; the exit comes before its entry; in and never out.
-    town.take(vec![read(1, 2, "1CAR001", noon()), read(2, 3, "1CAR002", minute(2)), read(3, 2, "1CAR003", noon())]).await;
+    town.take(vec![read(1, 2, "1CAR001", noon()), read(2, 3, "1CAR002", minute(2)), read(3, 2, "1CAR003", noon())])
+        .await;
     town.clock.pass_s(150);
     town.pass(2).await;
     assert_eq!(town.copies().await, 3, "all wait");
@@ -387,10 +388,7 @@ async fn an_entry_waits_for_its_exit_whatever_comes_first(store: &Store) {
     town.pass(1).await;
     assert_eq!(town.copies().await, 0);
     assert_eq!(town.queue(&official).await.len(), 2);
-    assert_eq!(
-        town.counts(Purpose::Zbt).await,
-        counted(&[("infraction", 2), ("out_of_scope", 1), ("paired", 2)])
-    );
+    assert_eq!(town.counts(Purpose::Zbt).await, counted(&[("infraction", 2), ("out_of_scope", 1), ("paired", 2)]));
 }
 
 async fn an_official_signs_and_a_late_permit_undoes(store: &Store) {
@@ -481,7 +479,11 @@ async fn a_run_that_was_too_fast_is_one_finding_with_both_ends(store: &Store) {
         read(7, 4, "1CAR004", at(5)),
         read(8, 5, "1CAR004", at(40)),
     ];
-    assert_eq!(town.take(reads).await, 8 + 4 + 4, "a police zone keeps its copy, the camera at the exit reads for two purposes");
+    assert_eq!(
+        town.take(reads).await,
+        8 + 4 + 4,
+        "a police zone keeps its copy, the camera at the exit reads for two purposes"
+    );
     town.clock.pass_s(80);
     town.pass(10).await;
     town.take(vec![read(9, 4, "1CAR003", at(3))]).await;
@@ -565,7 +567,13 @@ async fn the_permit_desk_gives_what_the_law_lets_it_give(store: &Store) {
             Vec::new(),
         )
         .await;
-    let wanted = ["take 3 vehicles at one time", "lasts at most until", "cannot be used in zone", "another municipality's", "not its plate"];
+    let wanted = [
+        "take 3 vehicles at one time",
+        "lasts at most until",
+        "cannot be used in zone",
+        "another municipality's",
+        "not its plate",
+    ];
     assert_eq!(refused.len(), wanted.len(), "{refused:?}");
     for (refused, wanted) in refused.iter().zip(wanted) {
         assert!(refused.contains(wanted), "{refused}");

@@ -37,8 +37,8 @@ use vms_core::{CameraId, OrgId, Profile, ReadId, RetentionClass, SessionId, Stre
 use vms_store::{Store, StoreSettings};
 
 use super::registry_port::RegistryPort;
-use crate::config::Traffic;
 use super::{ReaderLink, extensions};
+use crate::config::Traffic;
 
 use self::fines::a_job_hands_over_what_people_approved;
 
@@ -162,9 +162,15 @@ async fn stage(url: String, dir: tempfile::TempDir) -> Stage {
     let signer = CapabilitySigner::from_seed(&[3; 32]);
     let gate = Arc::new(Gate::new(table, log.clone(), clock.clone(), ids.clone(), signer));
     let stores: Arc<dyn Stores> = Arc::new(store.clone());
-    let extensions =
-        extensions(dir.path(), &Traffic::default(), &store, Arc::clone(&stores), Arc::clone(&gate), key_ring(dir.path()))
-            .unwrap();
+    let extensions = extensions(
+        dir.path(),
+        &Traffic::default(),
+        &store,
+        Arc::clone(&stores),
+        Arc::clone(&gate),
+        key_ring(dir.path()),
+    )
+    .unwrap();
     let parts = Parts {
         stores: Arc::clone(&stores),
         gate,

@@ -28,8 +28,8 @@ use vms_app::gate::{Actor, Gate, Permit, Why};
 use vms_app::health::rfc3339;
 use vms_app::lez::findings::Verdict;
 use vms_app::lez_ports::{
-    Direction, Finding, FindingDecision, FindingFile, FindingMeasure, FindingState, FindingVerdict, LezStore as _,
-    FindingPermit, NewFinding, NewRead, PictureKind, PurposeCopy, ReadFacts, Settled, Settlement, Tally,
+    Direction, Finding, FindingDecision, FindingFile, FindingMeasure, FindingPermit, FindingState, FindingVerdict,
+    LezStore as _, NewFinding, NewRead, PictureKind, PurposeCopy, ReadFacts, Settled, Settlement, Tally,
 };
 use vms_app::passwords::PasswordCost;
 use vms_app::ports::store::Stored;
