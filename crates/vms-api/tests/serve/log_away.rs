@@ -83,6 +83,8 @@ async fn findings(town: &Town, agent: &Person, asks: &mut Vec<Ask>) {
     ask("GET /api/v1/findings/{id}", Method::GET, path.clone(), None);
     ask("GET /api/v1/findings/{id}/crop.jpg", Method::GET, format!("{path}/crop.jpg"), None);
     ask("GET /api/v1/findings/{id}/overview.jpg", Method::GET, format!("{path}/overview.jpg"), None);
+    ask("GET /api/v1/findings/{id}/exit-crop.jpg", Method::GET, format!("{path}/exit-crop.jpg"), None);
+    ask("GET /api/v1/findings/{id}/exit-overview.jpg", Method::GET, format!("{path}/exit-overview.jpg"), None);
     let reject = json!({ "verdict": "reject", "reason": "wrong plate", "seen_etag": "1" });
     ask("POST /api/v1/findings/{id}/decide", Method::POST, format!("{path}/decide"), Some(reject));
 }
@@ -183,6 +185,11 @@ async fn stage() -> Stage {
     Stage { town, camera, asks, supervisor }
 }
 
+/// Pictures of the end of a stretch: the finding of the stage is of the low-emission zone and has none. Without a log that is not even told.
+fn has_nothing(ask: &Ask) -> bool {
+    ask.line.contains("/exit-")
+}
+
 fn holds_mark(body: &[u8]) -> bool {
     MARKS.iter().any(|mark| body.windows(mark.len()).any(|window| window == *mark))
 }
@@ -210,7 +217,7 @@ async fn without_a_leaf_not_a_byte_leaves_by_any_route() {
     let mut shown = 0;
     for ask in asks.iter().filter(|ask| !ask.line.ends_with("/decide")) {
         let (status, code, bytes, _) = answer(&town, ask).await;
-        assert!(status.is_success(), "{}: {status} {code}", ask.line);
+        assert!(status.is_success() != has_nothing(ask), "{}: {status} {code}", ask.line);
         shown += usize::from(holds_mark(&bytes));
     }
     assert!(shown >= 10, "the marks should be in what is shown while the log takes leaves: {shown}");
@@ -253,7 +260,7 @@ async fn without_a_leaf_not_a_byte_leaves_by_any_route() {
     // Back without a hand: the same requests, the same ticket, and the decision that was not taken.
     for ask in &asks {
         let (status, code, ..) = answer(&town, ask).await;
-        assert!(status.is_success(), "{}: {status} {code}", ask.line);
+        assert!(status.is_success() != has_nothing(ask), "{}: {status} {code}", ask.line);
     }
     drop(dial(address, &supervisor, &ticket, Some(&own)).await.unwrap());
 }
