@@ -187,12 +187,8 @@ pub trait WatchStore: Send + Sync {
     async fn hit_take(&self, permit: &Permit<DecodeAnpr>, copies: &[PurposeCopy], now: WallTime)
     -> Stored<Vec<NewHit>>;
     /// Hits of a zone in a state, or all, newest first.
-    async fn hit_list(
-        &self,
-        permit: &Permit<ReviewHits>,
-        state: Option<HitState>,
-        page: WatchPage,
-    ) -> Stored<Vec<Hit>>;
+    async fn hit_list(&self, permit: &Permit<ReviewHits>, state: Option<HitState>, page: WatchPage)
+    -> Stored<Vec<Hit>>;
     /// One hit of a zone.
     async fn hit_fetch(&self, owner: OrgId, id: Uuid) -> Stored<Option<Hit>>;
     /// A picture of a hit's read.

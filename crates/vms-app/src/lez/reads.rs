@@ -98,7 +98,8 @@ impl UseCases {
         let query = ReadQuery { owner: actor.org, camera: None, range, after: None, limit };
         let reads = match wish {
             PlateWish::Exact(plate) => store.read_search(&permit, plate, &query).await?,
-            PlateWish::Pattern(_) | PlateWish::Similar(_) => match store.read_search_like(&permit, wish, &query).await? {
+            PlateWish::Pattern(_) | PlateWish::Similar(_) => match store.read_search_like(&permit, wish, &query).await?
+            {
                 LikeReads::Found(reads, _) => reads,
                 LikeReads::TooMany => return Err(UseCaseError::invalid("plate", "matches_too_many")),
             },

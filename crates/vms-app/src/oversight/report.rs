@@ -190,7 +190,11 @@ impl UseCases {
             }
         }
         for size in self.report_watchlists(now).await? {
-            tally.add("watchlist_entries", &[code(size.owner), size.kind.as_str(), size.purpose.as_str()], size.entries);
+            tally.add(
+                "watchlist_entries",
+                &[code(size.owner), size.kind.as_str(), size.purpose.as_str()],
+                size.entries,
+            );
         }
         Ok(())
     }
@@ -239,7 +243,10 @@ mod tests {
         for (operation, details) in [("hit_found", found), ("hit_found", found), ("hit_confirmed", confirmed)] {
             let (operation, details) = (operation.to_owned(), details.to_owned());
             let at = WallTime::from_secs(0);
-            count_leaf(&mut tally, &LogDetail { index: 1, at, org: None, user: None, operation, decision: None, details });
+            count_leaf(
+                &mut tally,
+                &LogDetail { index: 1, at, org: None, user: None, operation, decision: None, details },
+            );
         }
         let figures: Vec<(String, u64)> = tally
             .figures()

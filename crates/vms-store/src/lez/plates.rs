@@ -347,7 +347,8 @@ impl LezVault {
         .fetch_all(&self.store.read)
         .await
         .map_err(db_error)?;
-        let Some(expires_at) = rows.iter().map(|row| row.at("expires_at_us")).collect::<Stored<Vec<_>>>()?.into_iter().max()
+        let Some(expires_at) =
+            rows.iter().map(|row| row.at("expires_at_us")).collect::<Stored<Vec<_>>>()?.into_iter().max()
         else {
             return Ok(0);
         };
@@ -548,7 +549,11 @@ mod tests {
             (2, (80_000, 90_000), None),
         ] {
             let range = TimeRange::new(at(from), at(to)).unwrap();
-            assert_eq!(within(day, range), wanted.and_then(|(from, to)| TimeRange::new(at(from), at(to))), "{day} {from}");
+            assert_eq!(
+                within(day, range),
+                wanted.and_then(|(from, to)| TimeRange::new(at(from), at(to))),
+                "{day} {from}"
+            );
         }
     }
 }

@@ -97,7 +97,9 @@ async fn measure(index: &Index, what: &str, rounds: u64) {
             let plate = Plate::parse(&plate_of(round * 1_009)).unwrap();
             let text = plate.reveal();
             let wish = match kind {
-                "wildcard" => PlateWish::Pattern(PlatePattern::parse(&format!("{}?{}?{}", &text[..2], &text[3..5], &text[6..])).unwrap()),
+                "wildcard" => PlateWish::Pattern(
+                    PlatePattern::parse(&format!("{}?{}?{}", &text[..2], &text[3..5], &text[6..])).unwrap(),
+                ),
                 _ => PlateWish::similar(plate.clone()).unwrap(),
             };
             let begun = Instant::now();

@@ -29,7 +29,8 @@ use crate::row::{Columns as _, nonsense, signed, unsigned};
 
 const POLICE: Purpose = Purpose::PublicOrder;
 
-const ENTRY: &str = "id, owner_id, kind, state, class, purpose, ends_at_us, decision_id, proposed_by, proposed_name, proposed_at_us,
+const ENTRY: &str =
+    "id, owner_id, kind, state, class, purpose, ends_at_us, decision_id, proposed_by, proposed_name, proposed_at_us,
     settled_by, settled_name, settled_at_us, refusal, body";
 
 const HIT: &str = "h.id as id, h.entry_id as entry_id, h.read_id as read_id, h.owner_id as owner_id, h.camera_id as camera_id,

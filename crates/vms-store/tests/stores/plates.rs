@@ -91,7 +91,9 @@ async fn a_pattern_finds_reads_packed_or_not(store: &Store) {
         (similar("1ABC2346"), vec![5, 1]),
     ];
     let span = (THEN_S - DAY_S, THEN_S + 4 * DAY_S);
-    for (when, now_s) in [("fresh", None), ("packed", Some(THEN_S + 3 * DAY_S + 60)), ("merged", Some(THEN_S + 6 * DAY_S))] {
+    for (when, now_s) in
+        [("fresh", None), ("packed", Some(THEN_S + 3 * DAY_S + 60)), ("merged", Some(THEN_S + 6 * DAY_S))]
+    {
         if let Some(now_s) = now_s {
             packed(&town, now_s).await;
         }
@@ -103,7 +105,11 @@ async fn a_pattern_finds_reads_packed_or_not(store: &Store) {
         let some = found(&town, &pattern("1ABC*"), THEN_S + 30, THEN_S + 3 * DAY_S).await.unwrap();
         assert_eq!(some, [numbered(2)], "{when}");
     }
-    assert_eq!((town.count("plate_fresh").await, town.count("plate_block").await), (0, 3), "two hours of one day, one of another");
+    assert_eq!(
+        (town.count("plate_fresh").await, town.count("plate_block").await),
+        (0, 3),
+        "two hours of one day, one of another"
+    );
     // Another zone's plates are not found.
     let other = vms_app::lez_ports::ReadQuery { owner: vms_core::OrgId::from_bytes([8; 16]), ..query(span.0, span.1) };
     let none = town.vault.read_search_like(&search().await, &pattern("1ABC*"), &other).await.unwrap();
