@@ -179,12 +179,14 @@ export const reads = {
     `${API}/reads/${id}/${kind}.jpg${query({ decision })}`,
 };
 
+export type FindingVerdict = "approve" | "reject" | "unclear" | "undo";
+
 export const findings = {
   list: (state: string) => all<Finding>(`${API}/findings`, { state }),
   get: (id: string) => call<Finding>("GET", `${API}/findings/${id}`),
-  decide: (id: string, verdict: "approve" | "reject" | "unclear", reason: string | null, seen_etag: string) =>
+  decide: (id: string, verdict: FindingVerdict, reason: string | null, seen_etag: string) =>
     call<Finding>("POST", `${API}/findings/${id}/decide`, { body: { verdict, reason, seen_etag } }),
-  picture: (id: string, kind: "crop" | "overview", decision: string | null) =>
+  picture: (id: string, kind: "crop" | "overview" | "exit-crop" | "exit-overview", decision: string | null) =>
     `${API}/findings/${id}/${kind}.jpg${query({ decision })}`,
 };
 

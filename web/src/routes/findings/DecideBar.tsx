@@ -1,9 +1,10 @@
 import { useState } from "react";
+import type { FindingVerdict } from "../../api/calls";
 import { useWords } from "../../app/useWords";
 import { Modal } from "../../components/Modal";
 import { Button, Key, SelectInput, TextInput } from "../../components/ui";
 
-type Decide = (verdict: "approve" | "reject" | "unclear", reason: string | null) => void;
+type Decide = (verdict: FindingVerdict, reason: string | null) => void;
 
 const REASONS = ["plate_misread", "wrong_vehicle", "registry_wrong", "exempt", "picture_unusable", "other"] as const;
 
@@ -77,5 +78,49 @@ function RejectForm({ onCancel, onDecide }: { onCancel: () => void; onDecide: De
         </Button>
       </div>
     </form>
+  );
+}
+
+/** Taking the own decision back: with a reason, and only while the queue allows it. */
+export function UndoBar({ busy, onDecide }: { busy: boolean; onDecide: Decide }) {
+  const { t } = useWords();
+  const [open, setOpen] = useState(false);
+  const [text, setText] = useState("");
+  const [tried, setTried] = useState(false);
+  const lacking = text.trim() === "";
+  return (
+    <div className="flex flex-wrap gap-2 border-t border-line py-3">
+      <Button isDisabled={busy} onPress={() => setOpen(true)}>
+        {t("findings.undo")}
+      </Button>
+      <Modal title={t("findings.undoTitle")} open={open} onClose={() => setOpen(false)}>
+        <form
+          className="flex flex-col gap-3"
+          onSubmit={(event) => {
+            event.preventDefault();
+            setTried(true);
+            if (lacking) return;
+            setOpen(false);
+            onDecide("undo", text.trim());
+          }}
+        >
+          <p className="text-muted">{t("findings.undoWhat")}</p>
+          <TextInput
+            label={t("findings.undoReason")}
+            autoFocus
+            error={tried && lacking ? t("findings.rejectTextMissing") : null}
+            value={text}
+            maxLength={300}
+            onChange={(event) => setText(event.target.value)}
+          />
+          <div className="flex justify-end gap-2">
+            <Button onPress={() => setOpen(false)}>{t("common.cancel")}</Button>
+            <Button look="primary" type="submit">
+              {t("findings.undo")}
+            </Button>
+          </div>
+        </form>
+      </Modal>
+    </div>
   );
 }

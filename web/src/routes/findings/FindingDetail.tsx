@@ -1,17 +1,20 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Info } from "lucide-react";
 import { useState } from "react";
-import { findings } from "../../api/calls";
+import { type FindingVerdict, findings } from "../../api/calls";
 import { useFinding } from "../../api/hooks";
 import { keys } from "../../api/keys";
 import type { Finding } from "../../api/types";
+import { useSession } from "../../app/sessionContext";
 import { useKeys } from "../../app/useKeys";
 import { useWords } from "../../app/useWords";
 import { Plate } from "../../components/Plate";
 import { Notice } from "../../components/ui";
 import { money } from "../../domain/plate";
 import { reasonValues } from "../../domain/reason";
-import { DecideBar } from "./DecideBar";
+import { DecideBar, UndoBar } from "./DecideBar";
+import { ExitEnd } from "./ExitEnd";
+import { Picture } from "./Picture";
 import { RegistryAnswer } from "./RegistryAnswer";
 
 export function FindingDetail({ id, listed, onDone }: { id: string; listed: Finding; onDone: () => void }) {
@@ -24,9 +27,11 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
   const [busy, setBusy] = useState(false);
   const decision = finding.decision_id ?? null;
   const isOpen = finding.state === "open" || finding.state === "unclear";
+  const mine = finding.decided_by === useSession().user.id;
+  const canUndo = mine && (!isOpen || finding.second_person_needed);
 
-  const decide = async (verdict: "approve" | "reject" | "unclear", reason: string | null): Promise<void> => {
-    if (busy || !isOpen) return;
+  const decide = async (verdict: FindingVerdict, reason: string | null): Promise<void> => {
+    if (busy || (verdict === "undo" ? !canUndo : !isOpen)) return;
     setBusy(true);
     const answer = await findings.decide(id, verdict, reason, finding.etag);
     setBusy(false);
@@ -55,6 +60,7 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
         <div>
           <h2 className="text-[15px]">
             {code("verdict", finding.verdict)} · {code("findingKind", finding.kind)}
+            {finding.place !== null ? ` · ${finding.place}` : ""}
           </h2>
           <p className="text-muted">
             {name(finding.camera)} ({finding.camera.code}) · <span className="tabular-nums">{when(finding.at)}</span>
@@ -107,7 +113,11 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
           </section>
         </div>
       </div>
-      <RegistryAnswer answer={finding.registry} />
+      <ExitEnd finding={finding} decision={decision} />
+      {finding.kind === "lez" ? <RegistryAnswer answer={finding.registry} /> : null}
+      {finding.second_person_needed ? (
+        <Notice tone="warn">{mine ? t("findings.secondOfMine") : t("findings.secondPerson")}</Notice>
+      ) : null}
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       {isOpen ? (
         <DecideBar
@@ -126,30 +136,7 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
           {finding.decision_reason !== null ? ` ${finding.decision_reason}` : ""}
         </Notice>
       )}
+      {canUndo ? <UndoBar busy={busy} onDecide={(verdict, reason) => void decide(verdict, reason)} /> : null}
     </article>
-  );
-}
-
-function Picture({
-  src,
-  alt,
-  label,
-  tall = false,
-}: {
-  src: string | null;
-  alt: string;
-  label: string;
-  tall?: boolean;
-}) {
-  const { t } = useWords();
-  return (
-    <figure className="overflow-hidden rounded border border-line bg-black">
-      {src === null ? (
-        <p className="grid h-28 place-items-center text-muted">{t("findings.noPicture")}</p>
-      ) : (
-        <img src={src} alt={alt} className={`w-full object-contain ${tall ? "max-h-[48vh]" : "h-28"}`} />
-      )}
-      <figcaption className="bg-panel px-2 py-1 text-xs text-muted">{label}</figcaption>
-    </figure>
   );
 }
