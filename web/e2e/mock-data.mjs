@@ -191,6 +191,10 @@ const finding = (i, verdict, reasons, amount_cents) => ({
   decided_by: null,
   decided_at: null,
   decision_reason: null,
+  place: null,
+  exit: null,
+  measured: null,
+  second_person_needed: false,
 });
 export const findings = [
   finding(1, "infraction", [{ code: "norm_below_minimum", params: { norm: "Euro 4", minimum: "Euro 6" } }], 35_000),

@@ -303,7 +303,7 @@ const server = createServer(async (request, response) => {
   if ((match = /^\/findings\/(\w+)\/decide$/.exec(path))) {
     const finding = data.findings.find((one) => one.id === match[1]);
     Object.assign(finding, {
-      state: { approve: "approved", reject: "rejected", unclear: "unclear" }[body.verdict],
+      state: { approve: "approved", reject: "rejected", unclear: "unclear", undo: "open" }[body.verdict],
       decided_by: session.user.name,
       decided_at: iso(Date.now()),
       decision_reason: body.reason,
