@@ -12,7 +12,7 @@ use traffic_rules::lez::{
     FineId, History, LezInput, LezOutcome, LezVerdict, Lookup, PlateReading, PriorFine, PriorWarning, RuleSet, decide,
 };
 use traffic_rules::plate_type;
-use vms_core::{Country, FindingId, OrgId, Purpose, ReadId, Right, WallTime};
+use vms_core::{Country, FindingId, OrgId, Purpose, ReadId, WallTime};
 
 use super::service::{Pause, ReadService};
 use super::{class, findings};
@@ -327,11 +327,7 @@ pub(super) fn file_of(
 impl crate::cases::UseCases {
     /// Tells the screens of whoever decides it that a finding changed.
     pub(super) async fn finding_event(&self, purpose: Purpose, org: OrgId, id: FindingId, state: &str) {
-        let right = match purpose {
-            Purpose::Zbt => Right::ZbtReview,
-            Purpose::Trajectory => Right::TrajectoryReview,
-            _ => Right::FindingReview,
-        };
+        let right = super::queue::Queue::of(purpose).right();
         let data = json!({ "id": id.to_string(), "state": state });
         self.events.publish(EventKind::Finding, EventScope::Org(org, right), data).await;
     }

@@ -7,11 +7,11 @@ use sha2::{Digest as _, Sha256};
 use traffic_rules::lez::{LezInput, LezOutcome, LezVerdict, RuleSet, decide};
 use traffic_rules::trajectory::{TrajectoryInput, TrajectoryOutcome};
 use traffic_rules::zbt::{ZbtInput, ZbtOutcome};
-use vms_core::{DecisionId, FindingId, OrgId, Purpose, WallTime};
+use vms_core::{DecisionId, FindingId, OrgId, WallTime};
 
 use super::batch::{file_of, history_of, measure_of};
 use super::class;
-use super::queue;
+use super::queue::{self, Queue};
 use crate::cases::UseCases;
 use crate::error::{Conflict, Entity, UseCaseError};
 use crate::gate::Actor;
@@ -76,12 +76,12 @@ impl Snapshot {
     fn of(finding: &Finding) -> Result<Self, serde_json::Error> {
         let file = &finding.file;
         let (input, outcome) = (file.input.as_str(), file.outcome.as_str());
-        Ok(match finding.purpose {
-            Purpose::Zbt => Self::Zbt(Box::new((serde_json::from_str(input)?, serde_json::from_str(outcome)?))),
-            Purpose::Trajectory => {
+        Ok(match Queue::of(finding.purpose) {
+            Queue::Zbt => Self::Zbt(Box::new((serde_json::from_str(input)?, serde_json::from_str(outcome)?))),
+            Queue::Trajectory => {
                 Self::Trajectory(Box::new((serde_json::from_str(input)?, serde_json::from_str(outcome)?)))
             }
-            _ => Self::Lez(Box::new((serde_json::from_str(input)?, serde_json::from_str(outcome)?))),
+            Queue::Lez => Self::Lez(Box::new((serde_json::from_str(input)?, serde_json::from_str(outcome)?))),
         })
     }
 
@@ -260,20 +260,24 @@ impl UseCases {
                 if found.first_by == Some(actor.user) {
                     return Err(UseCaseError::Conflict(Conflict::SamePerson));
                 }
-                decision.expires_at = ends(found.at, queue::approved_class(found.purpose, renewed.0.verdict))?;
+                decision.expires_at =
+                    ends(found.at, queue::approved_class(Queue::of(found.purpose), renewed.0.verdict))?;
                 decision.renewed = Some(renewed);
                 decision.first_by = found.first_by;
             }
             // A mistake can still be seen for the term of a raw read, elsewhere for as long as it can be taken back; then nothing is left of it.
             FindingState::Rejected => {
-                decision.expires_at = match found.purpose {
-                    Purpose::Lez => ends(now, "RC-LEZ-RAW")?,
-                    _ => Some(WallTime::from_micros(now.micros.saturating_add(queue::undo_term_us()))),
+                decision.expires_at = match Queue::of(found.purpose) {
+                    Queue::Lez => ends(now, "RC-LEZ-RAW")?,
+                    Queue::Zbt | Queue::Trajectory => {
+                        Some(WallTime::from_micros(now.micros.saturating_add(queue::undo_term_us())))
+                    }
                 }
             }
             // As long as it was before it was rejected.
             FindingState::Open => {
-                decision.expires_at = ends(found.at, queue::open_class(found.purpose, found.measure.verdict))?;
+                decision.expires_at =
+                    ends(found.at, queue::open_class(Queue::of(found.purpose), found.measure.verdict))?;
             }
             FindingState::Unclear => {}
         }
@@ -329,10 +333,10 @@ impl UseCases {
 
     /// The verdict made again, now that a person has compared plate and picture.
     async fn confirmed(&self, found: &Finding) -> Result<(FindingMeasure, FindingFile), UseCaseError> {
-        match found.purpose {
-            Purpose::Zbt => self.zone_confirmed(found).await,
-            Purpose::Trajectory => self.run_confirmed(found),
-            _ => self.lez_confirmed(found).await,
+        match Queue::of(found.purpose) {
+            Queue::Zbt => self.zone_confirmed(found).await,
+            Queue::Trajectory => self.run_confirmed(found),
+            Queue::Lez => self.lez_confirmed(found).await,
         }
     }
 

@@ -71,16 +71,11 @@ impl ReadService {
         now: WallTime,
     ) -> Result<Option<CopyTerm>, UseCaseError> {
         let start = hour_start(read.at);
-        let span_us = match purpose {
-            Purpose::Zbt | Purpose::Trajectory => match self.passage_us(read, purpose, class, now).await? {
-                Some(span_us) => span_us,
-                None => return Ok(None),
-            },
-            _ => {
-                let ends = WallTime::from_micros(start.micros.saturating_add(self.cases.term_us(class, now)?));
-                return Ok(Some(CopyTerm { expires_at: ends, key_ends_at: ends }));
-            }
-        };
+        if purpose != Purpose::Zbt && purpose != Purpose::Trajectory {
+            let ends = WallTime::from_micros(start.micros.saturating_add(self.cases.term_us(class, now)?));
+            return Ok(Some(CopyTerm { expires_at: ends, key_ends_at: ends }));
+        }
+        let Some(span_us) = self.passage_us(read, purpose, class, now).await? else { return Ok(None) };
         let expires_at = WallTime::from_micros(read.at.micros.saturating_add(span_us));
         let key_ends_at = WallTime::from_micros(start.micros.saturating_add(HOUR_US).saturating_add(span_us));
         Ok(Some(CopyTerm { expires_at, key_ends_at }))

@@ -34,21 +34,51 @@ pub(super) fn undo_term_us() -> i64 {
     rules().undo_minutes.saturating_mul(60_000_000)
 }
 
+/// The purposes that have findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Queue {
+    Lez,
+    Zbt,
+    Trajectory,
+}
+
+impl Queue {
+    /// That of a finding's purpose; the store knows no others.
+    pub(super) fn of(purpose: Purpose) -> Self {
+        if purpose == Purpose::Zbt {
+            Self::Zbt
+        } else if purpose == Purpose::Trajectory {
+            Self::Trajectory
+        } else {
+            Self::Lez
+        }
+    }
+
+    /// The right to work it.
+    pub(super) const fn right(self) -> Right {
+        match self {
+            Self::Lez => Right::FindingReview,
+            Self::Zbt => Right::ZbtReview,
+            Self::Trajectory => Right::TrajectoryReview,
+        }
+    }
+}
+
 /// Retention class of a finding that waits.
-pub(super) const fn open_class(purpose: Purpose, verdict: FindingVerdict) -> &'static str {
-    match purpose {
-        Purpose::Zbt => "RC-ZBT-CAND",
-        Purpose::Trajectory => "RC-TRJ-FILE",
-        _ => class_of(verdict),
+pub(super) const fn open_class(queue: Queue, verdict: FindingVerdict) -> &'static str {
+    match queue {
+        Queue::Zbt => "RC-ZBT-CAND",
+        Queue::Trajectory => "RC-TRJ-FILE",
+        Queue::Lez => class_of(verdict),
     }
 }
 
 /// Retention class of an approved finding.
-pub(super) const fn approved_class(purpose: Purpose, verdict: FindingVerdict) -> &'static str {
-    match purpose {
-        Purpose::Zbt => "RC-ZBT-FINE",
-        Purpose::Trajectory => "RC-TRJ-FILE",
-        _ => class_of(verdict),
+pub(super) const fn approved_class(queue: Queue, verdict: FindingVerdict) -> &'static str {
+    match queue {
+        Queue::Zbt => "RC-ZBT-FINE",
+        Queue::Trajectory => "RC-TRJ-FILE",
+        Queue::Lez => class_of(verdict),
     }
 }
 
@@ -73,25 +103,17 @@ impl ReviewPermit {
 impl UseCases {
     /// The queue of a person: that of the first right to review that the matrix gives the profile. Whoever has none is refused as for the
     /// low-emission zone.
-    fn queue_of(&self, actor: &Actor) -> Purpose {
+    fn queue_of(&self, actor: &Actor) -> Queue {
         let rights = self.gate.rights_of(actor.profile);
-        let has = |right: Right| rights.contains(&right);
-        if has(Right::FindingReview) {
-            Purpose::Lez
-        } else if has(Right::ZbtReview) {
-            Purpose::Zbt
-        } else if has(Right::TrajectoryReview) {
-            Purpose::Trajectory
-        } else {
-            Purpose::Lez
-        }
+        let all = [Queue::Lez, Queue::Zbt, Queue::Trajectory];
+        all.into_iter().find(|queue| rights.contains(&queue.right())).unwrap_or(Queue::Lez)
     }
 
     pub(super) async fn review(&self, actor: &Actor, id: Option<FindingId>) -> Result<ReviewPermit, UseCaseError> {
         Ok(match self.queue_of(actor) {
-            Purpose::Zbt => ReviewPermit::Zbt(self.review_own(actor, id, Some(ZBT_FLOW)).await?),
-            Purpose::Trajectory => ReviewPermit::Trajectory(self.review_own(actor, id, None).await?),
-            _ => ReviewPermit::Lez(self.review_lez(actor, id).await?),
+            Queue::Zbt => ReviewPermit::Zbt(self.review_own(actor, id, Some(ZBT_FLOW)).await?),
+            Queue::Trajectory => ReviewPermit::Trajectory(self.review_own(actor, id, None).await?),
+            Queue::Lez => ReviewPermit::Lez(self.review_lez(actor, id).await?),
         })
     }
 
@@ -126,9 +148,9 @@ impl UseCases {
         decision: DecisionId,
     ) -> Result<ReviewPermit, UseCaseError> {
         Ok(match self.queue_of(actor) {
-            Purpose::Zbt => ReviewPermit::Zbt(self.recalled(actor, decision).await?),
-            Purpose::Trajectory => ReviewPermit::Trajectory(self.recalled(actor, decision).await?),
-            _ => ReviewPermit::Lez(self.recalled(actor, decision).await?),
+            Queue::Zbt => ReviewPermit::Zbt(self.recalled(actor, decision).await?),
+            Queue::Trajectory => ReviewPermit::Trajectory(self.recalled(actor, decision).await?),
+            Queue::Lez => ReviewPermit::Lez(self.recalled(actor, decision).await?),
         })
     }
 }

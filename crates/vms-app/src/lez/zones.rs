@@ -170,12 +170,12 @@ const fn verdict_of(verdict: &ZbtVerdict) -> Option<FindingVerdict> {
 }
 
 fn measure_of(verdict: FindingVerdict, outcome: &ZbtOutcome) -> FindingMeasure {
-    let (fine_id, amount_cents, currency) = match &outcome.verdict {
-        ZbtVerdict::Candidate { fine, amount_cents, currency } => {
+    let (fine_id, amount_cents, currency) =
+        if let ZbtVerdict::Candidate { fine, amount_cents, currency } = &outcome.verdict {
             (Some(fine.to_string()), Some(*amount_cents), Some(currency.clone()))
-        }
-        _ => (None, None, None),
-    };
+        } else {
+            (None, None, None)
+        };
     FindingMeasure {
         verdict,
         rule_id: outcome.rule.as_ref().map(ToString::to_string),
