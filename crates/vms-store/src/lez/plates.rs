@@ -284,7 +284,7 @@ impl LezVault {
             for some in tokens.chunks(TOKENS_MAX) {
                 of_day.extend(self.list(&ReadQuery { range, ..query.clone() }, Some(some.to_vec())).await?);
             }
-            of_day.sort_by(|a, b| (b.at, b.read).cmp(&(a.at, a.read)));
+            of_day.sort_by_key(|read| std::cmp::Reverse((read.at, read.read)));
             reads.append(&mut of_day);
             if reads.len() >= wanted {
                 break;

@@ -83,6 +83,11 @@ async fn with_reads(index: &Index, reads: i64) {
     txn.commit().await.unwrap();
 }
 
+#[expect(clippy::disallowed_methods, reason = "a measurement")]
+fn tick() -> Instant {
+    Instant::now()
+}
+
 fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.sort_unstable();
     times[(times.len() - 1) * percent / 100]
@@ -97,12 +102,14 @@ async fn measure(index: &Index, what: &str, rounds: u64) {
             let plate = Plate::parse(&plate_of(round * 1_009)).unwrap();
             let text = plate.reveal();
             let wish = match kind {
-                "wildcard" => PlateWish::Pattern(
-                    PlatePattern::parse(&format!("{}?{}?{}", &text[..2], &text[3..5], &text[6..])).unwrap(),
-                ),
+                "wildcard" => {
+                    // The third and the sixth of seven are not known.
+                    let holed = text.char_indices().map(|(at, one)| if matches!(at, 2 | 5) { '?' } else { one });
+                    PlateWish::Pattern(PlatePattern::parse(&holed.collect::<String>()).unwrap())
+                }
                 _ => PlateWish::similar(plate.clone()).unwrap(),
             };
-            let begun = Instant::now();
+            let begun = tick();
             if kind == "exact" {
                 let tokens = index.vault.search_tokens(POLICE, range, text).await.unwrap();
                 index.vault.list(&query, Some(tokens)).await.unwrap();
@@ -139,9 +146,9 @@ async fn searches_over_some_days() {
 async fn searches_over_a_month_of_the_region() {
     let index = on_sqlite(360_000, 30).await;
     with_reads(&index, 1_980_000).await;
-    measure(&index, "SQLite, 10.8 M plates of days, 1.98 M reads", 60).await;
+    measure(&index, "SQLite, 10.8 M plates of days, 1.98 M reads", 20).await;
     drop(index);
     let url = vms_testkit::postgres::database().await.unwrap();
     let index = self::index(url, tempfile::tempdir().unwrap(), 360_000, 30).await;
-    measure(&index, "PostgreSQL, 10.8 M plates of days", 60).await;
+    measure(&index, "PostgreSQL, 10.8 M plates of days", 20).await;
 }
