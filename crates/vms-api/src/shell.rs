@@ -97,7 +97,7 @@ fn took_too_long(route: &str, changes: bool) -> Problem {
     Problem { retry_after_s: Some(5), ..problem }
 }
 
-/// What is not there leaves the leaf that what is not one's own leaves: neither the answer nor its time tells the two apart.
+/// What is not there leaves the leaf that what is not one's own leaves: the wait for the log does not tell the two apart.
 async fn alike(api: &Api, route: String, work: impl Future<Output = Response>) -> Response {
     let (response, tally) = Tally::over(work).await;
     match tally.unlogged().filter(|_| response.status() == StatusCode::NOT_FOUND) {
