@@ -125,7 +125,7 @@ impl LezVault {
 
     async fn fine_line_of(&self, run: &str, row: &AnyRow) -> Stored<Option<FineLine>> {
         let (finding, position): (FindingId, u64) = (row.word("finding_id")?, row.number("position")?);
-        let key_id = super::findings::finding_key(&row, finding)?;
+        let key_id = super::findings::finding_key(row, finding)?;
         let Some(key) = self.key(&self.store.read, &key_id).await? else { return Ok(None) };
         let sealed = row.blob_opt("body")?.ok_or_else(|| nonsense("body"))?;
         let clear = Self::open(&key, &key_id, &finding.to_string(), &field(run, position), &sealed)?;

@@ -48,7 +48,7 @@ impl LezVault {
 
     fn permit_open(&self, object: &str, row: &AnyRow) -> Stored<(Plate, Country)> {
         let sealed = row.blob_opt("sealed")?.ok_or_else(|| nonsense("sealed"))?;
-        let clear = open_raw(&*self.derived(LABEL), format!("{LABEL}|{object}").as_bytes(), &sealed)?;
+        let clear = open_raw(&self.derived(LABEL), format!("{LABEL}|{object}").as_bytes(), &sealed)?;
         let clear: Sealed = serde_json::from_slice(&clear).map_err(|_| broken())?;
         let plate = Plate::parse(&clear.plate).map_err(|_| broken())?;
         Ok((plate, Country::parse(&clear.country).ok_or_else(broken)?))
