@@ -89,8 +89,14 @@ impl Core {
         let read_keys = read_keys::open(config, &store).await?;
         let approvals = read_keys::reads_dir(config).join("deletions");
         let keys = Arc::new(read_keys::VaultKeys { vault: Arc::clone(&read_keys), approvals });
-        let mut extensions =
-            reads::extensions(&config.paths.state, &config.traffic, &store, Arc::clone(&stores), Arc::clone(&gate), keys)?;
+        let mut extensions = reads::extensions(
+            &config.paths.state,
+            &config.traffic,
+            &store,
+            Arc::clone(&stores),
+            Arc::clone(&gate),
+            keys,
+        )?;
         let exports = Arc::new(
             EvidenceDesk::open(config, (log.public_dir().to_owned(), log_verifier.clone()))
                 .context("the place of evidence exports")?,

@@ -95,49 +95,7 @@ pub(crate) fn spawn(
             async move { link.round().await }
         }));
     }
-    let batch = Arc::clone(&service);
-    tasks.spawn(every("lez batch", second, stop.clone(), move || {
-        let batch = Arc::clone(&batch);
-        async move {
-            // A backlog is worked off without a pause between its batches.
-            loop {
-                let round = batch.decide_round().await?;
-                metrics::gauge!("belfry_lez_reads_waiting")
-                    .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
-                for (outcome, count) in round.decided {
-                    metrics::counter!("belfry_lez_reads_decided_total", "outcome" => outcome).increment(count);
-                }
-                if !round.has_more {
-                    return Ok(());
-                }
-            }
-        }
-    }));
-    let passages = Arc::clone(&service);
-    tasks.spawn(every("passages", second, stop.clone(), move || {
-        let passages = Arc::clone(&passages);
-        async move {
-            for (purpose, round) in [("zbt", passages.zone_round().await?), ("trajectory", passages.run_round().await?)]
-            {
-                metrics::gauge!("belfry_passages_waiting", "purpose" => purpose)
-                    .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
-                for (outcome, count) in round.decided {
-                    metrics::counter!("belfry_passages_decided_total", "purpose" => purpose, "outcome" => outcome)
-                        .increment(count);
-                }
-            }
-            Ok(())
-        }
-    }));
-    let packing = Arc::clone(&service);
-    tasks.spawn(every("index of plates", second, stop.clone(), move || {
-        let packing = Arc::clone(&packing);
-        async move {
-            let packed = packing.pack().await?;
-            metrics::counter!("belfry_plates_packed_total").increment(packed.reads);
-            Ok(())
-        }
-    }));
+    deciding(&service, tasks, stop);
     let boot = std::fs::read("/proc/sys/kernel/random/boot_id").context("the boot of this host")?;
     let dir = read_keys::reads_dir(config);
     let clock = GuardedClock::open(Arc::new(SystemClock), &dir, &boot).with_context(|| dir.display().to_string())?;
@@ -162,6 +120,54 @@ pub(crate) fn spawn(
         }
     }));
     Ok(())
+}
+
+/// Batches of the low-emission zone, passages of zones and stretches, the index of plates: a reconciler each.
+fn deciding(service: &Arc<ReadService>, tasks: &TaskTracker, stop: &CancellationToken) {
+    let second = Duration::from_secs(1);
+    let batch = Arc::clone(service);
+    tasks.spawn(every("lez batch", second, stop.clone(), move || {
+        let batch = Arc::clone(&batch);
+        async move {
+            // A backlog is worked off without a pause between its batches.
+            loop {
+                let round = batch.decide_round().await?;
+                metrics::gauge!("belfry_lez_reads_waiting")
+                    .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
+                for (outcome, count) in round.decided {
+                    metrics::counter!("belfry_lez_reads_decided_total", "outcome" => outcome).increment(count);
+                }
+                if !round.has_more {
+                    return Ok(());
+                }
+            }
+        }
+    }));
+    let passages = Arc::clone(service);
+    tasks.spawn(every("passages", second, stop.clone(), move || {
+        let passages = Arc::clone(&passages);
+        async move {
+            for (purpose, round) in [("zbt", passages.zone_round().await?), ("trajectory", passages.run_round().await?)]
+            {
+                metrics::gauge!("belfry_passages_waiting", "purpose" => purpose)
+                    .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
+                for (outcome, count) in round.decided {
+                    metrics::counter!("belfry_passages_decided_total", "purpose" => purpose, "outcome" => outcome)
+                        .increment(count);
+                }
+            }
+            Ok(())
+        }
+    }));
+    let packing = Arc::clone(service);
+    tasks.spawn(every("index of plates", second, stop.clone(), move || {
+        let packing = Arc::clone(&packing);
+        async move {
+            let packed = packing.pack().await?;
+            metrics::counter!("belfry_plates_packed_total").increment(packed.reads);
+            Ok(())
+        }
+    }));
 }
 
 struct Told {
