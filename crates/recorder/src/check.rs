@@ -53,6 +53,8 @@ pub enum Finding {
     Keyless,
     /// Footage of an earlier version, in clear.
     Clear,
+    /// A segment that was given up on a failing disk, or cut, and has no closing record yet.
+    Unclosed,
     /// A file without a row.
     Unknown,
     /// A key past its first term that a decision keeps has not moved behind the magistrate's gate.
@@ -73,6 +75,7 @@ impl Finding {
             Self::KeyLost => "a sealed segment has no key",
             Self::Keyless => "a file whose key was destroyed still lies there",
             Self::Clear => "footage lies in clear: it is sealed in the background, or goes with its term",
+            Self::Unclosed => "a segment was given up on a failing disk, or cut: the next start closes it",
             Self::Unknown => "a file has no row",
             Self::WaitsForGate => {
                 "a key that a decision keeps waits for the magistrate's gate; nobody sees its footage"
@@ -83,7 +86,7 @@ impl Finding {
 
     /// Whether it is what a recorder at work shows for a while.
     pub const fn is_passing(self) -> bool {
-        matches!(self, Self::Clear | Self::Keyless | Self::WaitsForGate | Self::Unproven)
+        matches!(self, Self::Clear | Self::Keyless | Self::Unclosed | Self::WaitsForGate | Self::Unproven)
     }
 }
 
@@ -199,7 +202,8 @@ pub async fn check(
             gone.push(row.clone());
         }
     }
-    let unknown = check_files(&media, &known, settled, &mut report)?;
+    let unclosed = index.unclosed().await?.into_iter().map(|row| PathBuf::from(row.path)).collect();
+    let unknown = check_files(&media, (&known, &unclosed), settled, &mut report)?;
     check_keys(dir, ring, terms, now, &mut report)?;
     if options.repairs {
         for row in &away {
@@ -284,7 +288,7 @@ fn check_row(media: &Path, row: &Located, ring: &KeyRing, options: &CheckOptions
 /// Files that have no row and are old enough to have one.
 fn check_files(
     media: &Path,
-    known: &BTreeSet<PathBuf>,
+    (known, unclosed): (&BTreeSet<PathBuf>, &BTreeSet<PathBuf>),
     settled: WallTime,
     report: &mut CheckReport,
 ) -> Result<Vec<PathBuf>, CheckError> {
@@ -298,7 +302,8 @@ fn check_files(
         if head.is_some_and(|head| head.header.wall >= settled) {
             continue;
         }
-        report.add(Finding::Unknown, path.display());
+        let finding = if unclosed.contains(&path) { Finding::Unclosed } else { Finding::Unknown };
+        report.add(finding, path.display());
         unknown.push(path);
     }
     Ok(unknown)

@@ -59,9 +59,7 @@ impl ReadSearchDto {
         let wish = match self.kind {
             MatchDto::Exact => Plate::parse(&self.plate).map(PlateWish::Exact).map_err(WishError::from),
             MatchDto::Wildcard => PlatePattern::parse(&self.plate).map(PlateWish::Pattern),
-            MatchDto::Similar => {
-                Plate::parse(&self.plate).map_err(WishError::from).and_then(PlateWish::similar)
-            }
+            MatchDto::Similar => Plate::parse(&self.plate).map_err(WishError::from).and_then(PlateWish::similar),
         };
         wish.map_err(|error| match error {
             WishError::TooOpen => Problem::invalid("plate", "too_open"),

@@ -15,9 +15,7 @@ use vms_core::Right;
 use super::reads::jpeg;
 use crate::dto::common::{Page, PageQuery, parse_word, path_id};
 use crate::dto::legal::RefusalDto;
-use crate::dto::watchlist::{
-    EntryDto, EntryView, HitDecideDto, HitListQuery, HitView, WatchSizeView, WatchSizesView,
-};
+use crate::dto::watchlist::{EntryDto, EntryView, HitDecideDto, HitListQuery, HitView, WatchSizeView, WatchSizesView};
 use crate::problem::Problem;
 use crate::session::{Body, Session};
 use crate::shell::Api;

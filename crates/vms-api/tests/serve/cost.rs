@@ -280,7 +280,10 @@ async fn a_decision_is_cheap_in_a_region_of_five_thousand_cameras() {
     for number in 0..200_usize {
         let plate = Plate::parse(&format!("1AAA{number:03}")).unwrap();
         let started = tick();
-        cases.read_search(searchers[number % searchers.len()], &vms_core::PlateWish::Exact(plate), range, &why(), 100).await.unwrap();
+        cases
+            .read_search(searchers[number % searchers.len()], &vms_core::PlateWish::Exact(plate), range, &why(), 100)
+            .await
+            .unwrap();
         took.push(started.elapsed());
     }
     let whole: Duration = took.iter().sum();

@@ -95,14 +95,18 @@ async fn an_entry_needs_two_people_a_purpose_and_an_end() {
         assert!(code == "denied" || problem["code"] == code, "{problem}");
     }
     let (status, entry) = town.post(&keeper, "/api/v1/watchlist", wish("1-abc.234", ENDS, JUDICIAL)).await;
-    assert_eq!((status, entry["plate"].as_str(), entry["state"].as_str()), (StatusCode::CREATED, Some("1ABC234"), Some("proposed")));
+    assert_eq!(
+        (status, entry["plate"].as_str(), entry["state"].as_str()),
+        (StatusCode::CREATED, Some("1ABC234"), Some("proposed"))
+    );
     assert_eq!((entry["may_settle"].as_bool(), entry["may_end"].as_bool()), (Some(false), Some(true)), "{entry}");
     passes(&town, &camera, "1ABC234", 20).await;
     assert_eq!(hits(&town, &chief).await.len(), 0, "proposed only");
     // An operator's urgent entry lasts a day, and waits for the chief as well.
     let supervisor = town.person("supervisor").await;
     assert_eq!(town.post(&supervisor, "/api/v1/watchlist/urgent", wish("1DEF567", ENDS, JUDICIAL)).await.0, 422);
-    let (status, urgent) = town.post(&supervisor, "/api/v1/watchlist/urgent", wish("1DEF567", "2026-11-23T12:00:00Z", JUDICIAL)).await;
+    let (status, urgent) =
+        town.post(&supervisor, "/api/v1/watchlist/urgent", wish("1DEF567", "2026-11-23T12:00:00Z", JUDICIAL)).await;
     assert_eq!((status, urgent["kind"].as_str()), (StatusCode::CREATED, Some("urgent")), "{urgent}");
     let id = entry["id"].as_str().unwrap();
     let approve = format!("/api/v1/watchlist/{id}/approve");
@@ -153,7 +157,10 @@ async fn a_hit_is_an_indication_until_somebody_reads_the_plate_in_the_picture() 
     let found = hits(&town, &operator).await;
     assert_eq!(found.len(), 2);
     let hit = &found[0];
-    assert_eq!((hit["state"].as_str(), hit["plate"].as_str(), hit["read_country"].as_str()), (Some("open"), None, Some("B")));
+    assert_eq!(
+        (hit["state"].as_str(), hit["plate"].as_str(), hit["read_country"].as_str()),
+        (Some("open"), None, Some("B"))
+    );
     assert_eq!((&hit["case_ref"], hit["corrected"].as_bool()), (&Value::Null, Some(true)), "the reason only: {hit}");
     let supervisor = town.person("supervisor").await;
     assert_eq!(hits(&town, &supervisor).await[0]["case_ref"], "BR-7");
@@ -180,7 +187,10 @@ async fn a_hit_is_an_indication_until_somebody_reads_the_plate_in_the_picture() 
         assert_eq!(status, wanted, "{other}");
     }
     let (status, decided) = town.post(&operator, &decide, confirm("1-ABC-234")).await;
-    assert_eq!((status, decided["state"].as_str(), decided["plate"].as_str()), (StatusCode::OK, Some("confirmed"), Some("1ABC234")));
+    assert_eq!(
+        (status, decided["state"].as_str(), decided["plate"].as_str()),
+        (StatusCode::OK, Some("confirmed"), Some("1ABC234"))
+    );
     assert_eq!(town.post(&operator, &decide, confirm("1ABC234")).await.0, StatusCode::CONFLICT, "once");
     let dismiss = format!("/api/v1/hits/{}/decide", found[1]["id"].as_str().unwrap());
     let body = json!({ "verdict": "dismiss", "reason": "een andere plaat", "seen_etag": "1" });
@@ -213,13 +223,20 @@ async fn a_search_by_pattern_or_likeness_leaves_a_hash() {
     ] {
         let (status, page) = town.post(&supervisor, "/api/v1/reads/search", search(kind, plate)).await;
         assert_eq!(status, StatusCode::OK, "{kind} {plate} {page}");
-        let mut plates: Vec<&str> = page["items"].as_array().unwrap().iter().map(|read| read["plate"].as_str().unwrap()).collect();
+        let mut plates: Vec<&str> =
+            page["items"].as_array().unwrap().iter().map(|read| read["plate"].as_str().unwrap()).collect();
         plates.sort_unstable();
         assert_eq!(plates, wanted, "{kind} {plate}");
-        let picture = format!("/api/v1/reads/{}/crop.jpg?decision={}", page["items"][0]["id"].as_str().unwrap(), page["decision_id"].as_str().unwrap());
+        let picture = format!(
+            "/api/v1/reads/{}/crop.jpg?decision={}",
+            page["items"][0]["id"].as_str().unwrap(),
+            page["decision_id"].as_str().unwrap()
+        );
         assert_eq!(town.send(Town::request(&supervisor, Method::GET, &picture, None)).await.status(), StatusCode::OK);
     }
-    for (kind, plate, problem) in [("wildcard", "1A*", "too_open"), ("similar", "ABC", "too_open"), ("wildcard", "1A/BC", "not_a_plate")] {
+    for (kind, plate, problem) in
+        [("wildcard", "1A*", "too_open"), ("similar", "ABC", "too_open"), ("wildcard", "1A/BC", "not_a_plate")]
+    {
         let (status, told) = town.post(&supervisor, "/api/v1/reads/search", search(kind, plate)).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{kind} {plate}");
         assert!(told.to_string().contains(problem), "{told}");

@@ -567,15 +567,10 @@ async fn the_permit_desk_gives_what_the_law_lets_it_give(store: &Store) {
             Vec::new(),
         )
         .await;
-    let wanted = [
-        "take 3 vehicles at one time",
-        "lasts at most until",
-        "cannot be used in zone",
-        "another municipality's",
-        "not its plate",
-    ];
-    assert_eq!(refused.len(), wanted.len(), "{refused:?}");
-    for (refused, wanted) in refused.iter().zip(wanted) {
+    let wanted =
+        "take 3 vehicles at one time|lasts at most until|cannot be used in zone|another municipality's|not its plate";
+    assert_eq!(refused.len(), 5, "{refused:?}");
+    for (refused, wanted) in refused.iter().zip(wanted.split('|')) {
         assert!(refused.contains(wanted), "{refused}");
     }
     let desk = town.person(13, "ELSENE", Profile::P10).await;

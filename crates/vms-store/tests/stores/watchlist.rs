@@ -155,7 +155,7 @@ async fn an_entry_ends_with_its_key_whatever_database_comes_back(store: &Store) 
     assert!(town.vault.entry_end(ZONE, Uuid::from_bytes([2; 16]), at(THEN_S)).await.unwrap());
     assert!(!town.vault.entry_end(ZONE, Uuid::from_bytes([2; 16]), at(THEN_S)).await.unwrap());
     let read = copy(1, "1BBB222", Purpose::PublicOrder, THEN_S);
-    assert_eq!(town.passed(&[read.clone()], THEN_S + 1).await, []);
+    assert_eq!(town.passed(std::slice::from_ref(&read), THEN_S + 1).await, []);
     town.vault.lez_sweep(at(THEN_S + 1)).await.unwrap();
     assert_eq!(town.live(), 2, "the other entry, and the hour of the read");
     town.vault.lez_sweep(at(THEN_S + 10 * HOUR_S)).await.unwrap();
