@@ -223,6 +223,7 @@ fn with_log(town: &Town, log: Timed) -> UseCases {
     UseCases::new(parts).unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_decision_is_cheap_in_a_region_of_five_thousand_cameras() {
     let town = Town::settled().await;
