@@ -17,6 +17,8 @@ use crate::say;
 
 /// Package whose integration tests start whole systems.
 const SYSTEMS: &str = "belfry";
+/// Beginnings of the variables in which cargo tells a program about itself.
+const OF_THIS_PROGRAM: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
 /// Lines in the table of the slowest.
 const SLOWEST: usize = 15;
 
@@ -118,7 +120,14 @@ fn work(mut lane: VecDeque<Program>, ended: &Mutex<Vec<Ended>>) {
 
 /// Builds all test programs and names them, in cargo's order.
 fn programs() -> anyhow::Result<Vec<Program>> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What `cargo run` says of this program would make build scripts of others (`ring`) run again, and half the workspace with them.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| OF_THIS_PROGRAM.iter().any(|start| name.starts_with(start))) {
+            cargo.env_remove(name);
+        }
+    }
+    let mut cargo = cargo
         .args(["test", "--workspace", "--locked", "--no-run", "--message-format", "json-render-diagnostics"])
         .stdout(Stdio::piped())
         .spawn()
