@@ -91,11 +91,10 @@ impl Stage {
     async fn decided(&mut self) -> anyhow::Result<u64> {
         let text = self.client.get(&self.metrics).send().await?.text().await?;
         let lines = text.lines().filter(|line| line.starts_with("belfry_lez_reads_decided_total"));
-        let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
         let memory = usage(self.serve.0.id()).anon_mib;
         self.memory_peak_mib = self.memory_peak_mib.max(memory);
-        let sum = format!("{:.0}", counts.sum::<f64>());
-        Ok(sum.parse()?)
+        Ok(counts.sum())
     }
 
     /// Waits until so many are decided; what was seen on the way: when (seconds since `began`), taken, decided.
