@@ -3,7 +3,8 @@
 //! Every site has an [`Offer`]: the finest stretch of time, and whether lanes are told apart, decided before the traffic comes.
 //! The offer cuts the traffic into cells that share nothing. A cell below five vehicles is never published, neither are sums that hold
 //! it; every published number is a sum of published cells. So no difference of published numbers can show a smaller cell.
-//! A cell is sealed once, some seconds after its end: a read that comes later is left out, so that a number never changes.
+//! A cell is sealed once, some seconds after its end: a read that comes later is left out, so that a number never changes. A cell
+//! that was not counted from its start (the program started in it, or lost a read) is never published.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::site::{Site, SiteCode};
 use crate::time::{floor, plus_minutes};
 
 /// How long after its end a cell is sealed.
-const LATENESS: Duration = Duration::from_secs(10);
+pub const LATENESS: Duration = Duration::from_secs(10);
 /// How long sealed cells stay: the longest interval and one more.
 const KEPT_MINUTES: i64 = 120;
 /// Most sites. A site beyond them is not taken.
@@ -91,6 +92,8 @@ pub enum Taken {
     Counted,
     /// Its cell is sealed.
     Late,
+    /// Its cell is not counted from its start, so it is not counted at all.
+    Broken,
     /// No such site or lane.
     Unknown,
 }
@@ -106,6 +109,21 @@ pub struct Figure {
     pub from: WallTime,
     /// Its end.
     pub to: WallTime,
+}
+
+/// What became of one cell of an [`Offer`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Where.
+    pub site: SiteCode,
+    /// `None`: all lanes.
+    pub lane: Option<u8>,
+    /// Start.
+    pub from: WallTime,
+    /// End.
+    pub to: WallTime,
+    /// What is published; `None`: fewer than five vehicles, or none at all.
+    pub figure: Option<Figure>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +153,8 @@ pub struct Counter {
     cells: BTreeMap<CellKey, Cell>,
     /// Cells that end up to here are sealed.
     sealed_to: Option<WallTime>,
+    /// Cells that start before are not counted.
+    whole_from: Option<WallTime>,
 }
 
 impl Counter {
@@ -143,6 +163,36 @@ impl Counter {
         let lanes = |site: &Site| site.detectors.iter().map(|detector| detector.lane).collect();
         let sites = sites.into_iter().take(SITES_MAX).map(|(site, offer)| (site.code.clone(), (offer, lanes(site))));
         Self { sites: sites.collect(), ..Self::default() }
+    }
+
+    /// Cells that start before this instant are not counted from their start: none of them is counted. Only ever later.
+    pub fn break_at(&mut self, at: WallTime) {
+        self.whole_from = self.whole_from.max(Some(at));
+        let sites = &self.sites;
+        // What is sealed already was whole.
+        let sealed = self.sealed_to;
+        self.cells.retain(|key, _| {
+            let Some((offer, _)) = sites.get(&key.site) else { return false };
+            let from = floor(key.from, offer.minutes.count());
+            from >= at || sealed.is_some_and(|sealed| plus_minutes(from, offer.minutes.count()) <= sealed)
+        });
+    }
+
+    /// Puts a published cell back that an earlier process sealed; cells that this one counts are left alone.
+    pub fn restore(&mut self, site: &SiteCode, lane: Option<u8>, figure: Figure) {
+        let Some((offer, _)) = self.sites.get(site) else { return };
+        let is_cell = figure.from == floor(figure.from, offer.minutes.count())
+            && figure.to == plus_minutes(figure.from, offer.minutes.count())
+            && lane.is_some() == offer.by_lane
+            && self.whole_from.is_none_or(|whole| figure.from < whole);
+        if !is_cell {
+            return;
+        }
+        let speeds = if figure.speed_kmh.is_some() { figure.count } else { 0 };
+        let speed_sum = u32::from(figure.speed_kmh.unwrap_or(0)).saturating_mul(speeds);
+        let (vehicles, distinct) = (BTreeSet::new(), VEHICLES_MIN);
+        let key = CellKey { from: figure.from, site: site.clone(), lane };
+        self.cells.insert(key, Cell { count: figure.count, speeds, speed_sum, vehicles, distinct });
     }
 
     /// Counts one pass.
@@ -154,6 +204,10 @@ impl Counter {
         let from = floor(pass.at, part_minutes(*offer));
         if self.sealed_to.is_some_and(|sealed| plus_minutes(from, part_minutes(*offer)) <= sealed) {
             return Taken::Late;
+        }
+        let offered = floor(pass.at, offer.minutes.count());
+        if self.whole_from.is_some_and(|whole| offered < whole) {
+            return Taken::Broken;
         }
         let lane = offer.by_lane.then_some(pass.lane);
         let cell = self.cells.entry(CellKey { from, site: pass.site.clone(), lane }).or_default();
@@ -168,12 +222,14 @@ impl Counter {
         Taken::Counted
     }
 
-    /// Seals what ended some seconds ago: counts stay, pseudonyms go. Forgets what is too old to be published.
-    pub fn seal(&mut self, now: WallTime) {
+    /// Seals what ended some seconds ago: counts stay, pseudonyms go. Forgets what is too old to be published. Gives every cell that
+    /// was sealed by this call and counted from its start, small ones too.
+    pub fn seal(&mut self, now: WallTime) -> Vec<Sealed> {
         let until = floor(now.minus(LATENESS), 1);
         if self.sealed_to.is_some_and(|sealed| until <= sealed) {
-            return;
+            return Vec::new();
         }
+        let before = self.sealed_to.or(self.whole_from);
         self.sealed_to = Some(until);
         let oldest = plus_minutes(until, -KEPT_MINUTES);
         let sites = &self.sites;
@@ -185,6 +241,33 @@ impl Counter {
                 cell.vehicles.clear();
             }
         }
+        // However far the clock went: what is too old to be published was forgotten.
+        before.map_or_else(Vec::new, |before| self.sealed_between(before.max(oldest), until))
+    }
+
+    /// Every offered cell that ended after `before` and up to `until`.
+    fn sealed_between(&self, before: WallTime, until: WallTime) -> Vec<Sealed> {
+        let mut sealed = Vec::new();
+        for (site, (offer, lanes)) in &self.sites {
+            let minutes = offer.minutes;
+            let wanted: Vec<Option<u8>> =
+                if offer.by_lane { lanes.iter().copied().map(Some).collect() } else { vec![None] };
+            let mut from = floor(before, minutes.count());
+            loop {
+                let to = plus_minutes(from, minutes.count());
+                if to > until {
+                    break;
+                }
+                if to > before && self.whole_from.is_none_or(|whole| from >= whole) {
+                    for lane in &wanted {
+                        let figure = self.figure_of(site, *lane, from, minutes);
+                        sealed.push(Sealed { site: site.clone(), lane: *lane, from, to, figure });
+                    }
+                }
+                from = to;
+            }
+        }
+        sealed
     }
 
     /// The newest whole interval of a lane, or of the site with `None`; no number where one of its cells is too small, where
