@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod guarantee {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
 
     use proptest::prelude::*;
     use statistics::counts::Minutes;
-    use statistics::datex::{Publisher, measured, sites};
-    use statistics::{Counter, Detector, Figure, Keyring, Offer, Pass, Site, SiteCode, Taken, counts_api};
+    use statistics::datex::{Places, Publisher, measured, sites};
+    use statistics::travel::Sample;
+    use statistics::{
+        Counter, Detector, Figure, Keyring, Offer, Pass, Route, RouteCode, Site, SiteCode, Taken, TravelTime, counts_api,
+    };
     use vms_core::{Country, Plate, WallTime};
 
     /// 2026-11-21T22:00:00Z, a full hour.
@@ -184,12 +188,35 @@ mod guarantee {
         assert_eq!(live["data"]["AB_1"]["detectors"]["AB<1>"]["results"]["60m"]["count"], 300);
         let publisher = Publisher { country: "be".to_owned(), identifier: "<Belfry>".to_owned() };
         let at = WallTime::from_secs(START + 3_600);
-        let data = measured(&publisher, &all, &counter, Minutes::Fifteen, at, 1);
+        let route = |code: &str, to: &str| Route {
+            code: RouteCode::new(code),
+            from: SiteCode::new("AB_1"),
+            to: SiteCode::new(to),
+            shortest: Duration::from_secs(10),
+            longest: Duration::from_secs(300),
+        };
+        let routes = [route("R<1>", "AB_1"), route("elsewhere", "CD_1")];
+        let time = |route: &Route| TravelTime {
+            route: route.code.clone(),
+            from: WallTime::from_secs(START),
+            to: WallTime::from_secs(START + 300),
+            mean: Duration::from_secs(85),
+            sample: Sample::Few,
+        };
+        let times = [time(&routes[0]), time(&routes[1])];
+        let times: Vec<&TravelTime> = times.iter().collect();
+        let places = Places { publisher: &publisher, sites: &all, routes: &routes, version: 1 };
+        let data = measured(&places, &counter, &times, Minutes::Fifteen, at).unwrap();
         assert!(data.contains("<com:vehicleFlowRate>600</com:vehicleFlowRate>"), "{data}");
         assert!(data.contains("<com:speed>32</com:speed>"), "{data}");
-        let nothing = measured(&publisher, &all, &counter, Minutes::One, at, 1);
-        assert!(!nothing.contains("siteMeasurements"));
-        for text in [data, nothing, sites(&publisher, &all, at, 1)] {
+        assert!(data.contains("id=\"route-R&lt;1&gt;\"") && data.contains("<roa:duration>85</roa:duration>"), "{data}");
+        let only_times = measured(&places, &counter, &times, Minutes::One, at).unwrap();
+        assert!(!only_times.contains("vehicleFlow") && !only_times.contains("numberOfInputValuesUsed"));
+        assert_eq!(measured(&places, &counter, &[], Minutes::One, at), None);
+        assert_eq!(sites(&Places { sites: &[], ..places }, at), None);
+        let table = sites(&places, at).unwrap();
+        assert!(!table.contains("elsewhere") && !data.contains("elsewhere"), "a route with an end that is not shown");
+        for text in [data, only_times, table] {
             well_formed(&text);
         }
     }
