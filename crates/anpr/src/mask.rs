@@ -1,8 +1,9 @@
 //! Pictures that leave the reader, all JPEG: the plate's crop, the overview with everything outside the vehicle's own
-//! region pixelated, and the coarse rendition of a whole picture (blueprint 4.3).
+//! region pixelated, a data subject's still, and the coarse rendition of a whole picture (blueprint 4.3).
 
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
+use link::message::still::{self, Area};
 
 use crate::frame::Frame;
 use crate::letterbox::{self, Placement, Region};
@@ -62,17 +63,17 @@ impl Canvas {
         Ok(out.into())
     }
 
-    /// Replaces every pixel outside `keep` (x0, y0, x1, y1) by the mean of its square.
-    fn pixelate_outside(&mut self, keep: (usize, usize, usize, usize)) {
+    /// Replaces every pixel that `stays` does not name (x, y) by the mean of its square.
+    fn pixelate(&mut self, stays: &dyn Fn(usize, usize) -> bool) {
         let side = self.w.div_ceil(SQUARES).max(8);
         for top in (0..self.h).step_by(side) {
             for left in (0..self.w).step_by(side) {
-                self.flatten((left, top, (left + side).min(self.w), (top + side).min(self.h)), keep);
+                self.flatten((left, top, (left + side).min(self.w), (top + side).min(self.h)), stays);
             }
         }
     }
 
-    fn flatten(&mut self, square: (usize, usize, usize, usize), keep: (usize, usize, usize, usize)) {
+    fn flatten(&mut self, square: (usize, usize, usize, usize), stays: &dyn Fn(usize, usize) -> bool) {
         let (x0, y0, x1, y1) = square;
         let row = self.w * 3;
         let (mut sum, mut count) = ([0_u32; 3], 0_u32);
@@ -87,7 +88,7 @@ impl Canvas {
         for y in y0..y1 {
             let run = self.data.get_mut(y * row + x0 * 3..y * row + x1 * 3).unwrap_or_default();
             for (x, pixel) in (x0..x1).zip(run.as_chunks_mut::<3>().0) {
-                if !((keep.0..keep.2).contains(&x) && (keep.1..keep.3).contains(&y)) {
+                if !stays(x, y) {
                     *pixel = mean;
                 }
             }
@@ -141,7 +142,32 @@ pub fn overview(frame: &Frame, quad: &Quad) -> Result<Bytes, PictureError> {
         num::index((own.x + own.w) * sx, canvas.w),
         num::index((own.y + own.h) * sy, canvas.h),
     );
-    canvas.pixelate_outside(keep);
+    canvas.pixelate(&|x, y| (keep.0..keep.2).contains(&x) && (keep.1..keep.3).contains(&y));
+    canvas.jpeg(QUALITY)
+}
+
+/// The pixels of an area on a canvas of `side` pixels: what is hidden grows to whole pixels, what stays clear shrinks.
+fn span(from: u16, to: u16, side: usize, grows: bool) -> std::ops::Range<usize> {
+    let whole = usize::from(still::WHOLE);
+    let (from, to) = (usize::from(from) * side, usize::from(to) * side);
+    if grows { from / whole..to.div_ceil(whole) } else { from.div_ceil(whole)..to / whole }
+}
+
+/// The whole picture pixelated, but for the part of `keep` that no area of `hide` covers: what a data subject is shown of itself, with
+/// everybody else unrecognisable (`domain.md` H5, GDPR article 15(4)).
+///
+/// # Errors
+/// [`PictureError`].
+pub fn still(frame: &Frame, keep: Option<Area>, hide: &[Area]) -> Result<Bytes, PictureError> {
+    let mut canvas = render(frame, Region::whole(frame), OVERVIEW);
+    let (w, h) = (canvas.w, canvas.h);
+    let spans = |area: &Area, grows| (span(area.left, area.right, w, grows), span(area.top, area.bottom, h, grows));
+    let keep = keep.map(|area| spans(&area, false));
+    let hide: Vec<_> = hide.iter().map(|area| spans(area, true)).collect();
+    let holds = |(xs, ys): &(std::ops::Range<usize>, std::ops::Range<usize>), x, y| xs.contains(&x) && ys.contains(&y);
+    canvas.pixelate(&|x, y| {
+        keep.as_ref().is_some_and(|keep| holds(keep, x, y)) && !hide.iter().any(|hidden| holds(hidden, x, y))
+    });
     canvas.jpeg(QUALITY)
 }
 
@@ -176,6 +202,27 @@ mod tests {
         for (x, y, sharp) in [(318, 255, true), (318, 170, true), (40, 255, false), (600, 100, false), (318, 40, false)]
         {
             assert_eq!(contrast(x, y) > 100, sharp, "at {x},{y}: {}", contrast(x, y));
+        }
+    }
+
+    #[test]
+    fn a_still_shows_the_area_kept_and_nothing_of_the_areas_hidden() {
+        let area = |left, top, right, bottom| Area { left, top, right, bottom };
+        let keep = Some(area(250, 250, 750, 750));
+        let hidden = [area(400, 400, 500, 500), area(0, 0, 300, 300)];
+        for (keep, hide, spots) in [
+            (None, &[][..], [false, false, false, false]),
+            (keep, &[][..], [false, true, true, true]),
+            (keep, &hidden[..], [false, false, false, true]),
+            (None, &hidden[..], [false, false, false, false]),
+        ] {
+            let picture = image::load_from_memory(&still(&striped(640, 360), keep, hide).unwrap()).unwrap().to_luma8();
+            // In the middle of a corner, of the first hidden area in the kept one, of the second, and of nothing else.
+            let found = [(40, 40), (288, 162), (170, 98), (400, 240)].map(|(x0, y)| {
+                let row = (x0..x0 + 8_u32).map(|x| picture.get_pixel(x, y).0[0]);
+                row.clone().max().unwrap() - row.min().unwrap() > 100
+            });
+            assert_eq!(found, spots, "{keep:?} {hide:?}");
         }
     }
 

@@ -11,12 +11,14 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use link::message::still::{Area, StillAsk};
+use link::message::stored::StoredFrames;
 use link::{Connection, Control, LinkListener, Message, ReaderCamera, Role, WireParameterSets};
-use media::{AccessUnit, Clocks, ParamSetId};
+use media::{AccessUnit, Clocks, ParamSetId, ParameterSets};
 use policy::{Audience, Capability, CapabilitySigner, Scope};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
-use vms_core::{DecisionId, MediaTime, MonoTime, Rendition, StreamId, WallTime};
+use vms_core::{Codec, DecisionId, MediaTime, MonoTime, Rendition, StreamId, TimeRange, WallTime};
 
 use crate::decode::{DecoderChoice, GstDecoders, element};
 use crate::host::{HOST, mono, wall};
@@ -108,8 +110,11 @@ async fn recorder(run_dir: PathBuf, material: Material, pace: Duration) {
         peers.spawn(async move {
             let mut peer = link::socket::greet(stream, Role::Recorder, 0).await.unwrap();
             assert_eq!(peer.peer, Role::Reader);
-            let Control::OpenLive { stream, .. } = peer.receiver.recv_control().await.unwrap() else { return };
-            replay(&mut peer, &material, stream.parse().unwrap(), pace).await;
+            match peer.receiver.recv_control().await.unwrap() {
+                Control::OpenLive { stream, .. } => replay(&mut peer, &material, stream.parse().unwrap(), pace).await,
+                Control::OpenStored { stream, to_us, .. } => stored(&mut peer, &material, stream.parse().unwrap(), to_us).await,
+                other => panic!("{other:?}"),
+            }
             // Keeps the connection until the reader leaves.
             while peer.receiver.recv().await.is_ok() {}
         });
@@ -146,6 +151,45 @@ async fn replay(peer: &mut Connection<UnixStream>, material: &Material, stream: 
     }
 }
 
+/// A recorder whose past is the material, ending where the span ends: its last unit arrived a microsecond before.
+async fn stored(peer: &mut Connection<UnixStream>, material: &Material, stream: StreamId, to_us: i64) {
+    peer.sender.send(Control::StoredInfo { pieces: 2 }).await.unwrap();
+    let asked = peer.receiver.recv_control().await.unwrap();
+    assert!(matches!(asked, Control::ReadStored { .. }), "{asked:?}");
+    let nal = |text: &[String]| text.iter().map(|text| Bytes::from(unb64(text))).collect::<Vec<_>>();
+    let sets = ParameterSets::from_nals(Codec::H264, vec![], nal(&material.sets.sps), nal(&material.sets.pps)).unwrap();
+    let last = material.units.iter().map(|(_, _, pts)| *pts).max().unwrap();
+    let frames = StoredFrames {
+        segment: "seg_1".to_owned(),
+        record: 0,
+        same_clock: true,
+        units: u32::try_from(material.units.len()).unwrap(),
+        last_duration: 3_600,
+    };
+    let wire = WireParameterSets::from(&sets);
+    peer.sender.push(&Control::ParameterSets { stream: stream.to_string(), sets: wire }.into());
+    peer.sender.push(&Control::StoredFrames(frames).into());
+    for (seq, (payload, is_key, pts)) in (0_u64..).zip(&material.units) {
+        let unit = AccessUnit {
+            seq,
+            epoch: 1,
+            payload: payload.clone(),
+            is_key: *is_key,
+            pts: MediaTime::from_ticks(*pts),
+            dts: MediaTime::from_ticks(*pts),
+            clocks: Clocks { wall: WallTime::from_micros(to_us - 1 - (last - pts) * 100 / 9), ..Clocks::default() },
+            lost_before: 0,
+            param_set: sets.id,
+        };
+        peer.sender.push(&Message::Unit(stream, unit));
+    }
+    peer.sender.send(Control::StoredEnd).await.unwrap();
+}
+
+fn unb64(text: &str) -> Vec<u8> {
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+}
+
 struct Bench {
     _dir: tempfile::TempDir,
     run_dir: PathBuf,
@@ -173,6 +217,7 @@ async fn start(material: Material, pace: Duration, models: PathBuf, library: Pat
         threads: 1,
         size: InputSize::NORMAL,
         fine_for: vec![],
+        time_tracking: None,
         users: vec![],
     };
     let decoders = Arc::new(GstDecoders { choice: DecoderChoice::Auto });
@@ -239,6 +284,77 @@ async fn a_coarse_picture_needs_the_gates_word() {
     let Control::ReaderReport { problem, .. } = serve.ask(Control::ReaderHealth).await.unwrap() else { panic!() };
     assert!(problem.is_some(), "without models the reader says so");
     assert!(matches!(serve.ask(Control::Health).await.unwrap(), Control::Refused { .. }));
+    bench.stop.cancel();
+    while bench.tasks.len() > 1 {
+        bench.tasks.join_next().await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_masked_still_of_the_past_shows_one_area_and_needs_the_gates_word() {
+    let Some(material) = pattern() else {
+        println!("not run: needs the GStreamer element openh264enc");
+        return;
+    };
+    let nowhere = PathBuf::from("/nonexistent");
+    let mut bench = start(material, Duration::from_millis(1), nowhere.clone(), nowhere).await;
+    let mut serve = bench.serve().await;
+    let at = wall().micros - 60_000_000;
+    let span = |from, to| {
+        Scope::Range(TimeRange::new(WallTime::from_micros(from), WallTime::from_micros(to)).expect("a span"))
+    };
+    let sign = |bench: &Bench, audience, rendition, scope| {
+        bench.gate.sign(&Capability { scope, ..token(audience, rendition, 10) })
+    };
+    let whole = span(at - 12_000_000, at + 1);
+    let ask = |capability: String, keep: Option<Area>, hide: Vec<Area>| {
+        Control::Still(StillAsk {
+            capability,
+            source: "the recorder of this test takes any".into(),
+            stream: STREAM.to_string(),
+            from_us: at - 12_000_000,
+            at_us: at,
+            keep,
+            hide,
+        })
+    };
+    let area = |left, top, right, bottom| Area { left, top, right, bottom };
+    let good = sign(&bench, Audience::Reader, Rendition::Coarse, whole);
+    for (capability, hide, wanted) in [
+        (sign(&bench, Audience::Recorder, Rendition::Coarse, whole), vec![], "capability_wrong_audience"),
+        (sign(&bench, Audience::Reader, Rendition::Original, whole), vec![], "capability_out_of_scope"),
+        (sign(&bench, Audience::Reader, Rendition::Coarse, span(at, at + 1)), vec![], "capability_out_of_scope"),
+        (bench.capability(Audience::Reader, Rendition::Coarse, 10), vec![], "capability_out_of_scope"),
+        ("rubbish".to_owned(), vec![], "capability_malformed"),
+        (good.clone(), vec![area(0, 0, 1_001, 1)], "bad_request"),
+    ] {
+        let Control::Refused { code, .. } = serve.ask(ask(capability, None, hide)).await.unwrap() else {
+            panic!("{wanted}")
+        };
+        assert_eq!(code, wanted);
+    }
+    // The colour bars of the pattern have edges everywhere; where it is pixelated, the squares are flat.
+    let edges = |picture: &image::GrayImage, (x0, x1): (u32, u32)| {
+        (x0..x1).filter(|x| picture.get_pixel(*x, 500).0[0].abs_diff(picture.get_pixel(x + 1, 500).0[0]) > 12).count()
+    };
+    let mut found = Vec::new();
+    for (keep, hide) in [
+        (None, vec![]),
+        (Some(area(600, 800, 1_000, 1_000)), vec![]),
+        (Some(area(600, 800, 1_000, 1_000)), vec![area(600, 0, 1_000, 1_000)]),
+    ] {
+        serve.sender.send(ask(good.clone(), keep, hide)).await.unwrap();
+        let Message::Control(answer) = serve.receiver.recv().await.unwrap() else { panic!("a word comes first") };
+        let Control::StillOf { at_us } = *answer else { panic!("{answer:?}") };
+        assert!((at - 100_000..=at).contains(&at_us), "the last picture of the span: {}", at - at_us);
+        let Message::Bytes(jpeg) = serve.receiver.recv().await.unwrap() else { panic!("a picture was asked for") };
+        let picture = image::load_from_memory(&jpeg).unwrap().to_luma8();
+        assert_eq!((picture.width(), picture.height()), (960, 540));
+        found.push((edges(&picture, (600, 950)), edges(&picture, (10, 500))));
+    }
+    println!("edges in the kept area and outside: {found:?}");
+    assert!(found[1].0 > 4 * found[0].0.max(8) && found[2].0 <= 2 * found[0].0.max(8), "{found:?}");
+    assert!(found.iter().all(|(_, outside)| *outside < 60), "{found:?}");
     bench.stop.cancel();
     while bench.tasks.len() > 1 {
         bench.tasks.join_next().await.unwrap().unwrap();

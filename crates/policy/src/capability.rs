@@ -268,6 +268,17 @@ impl Capability {
 }
 
 impl Capability {
+    /// Whether a picture derived from the whole of `wanted` of `stream` may be made with it: a span, in the coarse rendition.
+    ///
+    /// # Errors
+    /// [`CapabilityError::OutOfScope`].
+    pub fn covers_still(&self, stream: StreamId, wanted: TimeRange) -> Result<(), CapabilityError> {
+        let fits = matches!(self.scope, Scope::Range(range) if range.from <= wanted.from && wanted.to <= range.to);
+        (fits && self.stream == stream && self.rendition == Rendition::Coarse)
+            .then_some(())
+            .ok_or(CapabilityError::OutOfScope)
+    }
+
     /// Whether it opens the reader's spool.
     ///
     /// # Errors

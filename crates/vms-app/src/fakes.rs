@@ -14,7 +14,7 @@ use crate::gate::{AuditLog, LogEntry};
 use crate::model::StreamSpec;
 use crate::ports::{
     Clock, Ids, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, ProbeReport, RangeForm,
-    RangeHandle, RangeInfo, RangePart, RangeParts,
+    RangeHandle, RangeInfo, RangePart, RangeParts, StillMask,
 };
 use crate::words::Cause;
 
@@ -140,6 +140,8 @@ pub enum MediaCall {
     Revoke(DecisionId),
     /// A span was opened.
     OpenRange(StreamId, TimeRange, RangeForm),
+    /// A masked still was taken.
+    Still(StreamId, TimeRange, StillMask),
     /// A test picture was taken.
     TestPicture(StreamId),
 }
@@ -275,6 +277,18 @@ impl MediaPort for FakeMedia {
     async fn test_picture(&self, _picture: String, _source: String, stream: StreamId) -> Result<Bytes, MediaError> {
         self.note(MediaCall::TestPicture(stream));
         Ok(Bytes::from_static(b"\xff\xd8fake"))
+    }
+
+    async fn still(
+        &self,
+        _picture: String,
+        _source: String,
+        stream: StreamId,
+        span: TimeRange,
+        mask: &StillMask,
+    ) -> Result<(WallTime, Bytes), MediaError> {
+        self.note(MediaCall::Still(stream, span, mask.clone()));
+        if self.film.is_empty() { Err(MediaError::NoFootage) } else { Ok((span.from, Bytes::from_static(b"\xff\xd8still"))) }
     }
 
     async fn probe(&self, _source: MediaSource, _spec: &StreamSpec) -> Result<ProbeReport, MediaError> {

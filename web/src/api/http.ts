@@ -84,6 +84,18 @@ export async function callBlob(method: string, path: string, options: CallOption
   return { ok: true, value: await answer.blob(), etag: answer.headers.get("etag") };
 }
 
+/** A picture and when it was taken. */
+export async function callPicture(
+  method: string,
+  path: string,
+  options: CallOptions = {},
+): Promise<Result<{ jpeg: Blob; capturedAt: string }>> {
+  const answer = await send(method, path, options);
+  if (!(answer instanceof Response)) return answer;
+  const value = { jpeg: await answer.blob(), capturedAt: answer.headers.get("x-captured-at") ?? "" };
+  return { ok: true, value, etag: null };
+}
+
 /** Part of a file; null when it can't be had, or was given up. */
 export async function callBytes(
   path: string,

@@ -1,7 +1,8 @@
 // Calls and shapes of the role matrix, second persons, alarms, notices, stations and data subjects' requests (docs/MATRIX.md, docs/SHARING.md).
 
 import { useQuery } from "@tanstack/react-query";
-import { call, query, unwrap, type Result } from "./http";
+import type { Area } from "../domain/area";
+import { call, callPicture, query, unwrap, type Result } from "./http";
 import { keys } from "./keys";
 import type { Org, Page } from "./types";
 
@@ -160,6 +161,19 @@ export interface SubjectFootage {
   spans: { from: string; to: string }[];
 }
 
+/** Which still, and what of it stays clear. */
+export interface StillBody {
+  camera_id: string;
+  at: string;
+  keep: Area | null;
+  hide: Area[];
+}
+
+export interface Still {
+  jpeg: Blob;
+  capturedAt: string;
+}
+
 async function items<T>(path: string): Promise<Result<T[]>> {
   const answer = await call<Page<T>>("GET", API + path);
   return answer.ok ? { ok: true, value: answer.value.items, etag: null } : answer;
@@ -192,6 +206,7 @@ export const watch = {
   subjects: () => items<SubjectRequest>("/subject-requests"),
   takeIn: (body: SubjectBody) => post<SubjectRequest>("/subject-requests", body),
   footage: (id: string) => items<SubjectFootage>(`/subject-requests/${id}/footage`),
+  still: (id: string, body: StillBody) => callPicture("POST", `${API}/subject-requests/${id}/stills`, { body }),
   answerSubject: (id: string, refuse: boolean, text: string) =>
     post(`/subject-requests/${id}/answer`, { refuse, text }),
 };

@@ -11,13 +11,14 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use link::codec::{Receiver, Sender};
+use link::message::still::{Area, StillAsk};
 use link::{Connection, Control, LinkError, LiveForm, Message, PartRow, RangeAsk, Role};
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use vms_app::model::StreamSpec;
 use vms_app::ports::{
     FootageFault, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, ProbeReport, RangeForm,
-    RangeHandle, RangeInfo, RangePart, RangeParts,
+    RangeHandle, RangeInfo, RangePart, RangeParts, StillMask,
 };
 use vms_core::{DecisionId, Rendition, StreamId, TimeRange, WallTime};
 
@@ -353,6 +354,34 @@ impl MediaPort for LinkMedia {
             Message::Bytes(jpeg) => Ok(jpeg),
             Message::Control(control) => Err(granted(*control).map_or_else(|refusal| refusal, |_| out_of_turn())),
             Message::Unit(..) | Message::Fragment(_) => Err(out_of_turn()),
+        }
+    }
+
+    async fn still(
+        &self,
+        picture: String,
+        source: String,
+        stream: StreamId,
+        span: TimeRange,
+        mask: &StillMask,
+    ) -> Result<(WallTime, Bytes), MediaError> {
+        let area = |[left, top, right, bottom]: &[u16; 4]| Area { left: *left, top: *top, right: *right, bottom: *bottom };
+        let mut connection = self.connect(MediaSource::Reader).await?;
+        let ask = Control::Still(StillAsk {
+            capability: picture,
+            source,
+            stream: stream.to_string(),
+            from_us: span.from.micros,
+            at_us: span.to.micros.saturating_sub(1),
+            keep: mask.keep.as_ref().map(area),
+            hide: mask.hide.iter().map(area).collect(),
+        });
+        within(ANSWER_MAX, connection.sender.send(ask)).await?;
+        let answer = within(CAMERA_MAX, connection.receiver.recv_control()).await?;
+        let Control::StillOf { at_us } = granted(answer)? else { return Err(out_of_turn()) };
+        match within(ANSWER_MAX, connection.receiver.recv()).await? {
+            Message::Bytes(jpeg) => Ok((WallTime::from_micros(at_us), jpeg)),
+            Message::Control(_) | Message::Unit(..) | Message::Fragment(_) => Err(out_of_turn()),
         }
     }
 

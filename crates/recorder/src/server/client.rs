@@ -196,6 +196,8 @@ async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
         | Control::Read(_)
         | Control::ReadsAck { .. }
         | Control::Picture { .. }
+        | Control::Still(_)
+        | Control::StillOf { .. }
         | Control::ReaderHealth
         | Control::HoldsReport { .. }
         | Control::ReaderReport { .. } => Refusal::new("bad_request", "a recorder does not answer this").control(),

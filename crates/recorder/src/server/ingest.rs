@@ -206,6 +206,8 @@ fn take_control(shared: &Arc<Shared>, control: Control) {
         | Control::Read(_)
         | Control::ReadsAck { .. }
         | Control::Picture { .. }
+        | Control::Still(_)
+        | Control::StillOf { .. }
         | Control::ReaderHealth
         | Control::Holds { .. }
         | Control::AlarmsWait { .. }

@@ -6,8 +6,10 @@ use vms_app::oversight::cases::{CaseAnswer, SubjectWish};
 use vms_app::oversight::flows::{FlowSight, FlowStep, FlowWish};
 use vms_app::oversight::model::{Complaint, FlowRow, SubjectFootage, SubjectRequest};
 use vms_app::oversight::report::{AnnualReport, dimensions};
+use vms_app::ports::StillMask;
+use vms_core::{CameraId, WallTime};
 
-use super::common::{instant, parse_instant, parse_range, parse_word};
+use super::common::{instant, parse_instant, parse_range, parse_word, path_id};
 use super::legal::SignatureView;
 use super::media::BarView;
 use crate::problem::Problem;
@@ -251,6 +253,32 @@ impl SubjectDto {
             file_ref: self.file_ref,
             reasons: self.reasons,
         })
+    }
+}
+
+/// Which still, and what of it stays clear. Areas are left, top, right and bottom in thousandths of the picture.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StillDto {
+    /// A camera of the request's footage.
+    pub camera_id: String,
+    /// The instant, within the time of the request.
+    pub at: String,
+    /// What stays clear: at most a quarter of the picture (a dated term); absent, all of it is pixelated.
+    pub keep: Option<[u16; 4]>,
+    /// What is pixelated inside of it: third persons. At most 16.
+    #[serde(default)]
+    pub hide: Vec<[u16; 4]>,
+}
+
+impl StillDto {
+    /// For the use case.
+    ///
+    /// # Errors
+    /// 422 naming the field; 404 for what is no camera's id.
+    pub fn into_parts(self) -> Result<(CameraId, WallTime, StillMask), Problem> {
+        let mask = StillMask { keep: self.keep, hide: self.hide };
+        Ok((path_id(&self.camera_id)?, parse_instant("at", &self.at)?, mask))
     }
 }
 

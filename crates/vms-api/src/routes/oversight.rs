@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vms_app::UseCaseError;
@@ -11,10 +11,10 @@ use vms_app::oversight::report::csv;
 use vms_core::Right;
 
 use super::sharing::MadeView;
-use crate::dto::common::{Page, parse_word, path_id};
+use crate::dto::common::{Page, instant, parse_word, path_id};
 use crate::dto::oversight::{
     AnnualReportView, CaseAnswerDto, ComplaintDto, ComplaintView, FlowChangeView, FlowDto, FlowStateView, FlowStepDto,
-    FlowView, ReportQuery, SubjectDto, SubjectFootageView, SubjectView,
+    FlowView, ReportQuery, StillDto, SubjectDto, SubjectFootageView, SubjectView,
 };
 use crate::problem::Problem;
 use crate::session::{Body, Session};
@@ -31,6 +31,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(subject_list, subject_take_in))
         .routes(routes!(subject_footage))
         .routes(routes!(subject_answer))
+        .routes(routes!(subject_still))
         .routes(routes!(report_annual))
 }
 
@@ -169,6 +170,31 @@ async fn subject_footage(
 ) -> Result<Json<Page<SubjectFootageView>>, Problem> {
     let found = api.cases.subject_search(session.actor(), path_id(&id)?).await?;
     Ok(page(found.iter().map(SubjectFootageView::from).collect()))
+}
+
+/// The picture that a camera showed at an instant, pixelated but for one area: for the person who asked.
+#[utoipa::path(post, path = "/api/v1/subject-requests/{id}/stills", tag = "oversight", params(("id" = String, Path)),
+    request_body = StillDto, responses(
+    (status = 200, description = "The masked picture; `x-captured-at` says when it was taken", content_type = "image/jpeg"),
+    (status = 403, description = "Not allowed, or something is missing", body = Problem),
+    (status = 404, description = "No such request, no such camera near its place, or no footage", body = Problem),
+    (status = 409, description = "`wrong_state`: police images, or answered", body = Problem),
+    (status = 422, description = "`invalid`: the instant, or an area", body = Problem)))]
+async fn subject_still(
+    State(api): State<Api>,
+    session: Session,
+    Path(id): Path<String>,
+    Body(dto): Body<StillDto>,
+) -> Result<Response, Problem> {
+    let (camera, at, mask) = dto.into_parts()?;
+    let still = api.cases.subject_still(session.actor(), path_id(&id)?, (camera, at), mask).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "image/jpeg".to_owned()),
+        // The picture must not lie in the browser's cache after the session.
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (HeaderName::from_static("x-captured-at"), instant(still.at)),
+    ];
+    Ok((headers, still.jpeg).into_response())
 }
 
 /// Answers a request, or turns it down.

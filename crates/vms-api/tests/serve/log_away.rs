@@ -38,7 +38,7 @@ fn shows(line: &Line) -> bool {
         "/api/v1/findings",
         "/api/v1/fines",
     ];
-    let ends = ["/timeline", "/test-picture", "/files/{name}", "/audit", "/audit/plate-searches"];
+    let ends = ["/timeline", "/test-picture", "/files/{name}", "/audit", "/audit/plate-searches", "/stills"];
     is_asking && (prefixes.iter().any(|start| path.starts_with(start)) || ends.iter().any(|end| path.ends_with(end)))
 }
 
@@ -126,6 +126,21 @@ async fn fines(town: &Town, asks: &mut Vec<Ask>) {
 }
 
 /// A town where each of these requests is answered.
+/// A masked still for the person of a request to the port.
+async fn still(town: &Town, asks: &mut Vec<Ask>) {
+    town.account("portdpo", "HAVEN", Profile::P20).await;
+    let draft = crate::town::draft("H1", &town.org("HAVEN").await.to_string());
+    let (_, camera) = town.post(&town.person("technician").await, "/api/v1/cameras", draft).await;
+    let person = town.person("portdpo").await;
+    let wish = json!({ "file_ref": "DSR-1", "reasons": "val van de fiets, groene jas", "language": "nl",
+        "lat": camera["lat"], "lon": camera["lon"], "radius_m": 100, "from": "2026-11-22T11:00:00Z",
+        "to": "2026-11-22T11:30:00Z", "received_at": "2026-11-22T11:45:00Z" });
+    let (_, made) = town.post(&person, "/api/v1/subject-requests", wish).await;
+    let path = format!("/api/v1/subject-requests/{}/stills", text_of(&made, "id"));
+    let body = Some(json!({ "camera_id": camera["id"], "at": "2026-11-22T11:10:00Z" }));
+    asks.push(Ask { line: "POST /api/v1/subject-requests/{id}/stills", person, method: Method::POST, path, body });
+}
+
 async fn stage() -> Stage {
     let town = Town::with_parts(Town::identity(), Some(crate::fines_fake::parts())).await.peopled().await;
     let lez = crate::reads::read_town(&town).await;
@@ -139,6 +154,7 @@ async fn stage() -> Stage {
     pictures_of(&town, &lez, &town.person("operator").await, &mut asks).await;
     findings(&town, &town.person("lezagent").await, &mut asks).await;
     fines(&town, &mut asks).await;
+    still(&town, &mut asks).await;
     let span = "from=2026-11-22T11:00:00Z&to=2026-11-22T13:00:00Z";
     let search =
         json!({ "plate": "1AAA111", "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T13:00:00Z", "purpose": why() });

@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use vms_app::fakes::MediaCall;
 use vms_app::model::SegmentCopy;
 use vms_app::ports::LogDetailStore;
 use vms_core::{Profile, SegmentId, WallTime};
@@ -184,15 +185,55 @@ async fn a_persons_request_is_searched_by_time_and_place_and_has_a_term() {
             "{problem}"
         );
     }
+    stills(&town, &dpo, &one(&made, "stills"), cameras[0]["camera_id"].as_str().unwrap()).await;
     let answer = json!({ "text": "beelden beschikbaar, derden gemaskeerd" });
     assert_eq!(town.post(&dpo, &one(&made, "answer"), answer.clone()).await.0, StatusCode::NO_CONTENT);
     assert_eq!(town.post(&dpo, &one(&made, "answer"), answer).await.1["code"], "wrong_state");
+    let wish_of_still = json!({ "camera_id": cameras[0]["camera_id"], "at": "2026-11-20T10:00:10Z" });
+    assert_eq!(town.post(&dpo, &one(&made, "stills"), wish_of_still.clone()).await.1["code"], "wrong_state", "answered");
 
     let zone = town.person("zonedpo").await;
     let (_, routed) = town.post(&zone, path, wish).await;
     assert_eq!((&routed["regime"], &routed["state"]), (&json!("police"), &json!("routed")), "indirect access");
     assert_eq!(town.get(&zone, &one(&routed, "footage")).await.1["code"], "wrong_state");
+    assert_eq!(town.post(&zone, &one(&routed, "stills"), wish_of_still).await.1["code"], "wrong_state");
     assert_eq!(town.get(&zone, &one(&made, "footage")).await.0, StatusCode::NOT_FOUND, "another organisation's");
+}
+
+/// One masked picture at a time: of an own camera near the place, inside the time, a quarter of it clear at most; each in the log.
+async fn stills(town: &Town, dpo: &Person, path: &str, camera: &str) {
+    let wish = json!({ "camera_id": camera, "at": "2026-11-20T10:00:10Z", "keep": [100, 100, 600, 600],
+        "hide": [[100, 100, 200, 200]] });
+    let before = town.leaves().len();
+    let answer = town.send(Town::request(dpo, Method::POST, path, Some(wish.clone()))).await;
+    assert_eq!((answer.status(), &answer.headers()["x-captured-at"]), (StatusCode::OK, "2026-11-20T09:59:58.000000Z"));
+    assert_eq!(&bytes_of(answer).await[..], b"\xff\xd8still");
+    let new = &town.leaves()[before..];
+    let wanted = ["open subject_request.handle", "change subject_still_made"];
+    assert!(wanted.iter().all(|leaf| new.iter().any(|one| one == leaf)), "{new:?}");
+    let asked = town.media.calls().into_iter().find_map(|call| match call {
+        MediaCall::Still(_, span, mask) => Some((span, mask)),
+        _ => None,
+    });
+    let (span, mask) = asked.expect("the reader was asked");
+    let at = crate::town::instant("2026-11-20T10:00:10Z");
+    assert_eq!((span.to.micros - at.micros, span.micros()), (1, 12_000_001));
+    assert_eq!((mask.keep, mask.hide), (Some([100, 100, 600, 600]), vec![[100, 100, 200, 200]]));
+    for (field, value, status, wrong) in [
+        ("at", json!("2026-11-20T10:30:00Z"), StatusCode::UNPROCESSABLE_ENTITY, "at"),
+        ("at", json!("2026-11-20T09:59:29Z"), StatusCode::UNPROCESSABLE_ENTITY, "at"),
+        ("keep", json!([0, 0, 1_000, 1_000]), StatusCode::UNPROCESSABLE_ENTITY, "keep"),
+        ("keep", json!([900, 0, 1_100, 100]), StatusCode::UNPROCESSABLE_ENTITY, "keep"),
+        ("hide", json!([[5, 5, 5, 5]]), StatusCode::UNPROCESSABLE_ENTITY, "hide"),
+        ("camera_id", json!("cam_00000000000000000000000000"), StatusCode::NOT_FOUND, ""),
+    ] {
+        let mut body = wish.clone();
+        body[field] = value;
+        let (found, problem) = town.post(dpo, path, body).await;
+        let named = problem["errors"][0]["field"].as_str().unwrap_or_default();
+        assert_eq!((found, named), (status, wrong), "{field}: {problem}");
+    }
+    assert_eq!(town.media.calls().iter().filter(|call| matches!(call, MediaCall::Still(..))).count(), 1);
 }
 
 #[tokio::test]

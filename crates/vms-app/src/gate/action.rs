@@ -88,6 +88,12 @@ actions! {
     EditPermits = PermitEdit, Change;
     /// Machine: hand approved findings over as a batch, and take the answers.
     SendFines = FineBatch, Batch;
+    /// Machine: as that, of zones with restricted access.
+    SendZoneFines = FineBatch, Batch;
+    /// Machine: as that, of average speed.
+    SendRuns = FineBatch, Batch;
+    /// Machine: ask for the holders of vehicles in approved findings of zones with restricted access.
+    AskHolders = AnprDecode, Batch;
     /// See the log.
     ViewAudit = AuditView, Use;
     /// See who searched for a plate.
@@ -124,6 +130,8 @@ actions! {
     HandleComplaints = ComplaintHandle, Change;
     /// Take in, search and answer data subjects' requests.
     HandleSubjectRequests = SubjectRequestHandle, Change;
+    /// See one masked still of footage that a data subject asked for.
+    ViewSubjectStill = SubjectRequestHandle, Open;
     /// Read the annual report's figures.
     ViewReport = ReportView, Use;
     /// Propose to keep footage behind the magistrate's gate.
@@ -138,6 +146,16 @@ actions! {
     ApproveMatrix = MatrixApprove, Change;
     /// Machine: decode a stream for plate reading.
     DecodeAnpr = AnprDecode, Batch;
+}
+
+/// See counts and travel times without people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewStatistics {}
+
+impl Action for ViewStatistics {
+    const RIGHT: Right = Right::StatisticsView;
+    const GRAIN: LeafKind = LeafKind::Use;
+    const AGGREGATED: bool = true;
 }
 
 /// Order an evidence export: it waits for a second person.

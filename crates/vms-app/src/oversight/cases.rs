@@ -1,6 +1,6 @@
 //! The complaint register and data subjects' requests (`domain.md` D5; GDPR article 15, Camera Act article 12): taken in, searched by time
 //! and place, answered within the term. A request about police images goes to the supervisory body (COC): its access is indirect.
-//! A search says where and when there is footage; it shows no picture.
+//! A search says where and when there is footage; it shows no picture (`super::stills` does, masked).
 
 use serde_json::json;
 use uuid::Uuid;
@@ -68,7 +68,7 @@ impl CaseAnswer {
     }
 }
 
-fn why(act: &str) -> Why {
+pub(super) fn why(act: &str) -> Why {
     Why { purpose: Some(Purpose::Complaint), justification: Some(act.to_owned()), ..Why::default() }
 }
 
@@ -231,7 +231,7 @@ impl UseCases {
         Ok(requests)
     }
 
-    async fn subject_of(&self, actor: &Actor, id: Uuid) -> Result<SubjectRequest, UseCaseError> {
+    pub(super) async fn subject_of(&self, actor: &Actor, id: Uuid) -> Result<SubjectRequest, UseCaseError> {
         let found = self.subject_list(actor).await?.into_iter().find(|request| request.id == id);
         found.ok_or(UseCaseError::NotFound(Entity::SubjectRequest))
     }
@@ -293,7 +293,7 @@ impl UseCases {
 }
 
 /// Metres between two places (haversine).
-fn distance_m(one: (f64, f64), other: (f64, f64)) -> u32 {
+pub(super) fn distance_m(one: (f64, f64), other: (f64, f64)) -> u32 {
     let (lat_a, lat_b) = (one.0.to_radians(), other.0.to_radians());
     let (d_lat, d_lon) = (lat_b - lat_a, (other.1 - one.1).to_radians());
     let half = (d_lat / 2.0).sin().powi(2) + lat_a.cos() * lat_b.cos() * (d_lon / 2.0).sin().powi(2);

@@ -10,3 +10,4 @@ pub mod flows;
 pub mod model;
 pub mod ports;
 pub mod report;
+pub mod stills;

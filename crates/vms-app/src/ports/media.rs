@@ -298,6 +298,20 @@ pub trait MediaPort: Send + Sync + std::fmt::Debug {
     /// [`MediaError`].
     async fn test_picture(&self, picture: String, source: String, stream: StreamId) -> Result<Bytes, MediaError>;
 
+    /// One picture of the past as JPEG, pixelated but for what `mask` keeps: `picture` is for the reader, `source` for the recorder, both
+    /// of one decision on `span`. The picture is the last one of the span.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    async fn still(
+        &self,
+        picture: String,
+        source: String,
+        stream: StreamId,
+        span: TimeRange,
+        mask: &StillMask,
+    ) -> Result<(WallTime, Bytes), MediaError>;
+
     /// Dials an address once, from the role that holds its log-in, and says what answers; nothing is recorded.
     ///
     /// # Errors
@@ -312,6 +326,18 @@ pub trait MediaPort: Send + Sync + std::fmt::Debug {
 
     /// Closes every open stream of a decision at once. Best effort: capabilities run out by themselves.
     async fn revoke(&self, decision: DecisionId);
+}
+
+/// A part of a picture, in thousandths of its width and height: left, top, right, bottom; the last two are the first ones outside.
+pub type Area = [u16; 4];
+
+/// What of a still stays clear.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StillMask {
+    /// What stays clear; nothing when absent.
+    pub keep: Option<Area>,
+    /// What is pixelated inside of it.
+    pub hide: Vec<Area>,
 }
 
 /// A partner's catalogue of cameras, fetched and translated by the gateway.

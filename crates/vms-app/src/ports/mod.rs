@@ -4,8 +4,8 @@ pub mod media;
 pub mod store;
 
 pub use media::{
-    FootageFault, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, PartnerCatalogue, ProbeReport,
-    RangeForm, RangeHandle, RangeInfo, RangePart, RangeParts,
+    Area, FootageFault, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, PartnerCatalogue, ProbeReport,
+    RangeForm, RangeHandle, RangeInfo, RangePart, RangeParts, StillMask,
 };
 pub use store::{
     AccountStore, CameraStore, CatalogueStore, EventStore, ExportStore, GrantStore, HoldStore, LeaseStore,

@@ -54,6 +54,8 @@ pub struct Terms {
     pub review_working_days: u32,
     /// Months for the answer to a data subject.
     pub subject_months: u32,
+    /// Per cent of a still that may stay clear for the person who asked.
+    pub subject_still_percent: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -131,6 +133,7 @@ impl SharingRules {
             emergency_cameras_max: count("break_glass_cameras_max")?,
             review_working_days: value("break_glass_review_working_days")?,
             subject_months: value("subject_answer_months")?,
+            subject_still_percent: value("subject_still_percent")?,
         })
     }
 
@@ -217,7 +220,7 @@ mod tests {
         let rules = SharingRules::embedded().unwrap();
         let terms = rules.terms(at("2026-11-22T12:00:00Z"));
         assert_eq!((terms.event_max.as_secs(), terms.emergency.as_secs()), (24 * 3_600, 3_600));
-        assert_eq!((terms.review_working_days, terms.subject_months), (2, 1));
+        assert_eq!((terms.review_working_days, terms.subject_months, terms.subject_still_percent), (2, 1, 25));
         let row =
             |name: &str, from: &str| format!("[[term]]\nname='{name}'\nvalue=1\nvalid_from='{from}'\nsource=''\n");
         let holiday = "[[holiday]]\nyearly=[]\nonce=[]\nvalid_from='2026-01-01'\nsource=''\n";

@@ -6,6 +6,7 @@ import { Modal } from "../../components/Modal";
 import { MomentInput } from "../../components/moment";
 import { Badge, Busy, Button, Empty, Notice, Page, SelectInput, TextInput } from "../../components/ui";
 import { fromWire, HOUR, toWire } from "../../domain/time";
+import { StillModal } from "./StillModal";
 import { Card, ReasonStep, useAct } from "../sharing/act";
 
 const DAY = 24 * HOUR;
@@ -60,6 +61,7 @@ function Due({ request }: { request: SubjectRequest }) {
 function SubjectCard({ request }: { request: SubjectRequest }) {
   const { t, when, problem } = useWords();
   const [found, setFound] = useState<SubjectFootage[] | null>(null);
+  const [still, setStill] = useState<SubjectFootage | null>(null);
   const [error, setError] = useState<string | null>(null);
   const search = async (): Promise<void> => {
     const answer = await watch.footage(request.id);
@@ -86,12 +88,16 @@ function SubjectCard({ request }: { request: SubjectRequest }) {
       {found?.length === 0 ? <p>{t("subjects.noFootage")}</p> : null}
       <ul>
         {(found ?? []).map((one) => (
-          <li key={one.camera_id} className="tabular-nums">
-            {one.code} · {t("subjects.distance", { metres: one.distance_m })} ·{" "}
-            {one.spans.map((span) => `${when(span.from)} – ${when(span.to)}`).join("; ")}
+          <li key={one.camera_id} className="flex flex-wrap items-center justify-between gap-2 tabular-nums">
+            <span>
+              {one.code} · {t("subjects.distance", { metres: one.distance_m })} ·{" "}
+              {one.spans.map((span) => `${when(span.from)} – ${when(span.to)}`).join("; ")}
+            </span>
+            {request.state === "received" ? <Button onPress={() => setStill(one)}>{t("stills.open")}</Button> : null}
           </li>
         ))}
       </ul>
+      {still !== null ? <StillModal request={request} camera={still} onClose={() => setStill(null)} /> : null}
       {request.state === "received" ? (
         <div className="flex flex-wrap justify-end gap-2">
           <Button onPress={() => void search()}>{t("subjects.search")}</Button>
