@@ -4,7 +4,7 @@
 use audit::Leaf;
 use audit::rules::DetailLine;
 use vms_app::model::LogDetail;
-use vms_app::ports::StoreError;
+use vms_app::ports::{PATTERNS, StoreError};
 use vms_core::WallTime;
 
 use crate::bounded::Writing;
@@ -81,11 +81,18 @@ async fn put(conn: &mut Writing<'_>, index: i64, detail: &LogDetail, salt: &str)
     put_plate(conn, index, &detail.details).await
 }
 
-/// The keyed hash of the plate that a leaf's details name (`plate:HASH:SEALED` as their object).
+/// The keyed hash of the plate that a leaf's details name (`plate:HASH:SEALED` as their object); [`PATTERNS`] where they name a pattern
+/// (`plates:HASH:SEALED`).
 fn plate_hash_of(details: &str) -> Option<String> {
     let details: serde_json::Value = serde_json::from_str(details).ok()?;
-    let (hash, _) = details.get("object")?.as_str()?.strip_prefix("plate:")?.split_once(':')?;
-    (hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| hash.to_owned())
+    let (kind, rest) = details.get("object")?.as_str()?.split_once(':')?;
+    let (hash, _) = rest.split_once(':')?;
+    let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match kind {
+        "plate" if is_hash => Some(hash.to_owned()),
+        "plates" if is_hash => Some(PATTERNS.to_owned()),
+        _ => None,
+    }
 }
 
 /// Notes the plate of details that were put just now.
@@ -191,7 +198,9 @@ mod tests {
         let hash = "ab".repeat(32);
         for (object, wanted) in [
             (serde_json::json!(format!("plate:{hash}:00ff")), Some(hash.as_str())),
-            (serde_json::json!(format!("plates:{hash}:00ff")), None),
+            (serde_json::json!(format!("plates:{hash}:00ff")), Some("*")),
+            (serde_json::json!("plates:1ABC*:00ff"), None),
+            (serde_json::json!(format!("subject:{hash}:00ff")), None),
             (serde_json::json!(format!("plate:{hash}")), None),
             (serde_json::json!("plate:1ABC234:00ff"), None),
             (serde_json::json!(7), None),

@@ -31,6 +31,34 @@ fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
     wanted.iter().map(|(user, right)| ((*user).to_owned(), (*right).to_owned())).collect()
 }
 
+/// Searches by a pattern and by likeness are found by every plate that they would have found, page by page in the order of the log.
+async fn patterns(town: &Town, overseer: &Person, supervisor: &Person, done: &mut usize) {
+    for (plate, kind) in [("9XY?8*", "wildcard"), ("9XYZ877", "similar"), ("*Z877", "wildcard")] {
+        let mut body = wish(plate, &why(Some("BR-7")));
+        body["match"] = json!(kind);
+        let (status, answer) = town.post(supervisor, "/api/v1/reads/search", body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+    copy_details(town, done).await;
+    for (plate, wanted) in [("9XYZ877", 3), ("9XYZ876", 2), ("9XYA876", 1), ("7AAZ877", 1), ("7AAZ8776", 0)] {
+        let found = asked(town, overseer, plate).await;
+        let searches = found.iter().filter(|(user, right)| (user.as_str(), right.as_str()) == ("supervisor", "reads.search"));
+        assert_eq!(searches.count(), wanted, "{plate}: {found:?}");
+    }
+    let (mut cursor, mut seen) = (String::new(), Vec::new());
+    loop {
+        let body = wish("9XYZ877", &why(Some("CC-2026-14")));
+        let (_, page) = town.post(overseer, &format!("{ROUTE}?limit=1{cursor}"), body).await;
+        let items = page["items"].as_array().unwrap();
+        seen.extend(items.iter().map(|item| item["index"].as_u64().unwrap()));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert!(seen.len() >= 3 && seen.is_sorted_by(|a, b| a > b), "{seen:?}");
+}
+
 #[tokio::test]
 async fn who_searched_for_a_plate_is_told_to_overseers_and_officers_under_a_case() {
     let town = Town::settled().await;
@@ -59,6 +87,8 @@ async fn who_searched_for_a_plate_is_told_to_overseers_and_officers_under_a_case
     assert_eq!(search(&operator, "1 AAA 111").await, StatusCode::FORBIDDEN, "a refused one is one too");
     let mut done = 0;
     copy_details(&town, &mut done).await;
+
+    patterns(&town, &overseer, &supervisor, &mut done).await;
 
     // Nobody who may search may ask who searched; and the commission's technical inspector may.
     for user in ["supervisor", "operator", "chief", "administrator", "technician", "zoneadmin", "lezagent"] {

@@ -1,4 +1,5 @@
-//! Who searched for a plate: an overseer's look into the log of uses, by the keyed hash that every search left there.
+//! Who searched for a plate: an overseer's look into the log of uses, by the keyed hash that every search left there, and by the
+//! sealed patterns of those that named more than one plate.
 //!
 //! Belongs here: the look-up and its conditions. Does not belong here: what the log keeps of a search ([`super::reads`]), how rows are
 //! found (`vms-store`).
@@ -6,14 +7,18 @@
 use audit::LeafKind;
 use policy::{Decision, Requirement};
 use serde_json::json;
-use vms_core::{DecisionId, Plate, PlateWish, Relation, TimeRange};
+use vms_core::{DecisionId, OrgId, Plate, PlatePattern, PlateWish, Relation, TimeRange};
 
 use super::words;
 use crate::cases::UseCases;
 use crate::error::UseCaseError;
 use crate::gate::action::TracePlate;
-use crate::gate::{Actor, Target, Why};
+use crate::gate::{Actor, Permit, Target, Why};
 use crate::model::LogDetail;
+use crate::ports::PATTERNS;
+
+/// Patterns of one look into the store.
+const PATTERN_PAGE: u32 = 500;
 
 /// What was found, under one logged decision.
 #[derive(Clone, Debug)]
@@ -25,7 +30,7 @@ pub struct PlateTrace {
 }
 
 impl UseCases {
-    /// Searches for exactly this plate in a span of the log, asked for, refused or found, newest first: everybody's for overseers, those of
+    /// Searches for this plate in a span of the log, asked for, refused or found, exactly or by a pattern that it fits, newest first: everybody's for overseers, those of
     /// the own organisation for its data-protection officer. It names persons, so a case stands behind it whoever asks. The look-up is a leaf
     /// itself, with the same keyed hash, so that it is found by the next one.
     ///
@@ -59,7 +64,77 @@ impl UseCases {
         }
         let permit = self.gate.permit::<TracePlate>(actor, target, why).await?;
         let org = (!sees_all).then_some(actor.org);
-        let uses = self.stores.log_detail_of_plate(&permit, org, &hash, range, below, limit).await?;
+        let mut uses = self.stores.log_detail_of_plate(&permit, org, &hash, range, below, limit).await?;
+        uses.extend(self.patterns_of(&permit, (org, range), plate, below, limit).await?);
+        // A page holds both kinds down to its last leaf, so that the next page begins right below it.
+        uses.sort_by_key(|leaf| std::cmp::Reverse(leaf.index));
+        uses.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(PlateTrace { decision: permit.decision(), uses })
+    }
+
+    /// Uses that named a pattern or a likeness which this plate fits: each pattern is opened and compared here, newest first, until a page
+    /// is full or the span is at its end.
+    async fn patterns_of(
+        &self,
+        permit: &Permit<TracePlate>,
+        (org, range): (Option<OrgId>, TimeRange),
+        plate: &Plate,
+        below: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<LogDetail>, UseCaseError> {
+        let (store, wanted) = (self.lez_store()?, usize::try_from(limit).unwrap_or(usize::MAX));
+        let (mut found, mut below) = (Vec::new(), below);
+        loop {
+            let page = self.stores.log_detail_of_plate(permit, org, PATTERNS, range, below, PATTERN_PAGE).await?;
+            let is_last = page.len() < usize::try_from(PATTERN_PAGE).unwrap_or(usize::MAX);
+            below = page.last().map(|leaf| leaf.index);
+            for leaf in page {
+                let Some(sealed) = sealed_of(&leaf.details) else { continue };
+                let fits = match wish_of(&store.wish_opened(&sealed)?) {
+                    Some(wish) => wish.matches(plate.reveal().as_bytes()),
+                    // What cannot be read any more is shown rather than hidden.
+                    None => true,
+                };
+                if fits {
+                    found.push(leaf);
+                }
+            }
+            if is_last || found.len() >= wanted {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// The sealed wish of a leaf (`plates:HASH:SEALED` as its object).
+fn sealed_of(details: &str) -> Option<String> {
+    let details: serde_json::Value = serde_json::from_str(details).ok()?;
+    let (_, sealed) = details.get("object")?.as_str()?.strip_prefix("plates:")?.split_once(':')?;
+    Some(sealed.to_owned())
+}
+
+/// A wish out of the text that [`PlateWish::reveal`] gave.
+fn wish_of(text: &str) -> Option<PlateWish> {
+    match text.strip_prefix('~') {
+        Some(plate) => PlateWish::similar(Plate::parse(plate).ok()?).ok(),
+        None => PlatePattern::parse(text).ok().map(PlateWish::Pattern),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_comes_back_from_its_text() {
+        for wish in [
+            PlateWish::similar(Plate::parse("1ABC234").unwrap()).unwrap(),
+            PlateWish::Pattern(PlatePattern::parse("1AB?*4").unwrap()),
+        ] {
+            assert_eq!(wish_of(&wish.reveal()), Some(wish));
+        }
+        assert_eq!(wish_of("~"), None);
+        assert_eq!(sealed_of(r#"{"object":"plates:00:ab:cd"}"#).as_deref(), Some("ab:cd"));
+        assert_eq!(sealed_of(r#"{"object":"plate:00:ab"}"#), None);
     }
 }

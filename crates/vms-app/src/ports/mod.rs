@@ -9,7 +9,7 @@ pub use media::{
 };
 pub use store::{
     AccountStore, CameraStore, CatalogueStore, EventStore, ExportStore, GrantStore, HoldStore, LeaseStore,
-    LegalChangeStore, LogDetailStore, OrgStore, PartnerStore, PlaybackStore, SessionStore, StoreError, Stores,
+    LegalChangeStore, LogDetailStore, OrgStore, PATTERNS, PartnerStore, PlaybackStore, SessionStore, StoreError, Stores,
 };
 
 use vms_core::WallTime;

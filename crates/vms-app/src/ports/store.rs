@@ -251,6 +251,9 @@ pub trait LeaseStore: Send + Sync {
 }
 
 /// Details of leaves of the log, for people.
+/// In the place of a keyed hash: whatever names more than one plate.
+pub const PATTERNS: &str = "*";
+
 #[async_trait]
 pub trait LogDetailStore: Send + Sync {
     /// New, or the same again after a restart.
@@ -264,7 +267,8 @@ pub trait LogDetailStore: Send + Sync {
         below: Option<u64>,
         limit: u32,
     ) -> Stored<Vec<LogDetail>>;
-    /// Leaves of one organisation (or all) that named the plate of a keyed hash, newest first, below a leaf index.
+    /// Leaves of one organisation (or all) that named the plate of a keyed hash, newest first, below a leaf index. [`PATTERNS`] as the
+    /// hash: those that named a pattern or a likeness.
     async fn log_detail_of_plate(
         &self,
         permit: &Permit<TracePlate>,

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 use vms_app::gate::Why;
 use vms_app::gate::action::TracePlate;
 use vms_app::model::LogDetail;
-use vms_app::ports::LogDetailStore as _;
+use vms_app::ports::{LogDetailStore as _, PATTERNS};
 use vms_core::{DecisionId, OrgId, Profile, Purpose, UserId};
 use vms_store::Store;
 use vms_store::details::forget_details;
@@ -58,6 +58,8 @@ async fn plates_in_the_log_are_found_by_their_hash_and_forgotten(store: &Store) 
         let found = store.log_detail_of_plate(&permit, org, hash, range, below, limit).await.unwrap();
         found.iter().map(|row| row.index).collect::<Vec<_>>()
     };
+    assert_eq!(look(None, PATTERNS, span(0, 100), None, 10).await, [3]);
+    assert_eq!(look(first, PATTERNS, span(0, 3), None, 10).await, []);
     for (org, hash, range, below, limit, wanted) in [
         (None, &one, span(0, 100), None, 10, vec![5, 1, 0]),
         (first, &one, span(0, 100), None, 10, vec![5, 0]),
@@ -76,5 +78,5 @@ async fn plates_in_the_log_are_found_by_their_hash_and_forgotten(store: &Store) 
     assert_eq!(look(None, &one, span(0, 100), None, 10).await, [1], "what was forgotten names no plate");
     let left =
         sqlx::query("select leaf_index from log_plate order by leaf_index").fetch_all(store.read()).await.unwrap();
-    assert_eq!(left.len(), 2, "nor does the table");
+    assert_eq!(left.len(), 3, "nor does the table: one, two and the pattern are left");
 }
