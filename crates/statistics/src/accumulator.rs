@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use vms_core::{Country, Plate, WallTime};
 
-use crate::counts::{Counter, LATENESS, Minutes, Offer, Pass, Sealed, Taken};
+use crate::counts::{Counter, LATENESS, Offer, Pass, Sealed, Taken};
 use crate::pseudonym::Keyring;
 use crate::site::{Site, SiteCode};
 use crate::travel::{Crossing, Route, RouteError, TravelTime, TravelTimes};
@@ -182,6 +182,11 @@ impl Accumulator {
         newest.into_values().collect()
     }
 
+    /// What became of drives.
+    pub const fn drives(&self) -> crate::travel::Tally {
+        self.times.tally()
+    }
+
     /// Reads that wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
@@ -193,16 +198,12 @@ impl Accumulator {
     }
 }
 
-/// Lengths that divide the hour are the only ones; a length from its number of minutes.
-pub fn minutes(count: u32) -> Option<Minutes> {
-    Minutes::ALL.into_iter().find(|minutes| minutes.count() == i64::from(count))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::counts::Minutes;
     use crate::site::Detector;
     use crate::travel::RouteCode;
 

@@ -49,6 +49,11 @@ impl Minutes {
     /// All of them, from the shortest.
     pub const ALL: [Self; 4] = [Self::One, Self::Five, Self::Fifteen, Self::Sixty];
 
+    /// From a number.
+    pub fn of(count: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|minutes| minutes.count() == i64::from(count))
+    }
+
     /// As a number.
     pub const fn count(self) -> i64 {
         match self {
@@ -268,6 +273,11 @@ impl Counter {
             }
         }
         sealed
+    }
+
+    /// Up to when cells are sealed: what is published changes only with it.
+    pub const fn sealed_to(&self) -> Option<WallTime> {
+        self.sealed_to
     }
 
     /// The newest whole interval of a lane, or of the site with `None`; no number where one of its cells is too small, where

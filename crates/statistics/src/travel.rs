@@ -86,6 +86,22 @@ pub enum Sample {
     Many,
 }
 
+impl Sample {
+    /// The word in rows and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Few => "5-9",
+            Self::Some => "10-29",
+            Self::Many => "30+",
+        }
+    }
+
+    /// From its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Few, Self::Some, Self::Many].into_iter().find(|sample| sample.as_str() == word)
+    }
+}
+
 /// A published travel time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TravelTime {
@@ -117,11 +133,23 @@ struct Cell {
     vehicles: BTreeSet<Token>,
 }
 
+/// What became of drives since the start, over all routes. For the operator; never published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Drives that were found.
+    pub drives: u64,
+    /// Intervals with drives that were published.
+    pub published: u64,
+    /// Intervals with drives of fewer than five vehicles.
+    pub small: u64,
+}
+
 /// Finds drives and adds them up.
 #[derive(Debug)]
 pub struct TravelTimes {
     followed: Vec<Followed>,
     sealed_to: Option<WallTime>,
+    tally: Tally,
 }
 
 impl TravelTimes {
@@ -137,15 +165,20 @@ impl TravelTimes {
             }
             followed.push(Followed { route, under_way: HashMap::new(), cells: BTreeMap::new() });
         }
-        Ok(Self { followed, sealed_to: None })
+        Ok(Self { followed, sealed_to: None, tally: Tally::default() })
+    }
+
+    /// What became of drives.
+    pub const fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// Takes one read. Reads come nearly in time's order; one of a sealed interval changes nothing that is published.
     pub fn take(&mut self, crossing: &Crossing<'_>) {
         let sealed = self.sealed_to;
         for followed in &mut self.followed {
-            if followed.route.to == *crossing.site {
-                followed.arrive(crossing, sealed);
+            if followed.route.to == *crossing.site && followed.arrive(crossing, sealed) {
+                self.tally.drives += 1;
             }
             if followed.route.from == *crossing.site {
                 followed.depart(crossing);
@@ -162,7 +195,15 @@ impl TravelTimes {
             followed.under_way.retain(|_, start| start.plus(longest).plus(LATENESS) >= now);
             let open = followed.cells.split_off(&until);
             let ended = std::mem::replace(&mut followed.cells, open);
-            published.extend(ended.into_iter().filter_map(|(from, cell)| cell.publish(&followed.route, from)));
+            for (from, cell) in ended {
+                match cell.publish(&followed.route, from) {
+                    Some(time) => {
+                        self.tally.published += 1;
+                        published.push(time);
+                    }
+                    None => self.tally.small += 1,
+                }
+            }
         }
         self.sealed_to = self.sealed_to.max(Some(until));
         published
@@ -179,26 +220,28 @@ impl Followed {
         }
     }
 
-    fn arrive(&mut self, crossing: &Crossing<'_>, sealed: Option<WallTime>) {
+    /// Whether a drive was found.
+    fn arrive(&mut self, crossing: &Crossing<'_>, sealed: Option<WallTime>) -> bool {
         let Pseudonyms { quarter, between } = crossing.vehicle;
         // The same start under either pseudonym: the vehicle is followed once.
         let starts = [quarter, between].map(|token| self.under_way.remove(&token));
-        let Some(start) = starts.into_iter().flatten().max() else { return };
-        let Ok(micros) = u64::try_from(crossing.at.micros_since(start)) else { return };
+        let Some(start) = starts.into_iter().flatten().max() else { return false };
+        let Ok(micros) = u64::try_from(crossing.at.micros_since(start)) else { return false };
         let took = Duration::from_micros(micros);
         let from = floor(crossing.at, INTERVAL);
         let open = sealed.is_none_or(|sealed| from >= sealed);
         if !open || took < self.route.shortest || took > self.route.longest {
-            return;
+            return false;
         }
         let cell = self.cells.entry(from).or_default();
         // A vehicle that drives the route twice in one interval counts once.
         if cell.vehicles.contains(&quarter) {
-            return;
+            return false;
         }
         cell.drives = cell.drives.saturating_add(1);
         cell.total_us = cell.total_us.saturating_add(micros);
         cell.vehicles.insert(quarter);
+        true
     }
 }
 
