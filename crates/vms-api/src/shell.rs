@@ -1,12 +1,14 @@
 //! The router: routes, limits, headers, the console's files.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
+use tokio::time::Instant;
 use tower_http::services::{ServeDir, ServeFile};
 use tracing::Instrument as _;
 use utoipa::OpenApi;
@@ -109,8 +111,19 @@ async fn alike(api: &Api, route: String, work: impl Future<Output = Response>) -
     }
 }
 
-/// Around every request: the origin of changes, the time-out, the span, the headers.
+/// Holds a no back until the next whole step since its request came: what was looked up before it takes a millisecond or two more or less.
+async fn in_step(began: Instant, step: Duration) {
+    let passed = began.elapsed();
+    let Some(steps) = passed.as_nanos().checked_div(step.as_nanos()) else { return };
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX).saturating_add(1);
+    if let Some(until) = began.checked_add(step.saturating_mul(steps)) {
+        tokio::time::sleep_until(until).await;
+    }
+}
+
+/// Around every request: the origin of changes, the time-out, the time of a no, the span, the headers.
 async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     let is_api = request.uri().path().starts_with("/api/");
@@ -130,6 +143,9 @@ async fn around(State(api): State<Api>, request: Request, next: Next) -> Respons
             Err(_) => took_too_long(&route, changes).into_response(),
         }
     };
+    if is_api && matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::FORBIDDEN) {
+        in_step(began, api.settings.no_step).await;
+    }
     let status = response.status().as_u16().to_string();
     metrics::counter!("belfry_http_requests_total", "route" => route, "status" => status).increment(1);
     secure(&mut response, &api.settings, is_api);
@@ -170,6 +186,19 @@ fn secure(response: &mut Response, settings: &Settings, is_api: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_no_leaves_at_a_whole_step() {
+        let ms = Duration::from_millis;
+        for (took, step, wanted) in
+            [(ms(0), ms(20), ms(20)), (ms(3), ms(20), ms(20)), (ms(20), ms(20), ms(40)), (ms(47), ms(20), ms(60)), (ms(3), ms(0), ms(3))]
+        {
+            let began = Instant::now();
+            tokio::time::advance(took).await;
+            in_step(began, step).await;
+            assert_eq!(began.elapsed(), wanted, "{took:?} {step:?}");
+        }
+    }
 
     #[test]
     fn slow_routes_are_routes() {

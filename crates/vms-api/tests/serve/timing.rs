@@ -1,6 +1,6 @@
 //! A4: "there, and not yours" takes as long as "not there". What costs time is the same on both ways: as many leaves of the log (each a sync of a
-//! disk), and about as long beside that. The bounds of the test that always runs are wide, so that a busy machine fails nobody; the strict
-//! look is `cargo test -p vms-api --test serve timing -- --ignored --nocapture`.
+//! disk); look-ups that differ by a millisecond or two are hidden by the step in which every no leaves (`Settings::no_step`). The bounds of
+//! the test that always runs are wide, so that a busy machine fails nobody; the strict look is `cargo test -p vms-api --test serve timing -- --ignored --nocapture`.
 
 use std::time::Duration;
 
@@ -90,9 +90,16 @@ const SAMPLE: [&str; 5] = [
     "/api/v1/exports/{id}",
 ];
 
+/// The town as it is served: a no leaves in whole steps.
+async fn stepping() -> (Town, Things) {
+    let (mut town, there) = stage().await;
+    town.router = vms_api::router(std::sync::Arc::clone(&town.cases), vms_api::Settings::default());
+    (town, there)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_yours_is_of_the_time_class_of_what_is_not_there() {
-    let (town, there) = stage().await;
+    let (town, there) = stepping().await;
     let gone = absent(&there);
     let person = stranger(&town, Profile::P01).await;
     let mut wrong = Vec::new();
@@ -108,22 +115,22 @@ async fn what_is_not_yours_is_of_the_time_class_of_what_is_not_there() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The strict look, on a quiet machine: every line, medians of 101, within a quarter or 300 microseconds.
+/// The strict look, on a quiet machine: every line, medians of 31, within a twentieth or 300 microseconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: it wants a quiet machine (what_is_not_yours_is_of_the_time_class_of_what_is_not_there always runs)"]
-async fn medians_of_every_line_differ_by_less_than_a_quarter() {
-    let (town, there) = stage().await;
+async fn medians_of_every_line_differ_by_less_than_a_twentieth() {
+    let (town, there) = stepping().await;
     let gone = absent(&there);
     let person = stranger(&town, Profile::P01).await;
     let (mut wrong, mut worst, mut count) = (Vec::new(), 0.0_f64, 0);
     for line in lines(&there) {
-        let (one, other) = medians(&town, &person, line, (&there, &gone), 101).await;
+        let (one, other) = medians(&town, &person, line, (&there, &gone), 31).await;
         let ratio = one.as_secs_f64() / other.as_secs_f64();
         println!("{:6} {:50} {one:>12?} {other:>12?} {ratio:.2}", line.method, line.path);
         let (low, high) = (one.min(other), one.max(other));
         worst = worst.max(ratio.max(1.0 / ratio));
         count += 1;
-        if high > low.mul_f64(1.25) && high - low > Duration::from_micros(300) {
+        if high > low.mul_f64(1.05) && high - low > Duration::from_micros(300) {
             wrong.push(format!("{} {}: {one:?} there, {other:?} not", line.method, line.path));
         }
     }
