@@ -38,6 +38,7 @@ struct Evidence {
     quad: Quad,
     score: f32,
     at: WallTime,
+    second: Option<WallTime>,
 }
 
 /// A passage told lately.
@@ -64,6 +65,8 @@ pub struct Passage {
     pub detection: f32,
     /// Its wall time.
     pub at: WallTime,
+    /// The camera's own time of it, where that is known and agrees.
+    pub second: Option<WallTime>,
 }
 
 /// State of one camera.
@@ -80,6 +83,17 @@ pub struct Watcher {
 impl Watcher {
     /// Takes the plates of one picture.
     pub fn observe(&mut self, mono: MonoTime, at: WallTime, frame: &Frame, seen: &[Seen]) {
+        self.observe_timed(mono, (at, None), frame, seen);
+    }
+
+    /// The same with the camera's own time beside the host's.
+    pub fn observe_timed(
+        &mut self,
+        mono: MonoTime,
+        (at, second): (WallTime, Option<WallTime>),
+        frame: &Frame,
+        seen: &[Seen],
+    ) {
         self.last = self.last.max(mono);
         let observation = |s: &Seen| Observation { bounds: s.detection.bounds, look: s.look(mono, at) };
         let tracks = self.tracker.update(mono, seen.iter().map(observation).collect());
@@ -87,8 +101,8 @@ impl Watcher {
             let (Some(number), Some(look)) = (track, seen.look(mono, at)) else { continue };
             let rank = look.rank();
             if self.evidence.get(&number).is_none_or(|held| rank > held.rank) {
-                self.evidence
-                    .insert(number, Evidence { rank, frame: frame.clone(), quad: look.quad, score: look.score, at });
+                let (frame, quad, score) = (frame.clone(), look.quad, look.score);
+                self.evidence.insert(number, Evidence { rank, frame, quad, score, at, second });
             }
         }
     }
@@ -158,8 +172,8 @@ impl Watcher {
             self.recent.pop_front();
         }
         self.recent.push_back(Recent { text: text.to_owned(), confidence: fused.confidence, seen: last, spots });
-        let Evidence { frame, quad, score, at, .. } = evidence;
-        Some(Passage { fused, frame, quad, detection: score, at })
+        let Evidence { frame, quad, score, at, second, .. } = evidence;
+        Some(Passage { fused, frame, quad, detection: score, at, second })
     }
 }
 

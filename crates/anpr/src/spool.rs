@@ -446,6 +446,7 @@ mod tests {
             model: "m".into(),
             crop_len: 0,
             overview_len: 0,
+            clock: None,
         };
         Spooled { row, crop: Bytes::from_static(b"crop"), overview: Bytes::from_static(b"overview") }
     }
@@ -535,6 +536,31 @@ mod tests {
         assert!(spool.bytes <= 20_000_000);
         assert_eq!(spool.waiting() + spool.dropped(), 10);
         assert!(spool.dropped() >= 3);
+    }
+
+    #[test]
+    fn a_record_of_before_says_nothing_of_its_clock() {
+        let mut old = serde_json::to_value(read("1AAA111").row).unwrap();
+        assert!(old.get("clock").is_none(), "nothing known is nothing written");
+        old["crop_len"] = 4.into();
+        let json = old.to_string();
+        let mut record = u32::try_from(json.len()).unwrap().to_be_bytes().to_vec();
+        record.extend(json.bytes().chain(*b"crop"));
+        assert_eq!(decode(record.into()).unwrap().row.clock, None);
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = open(dir.path());
+        let mut timed = read("1BBB222");
+        let clock = link::message::ClockRow {
+            locked_from_us: 1,
+            locked_until_us: 9,
+            offset_us: -3,
+            uncertainty_us: 8_900,
+            synced_us: None,
+            second_us: Some(4),
+        };
+        timed.row.clock = Some(clock.clone());
+        spool.append(&timed).unwrap();
+        assert_eq!(spool.since(0, 1).unwrap()[0].row.clock, Some(clock));
     }
 
     #[test]

@@ -98,6 +98,9 @@ pub(crate) struct ReaderArgs {
     /// Cameras with this purpose code (`LEZ`, `ZBT`, `TRAJECT`) get the fine input of the detector, the others that of --size; may be repeated or a list.
     #[arg(long = "fine-for", value_name = "PURPOSE", value_delimiter = ',')]
     fine_for: Vec<String>,
+    /// File with the line of `chronyc -n -c tracking`, kept fresh by a timer; without it no clock of a read is known to be right.
+    #[arg(long, value_name = "FILE")]
+    time_tracking: Option<PathBuf>,
     #[command(flatten)]
     models: ModelArgs,
 }
@@ -114,6 +117,7 @@ pub(crate) async fn run(args: ReaderArgs, stop: CancellationToken) -> anyhow::Re
         threads: args.models.threads,
         size: args.models.size.input(),
         fine_for: args.fine_for,
+        time_tracking: args.time_tracking,
         run_dir: args.run_dir,
         state_dir: args.state_dir,
         users: args.users,

@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub registry: Registry,
     /// Zones with restricted access and average speed.
     pub traffic: Traffic,
+    /// Counts and travel times without people.
+    pub statistics: Statistics,
     /// Plate reads and findings.
     pub reads: Reads,
     /// Evidence exports.
@@ -255,11 +257,13 @@ pub(crate) struct Reader {
     /// Codes of the purposes (`LEZ`, `ZBT`, `TRAJECT`) whose cameras are looked at with the fine input of the detector (1280 by 736: plates half as wide are found,
     /// at about five times the work).
     pub fine_for: Vec<String>,
+    /// A file that a timer keeps: the line of `chronyc -n -c tracking` (docs/READS.md). Without it the clocks of reads are unknown.
+    pub time_tracking: Option<PathBuf>,
 }
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { enabled: true, threads: 1, rate_max: 12, fine_for: Vec::new() }
+        Self { enabled: true, threads: 1, rate_max: 12, fine_for: Vec::new(), time_tracking: None }
     }
 }
 
@@ -305,6 +309,16 @@ pub(crate) struct Traffic {
     pub places: String,
     /// Certificates of distances and verifications of both ends; empty: no average speed is measured.
     pub certificates: String,
+}
+
+/// Counts and travel times without people (`docs/STATISTICS.md`).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Statistics {
+    /// The operator's file of counted places and routes; empty: nothing is counted.
+    pub places: String,
+    /// Days that published numbers are kept; 0: as long as the law lets (without end).
+    pub keep_days: u32,
 }
 
 /// The log of uses.
@@ -461,6 +475,9 @@ impl Config {
         }
         if !self.reader.fine_for.iter().all(|purpose| ["LEZ", "ZBT", "TRAJECT"].contains(&purpose.as_str())) {
             return Err(wrong("reader.fine_for", "each must be a purpose code: `LEZ`, `ZBT` or `TRAJECT`"));
+        }
+        if self.reader.time_tracking.as_ref().is_some_and(|file| file.is_relative()) {
+            return Err(wrong("reader.time_tracking", "must be a whole path"));
         }
         if !(2..=86_400).contains(&self.gateway.catalogue_every_s) {
             return Err(wrong("gateway.catalogue_every_s", "must be 2 to 86400"));

@@ -78,6 +78,9 @@ fn reader(config: &Config) -> ChildSpec {
     args.extend(flag("--ort", config.paths.onnxruntime.clone()));
     args.extend(["--threads".into(), config.reader.threads.to_string().into()]);
     args.extend(config.reader.fine_for.iter().flat_map(|purpose| ["--fine-for".into(), purpose.into()]));
+    if let Some(file) = &config.reader.time_tracking {
+        args.extend(flag("--time-tracking", file.clone()));
+    }
     media_child(config, "reader".to_owned(), args)
 }
 

@@ -346,6 +346,7 @@ impl Spool {
                 model: "test-1".to_owned(),
                 crop_len: 16,
                 overview_len: 16,
+                clock: None,
             });
         }
     }
@@ -370,7 +371,7 @@ async fn reader(listener: LinkListener, spool: Arc<Mutex<Spool>>) {
             } else if let Control::ReadsAck { upto, .. } = request {
                 spool.lock().unwrap().reads.retain(|row| row.spool > upto);
             } else if request == Control::ReaderHealth {
-                answer = Control::ReaderReport { cameras: Vec::new(), spooled: 0, problem: None };
+                answer = Control::ReaderReport { cameras: Vec::new(), spooled: 0, problem: None, clocks: Vec::new() };
             } else {
                 panic!("the reader was asked something else");
             }

@@ -7,6 +7,7 @@ mod hold;
 mod range;
 pub mod records;
 mod rows;
+pub mod still;
 pub mod stored;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ pub use gated::{GATED_MAX, GatedRow, GatedSpec};
 pub use health::{StorageHealth, StreamHealth};
 pub use hold::{HOLDS_MAX, HoldRow, HoldSpec};
 pub use range::{PartRow, RANGE_PARTS_MAX, RangeAsk};
-pub use rows::{GapRow, ReadRow, SegmentRow};
+pub use rows::{CameraClockRow, ClockRow, GapRow, ReadRow, SegmentRow};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -556,6 +557,13 @@ pub enum Control {
         /// `str_…`.
         stream: String,
     },
+    /// Asks for one masked still of the past.
+    Still(still::StillAsk),
+    /// When the picture of the still was taken, µs since 1970; the JPEG follows as one `Bytes` message.
+    StillOf {
+        /// Arrival of its access unit.
+        at_us: i64,
+    },
     /// Asks for [`Control::ReaderReport`].
     ReaderHealth,
     /// What the reader does.
@@ -566,6 +574,9 @@ pub enum Control {
         spooled: u64,
         /// Why no model runs, when none does.
         problem: Option<String>,
+        /// Clocks of the cameras of which something is known.
+        #[serde(default)]
+        clocks: Vec<CameraClockRow>,
     },
 
     // --- serve → gateway

@@ -36,6 +36,8 @@ pub const ROUTES: &[Line] = &[
     line("POST", "/api/v1/login/provider/answer", Access::Public),
     // A machine's certificate, shown to the listener, is all that counts there.
     line("POST", "/api/v1/machine/token", Access::Public),
+    line("POST", "/api/v1/machine/reads", Access::Right(Right::ReadsPush)),
+    line("POST", "/api/v1/machine/reads/onvif/{camera}", Access::Right(Right::ReadsPush)),
     line("POST", "/api/v1/logout", Access::Session),
     line("GET", "/api/v1/session", Access::Session),
     line("PATCH", "/api/v1/session", Access::Session),

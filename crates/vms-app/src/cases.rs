@@ -64,6 +64,8 @@ pub struct Extensions {
     pub lez: Option<Arc<dyn crate::lez_ports::LezStore>>,
     /// Zones with restricted access and average speed.
     pub traffic: Option<crate::traffic_ports::TrafficParts>,
+    /// Counts and travel times without people.
+    pub statistics: Option<Arc<crate::statistics::StatisticsDesk>>,
     /// Batches of fines.
     pub fines: Option<crate::fines_ports::FineParts>,
     /// Where evidence exports are made.
@@ -121,6 +123,8 @@ pub struct UseCases {
     pub(crate) tickets: Mutex<HashMap<String, PendingTicket>>,
     pub(crate) playbacks: Mutex<HashMap<DecisionId, Arc<OpenPlayback>>>,
     pub(crate) exports: crate::exports_run::ExportBoard,
+    pub(crate) reading: crate::lez::Standing,
+    pub(crate) pushing: crate::lez::PushDesk,
     cameras: Mutex<Option<(u64, Arc<Vec<Camera>>)>>,
     orgs: Mutex<Option<(WallTime, Arc<Vec<Org>>)>>,
     extensions: Extensions,
@@ -151,6 +155,8 @@ impl UseCases {
             tickets: Mutex::default(),
             playbacks: Mutex::default(),
             exports: crate::exports_run::ExportBoard::new(ids.uuid().to_string()),
+            reading: crate::lez::Standing::default(),
+            pushing: crate::lez::PushDesk::default(),
             cameras: Mutex::default(),
             orgs: Mutex::default(),
             stores,

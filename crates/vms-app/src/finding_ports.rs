@@ -1,27 +1,11 @@
-//! Whose findings a person may work, and what travels along with reads at two ends of a stretch.
+//! Whose findings a person may work.
 //!
 //! Each purpose has an action of its own, so the permit of one queue cannot open a finding of another.
 
-use serde::{Deserialize, Serialize};
 use vms_core::{CameraId, DecisionId, OrgId, Purpose, WallTime};
 
 use crate::gate::Permit;
 use crate::gate::action::{ReviewFindings, ReviewTrajectories, ReviewZones};
-
-/// State of the clock that timed a read, as the camera states it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReadClock {
-    /// Locked to its source from here, µs since 1970 …
-    pub locked_from_us: i64,
-    /// … until here, without a break; `None` while no lock is known.
-    pub locked_until_us: Option<i64>,
-    /// Worst offset against the second source in that time, µs.
-    pub offset_us: i64,
-    /// Uncertainty that the clock states, µs.
-    pub uncertainty_us: u64,
-    /// When the independent second source timed the passage, µs since 1970.
-    pub second_us: Option<i64>,
-}
 
 /// The read at the other end of a run or stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! Plate reads and what they are copied for: from a reader's spool to a finding that a person can decide.
 //!
 //! [`service`] gives the reader its cameras under logged standing grants; [`intake`] copies reads per purpose; [`batch`]
-//! asks the registry and decides for the low-emission zone, `zones` for restricted access, `runs` for average speed (`passages` is what these
+//! asks the registry and decides for the low-emission zone, `holders` asks who holds a vehicle of an approved finding, `zones` for restricted access, `runs` for average speed (`passages` is what these
 //! two share, [`places`] where cameras stand, [`permits`] the permit desk); `queue` says who works which findings; [`reads`] and [`findings`] are what people do with it. Rules are in `traffic-rules`,
 //! rows and keys in `vms-store`.
 
 pub mod batch;
 pub mod findings;
+mod holders;
 pub mod intake;
 mod passages;
 pub mod permits;
@@ -14,7 +15,9 @@ pub mod places;
 mod queue;
 pub mod reads;
 mod runs;
+pub mod push;
 pub mod service;
+mod standing;
 pub mod traced;
 mod words;
 mod zones;
@@ -27,7 +30,10 @@ use crate::cases::UseCases;
 use crate::error::{Conflict, UseCaseError};
 use crate::lez_ports::LezStore;
 
+pub use holders::HolderRound;
+pub(crate) use push::PushDesk;
 pub use service::ReadService;
+pub(crate) use standing::Standing;
 pub(crate) use words::without_plates;
 
 impl UseCases {

@@ -16,10 +16,15 @@ use vms_core::{
     TimeRange, UserId, WallTime,
 };
 
-pub use crate::finding_ports::{FindingExit, FindingPermit, ReadClock};
+pub use crate::clock_ports::{ClockJournal, ClockSpan, ReadClock, ReadFrom};
+pub use crate::finding_ports::{FindingExit, FindingPermit};
+pub use crate::holder_ports::{HolderOutcome, HolderStore, HolderWanted};
 use crate::gate::Permit;
 use crate::gate::action::{DecodeAnpr, ListReads, SearchReads};
-pub use crate::lez_registry::{RegistryAnswer, RegistryReply, VehicleQuery, VehicleRegistry};
+pub use crate::lez_registry::{
+    Holder, HolderAnswer, HolderKind, HolderRegistry, HolderReply, RegistryAnswer, RegistryReply, VehicleQuery,
+    VehicleRegistry,
+};
 pub use crate::lez_tally::{DayCount, Tally};
 use crate::ports::store::Stored;
 
@@ -76,6 +81,8 @@ pub struct ReadFacts {
     pub model: String,
     /// State of the clock that timed it, where the camera says.
     pub clock: Option<ReadClock>,
+    /// Who made it.
+    pub from: ReadFrom,
 }
 
 /// One read as it comes from a reader.
@@ -120,6 +127,17 @@ pub struct PurposeCopy {
     pub expires_at: WallTime,
     /// The key of its hour is destroyed then at the latest: not before the last copy of the hour is erased.
     pub key_ends_at: WallTime,
+}
+
+/// What became of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFate {
+    /// Kept now.
+    Kept,
+    /// Taken before, as the same read.
+    Known,
+    /// The same passage came by another way before.
+    Twin,
 }
 
 /// One read as the store gives it out.
@@ -440,6 +458,8 @@ impl FindingDecision {
 pub struct RegistryAsk {
     /// Id of the request.
     pub request: String,
+    /// Purpose of the flow.
+    pub purpose: Purpose,
     /// Flow.
     pub flow: String,
     /// On whose behalf.
@@ -469,6 +489,8 @@ pub struct Swept {
     pub findings: u64,
     /// Lists of what was asked at the registry.
     pub asks: u64,
+    /// Records of batches that were closed since their finding's term ended before they were signed or answered.
+    pub closed: u64,
     /// Keys destroyed.
     pub keys: u64,
     /// Digest over the keys that died: which, when and why.
@@ -480,11 +502,19 @@ pub struct Swept {
 /// Purpose-bound copies of reads, and findings.
 #[async_trait]
 pub trait LezStore:
-    crate::plate_ports::PlateIndex + crate::watchlist_ports::WatchStore + Send + Sync + std::fmt::Debug
+    ClockJournal
+    + crate::plate_ports::PlateIndex
+    + crate::watchlist_ports::WatchStore
+    + HolderStore
+    + Send
+    + Sync
+    + std::fmt::Debug
 {
-    /// Machine: keeps copies durably; gives those that are new. Idempotent by read and purpose, also when the copy was
-    /// decided and erased in between.
-    async fn read_take(&self, permit: &Permit<DecodeAnpr>, copies: &[PurposeCopy]) -> Stored<Vec<(ReadId, Purpose)>>;
+    /// Machine: keeps copies durably; says of each what became of it, in their order. Idempotent by read and purpose, also when the copy
+    /// was decided and erased in between.
+    async fn read_take(&self, permit: &Permit<DecodeAnpr>, copies: &[PurposeCopy]) -> Stored<Vec<CopyFate>>;
+    /// Key of a read that somebody else made: the same for the same words, worth nothing without the store's key.
+    fn pushed_id(&self, words: &[&str]) -> ReadId;
     /// Machine: reads of a purpose without a decision whose next try is due, oldest first.
     async fn read_waiting(
         &self,

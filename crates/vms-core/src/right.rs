@@ -111,6 +111,8 @@ words!(
         CameraRetireApprove = "camera.retire.approve",
         /// Machine only: decode a stream to read plates for one purpose.
         AnprDecode = "anpr.decode",
+        /// Machine only: say what a camera read.
+        ReadsPush = "reads.push",
 
         // Video (`domain.md` H3).
         /// Turn and zoom a camera.

@@ -8,8 +8,10 @@
 //! Pictures (at most 512 KiB each) stand in the rows: one fine file holds two, and a conforming read's live for seconds.
 //! A store with tiers of its own pays off once police copies of a whole region are kept for a month.
 
+mod clocks;
 mod findings;
 mod fines;
+mod holders;
 mod keys;
 mod permits;
 mod plates;
@@ -30,7 +32,7 @@ use traffic_rules::Day;
 use vms_app::gate::Permit;
 use vms_app::gate::action::{DecodeAnpr, ListReads, SearchReads};
 use vms_app::lez_ports::{
-    DayCount, Finding, FindingDecision, FindingPermit, FindingState, LezStore, PictureKind, PriorFinding, PurposeCopy,
+    CopyFate, DayCount, Finding, FindingDecision, FindingPermit, FindingState, LezStore, PictureKind, PriorFinding, PurposeCopy,
     ReadPermit, ReadQuery, RegistryAsk, Settled, Settlement, StoredRead, Swept, WaitingRead,
 };
 use vms_app::ports::Ids;
@@ -55,6 +57,8 @@ pub struct LezVault {
     opened: Arc<Mutex<HashMap<KeyEpoch, Key>>>,
     /// Held by whoever seals, and alone by the sweep: no key dies between its finding and its use. One process has the database.
     sealing: Arc<RwLock<Looked>>,
+    /// Cameras from which reads come by two ways.
+    pushing: Arc<clocks::Pushing>,
     /// When the index of plates was looked at last; one round at a time.
     packing: Arc<tokio::sync::Mutex<Option<WallTime>>>,
     /// Entries of watchlists in force; `None` once something of them changed.
@@ -87,15 +91,24 @@ impl LezVault {
     /// Over a migrated database and the open key store. `root` must be the same at every start, and is kept outside the database.
     pub fn new(store: Store, root: [u8; 32], ids: Arc<dyn Ids>, keys: Arc<dyn KeyAccess>) -> Self {
         let root = Zeroizing::new(root);
-        let (opened, sealing, packing, watched) = Default::default();
-        Self { store, root, ids, keys, opened, sealing, packing, watched }
+        let (opened, sealing, packing, watched, pushing) = Default::default();
+        Self { store, root, ids, keys, opened, sealing, pushing, packing, watched }
     }
 }
 
 #[async_trait]
 impl LezStore for LezVault {
-    async fn read_take(&self, _permit: &Permit<DecodeAnpr>, copies: &[PurposeCopy]) -> Stored<Vec<(ReadId, Purpose)>> {
+    async fn read_take(&self, _permit: &Permit<DecodeAnpr>, copies: &[PurposeCopy]) -> Stored<Vec<CopyFate>> {
         self.take(copies).await
+    }
+
+    fn pushed_id(&self, words: &[&str]) -> ReadId {
+        let all: Vec<&str> = std::iter::once("pushed").chain(words.iter().copied()).collect();
+        // The digest is 32 bytes whatever the words are.
+        let mut raw = [0_u8; 16];
+        let digest = hex::decode(self.token(Purpose::Lez, &all)).unwrap_or_default();
+        raw.iter_mut().zip(digest).for_each(|(slot, byte)| *slot = byte);
+        ReadId::from_bytes(raw)
     }
 
     async fn read_waiting(

@@ -31,7 +31,12 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (21, "permits", include_str!("../migrations/0021_permits.sql")),
     (22, "distinct plates", include_str!("../migrations/0022_plates.sql")),
     (23, "watchlists", include_str!("../migrations/0023_watchlist.sql")),
+    (24, "clocks of reads", include_str!("../migrations/0024_read_clocks.sql")),
+    (28, "batches of every kind", include_str!("../migrations/0028_batches.sql")),
+    (29, "holders", include_str!("../migrations/0029_holders.sql")),
+    (26, "statistics", include_str!("../migrations/0026_statistics.sql")),
     (30, "plates in the log", include_str!("../migrations/0030_log_plate.sql")),
+    (31, "patterns in the log", include_str!("../migrations/0031_log_pattern.sql")),
 ];
 
 /// Why the schema is not what the program needs.

@@ -219,6 +219,7 @@ impl Decoding {
                 }
                 Input::Unit(unit) => unit,
             };
+            self.counters.clocked(&unit.clocks, self.shared.word());
             // A decoder starts at a key frame; what comes before it shows nothing.
             if decoder.is_none() && unit.is_key {
                 decoder = sets.as_ref().and_then(|sets| self.open(sets));

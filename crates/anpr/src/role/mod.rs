@@ -6,14 +6,17 @@
 //! acknowledged one leaves it.
 
 mod camera;
+mod clock;
 mod host;
 mod picture;
 pub mod queue;
 mod server;
 mod shared;
+mod still;
 mod work;
 
 pub use host::{DecodeError, Decoded, Decoder, Decoders, Host};
+pub use clock::{ClockWatch, HostWord, fuzz_host_word, host_word};
 pub use shared::Counters;
 
 use std::path::PathBuf;
@@ -45,6 +48,8 @@ pub struct ReaderConfig {
     pub size: InputSize,
     /// Cameras with one of these purposes are looked at in [`InputSize::FINE`], beside the others in one process.
     pub fine_for: Vec<String>,
+    /// A file that a timer of the time service keeps: the line of `chronyc -n -c tracking`. Without one no clock is known to be right.
+    pub time_tracking: Option<PathBuf>,
     /// User ids that may connect besides our own.
     pub users: Vec<u32>,
 }
@@ -66,6 +71,21 @@ pub enum ReaderError {
     Worker,
 }
 
+/// How often the time service's word is looked at; it counts for much longer.
+const TIME_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+
+async fn ask_time(shared: Arc<Shared>) {
+    while shared.config.time_tracking.is_some() {
+        tokio::select! {
+            () = shared.stop.cancelled() => return,
+            () = tokio::time::sleep(TIME_EVERY) => {
+                let asking = Arc::clone(&shared);
+                drop(tokio::task::spawn_blocking(move || asking.ask_time()).await);
+            }
+        }
+    }
+}
+
 /// Runs the role until `stop`.
 ///
 /// # Errors
@@ -83,7 +103,9 @@ pub async fn run(
     let listener = LinkListener::bind(&config.run_dir.join("reader.sock"), Role::Reader, config.users.clone())?;
     tracing::info!(waiting = spool.waiting(), "the reader listens");
     let shared = Arc::new(Shared::new(config, host, verifier, decoders, spool, stop.clone()));
+    shared.ask_time();
     let tracker = TaskTracker::new();
+    tracker.spawn(ask_time(Arc::clone(&shared)));
     let worker = {
         let shared = Arc::clone(&shared);
         tokio::task::spawn_blocking(move || work::run(&shared))

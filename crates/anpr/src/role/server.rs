@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::shared::{Assigned, Shared};
-use super::{Counters, camera, picture};
+use super::{Counters, camera, picture, still};
 use crate::spool::{Spool, SpoolError};
 
 /// Reads of one answer at most, whatever was asked for: bounds the memory of one request.
@@ -89,6 +89,19 @@ async fn answer(
                 }
             }
         }
+        Control::Still(ask) => {
+            let stream = ask.stream.clone();
+            match still::make(shared, ask).await {
+                Ok((at, jpeg)) => {
+                    peer.sender.push(&Control::StillOf { at_us: at.micros }.into());
+                    peer.sender.send(Message::Bytes(jpeg)).await
+                }
+                Err(refusal) => {
+                    tracing::info!(stream, code = refusal.code, "a masked still was refused");
+                    refuse(peer, refusal.code, &refusal.detail).await
+                }
+            }
+        }
         Control::ReaderHealth => {
             let report = report(shared).await;
             peer.sender.send(report).await
@@ -157,7 +170,9 @@ async fn report(shared: &Arc<Shared>) -> Control {
         let (decoded, skipped, reads, decoding) = assigned.counters.figures();
         (camera.clone(), decoded, skipped, reads, decoding)
     };
-    Control::ReaderReport { cameras: cameras.iter().map(figures).collect(), spooled, problem: shared.problem().clone() }
+    let clock = |(camera, assigned): (&String, &Assigned)| assigned.counters.clock().report(camera);
+    let (clocks, problem) = (cameras.iter().filter_map(clock).collect(), shared.problem().clone());
+    Control::ReaderReport { cameras: cameras.iter().map(figures).collect(), spooled, problem, clocks }
 }
 
 /// Stops what is gone, renews what stays, starts what is new.

@@ -9,6 +9,7 @@ use policy::CapabilityVerifier;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::clock::{ClockWatch, HostWord};
 use super::queue::FrameQueue;
 use super::{Decoders, Host, ReaderConfig};
 use crate::pace::Need;
@@ -27,6 +28,7 @@ pub struct Counters {
     reads: AtomicU64,
     decoding: AtomicBool,
     need: Mutex<Need>,
+    clock: Mutex<ClockWatch>,
 }
 
 impl Counters {
@@ -77,6 +79,16 @@ impl Counters {
         self.need.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The clocks of one unit, and what the host's time service says.
+    pub(super) fn clocked(&self, clocks: &media::Clocks, word: Option<HostWord>) {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).picture(clocks, word);
+    }
+
+    /// What is known of this camera's clock.
+    pub(super) fn clock(&self) -> ClockWatch {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Decoded, skipped, reads, decoding now.
     pub fn figures(&self) -> (u64, u64, u64, bool) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -105,6 +117,7 @@ pub(super) struct Shared {
     spool: Mutex<Spool>,
     cameras: Mutex<BTreeMap<String, Assigned>>,
     problem: Mutex<Option<String>>,
+    word: Mutex<Option<HostWord>>,
 }
 
 impl Shared {
@@ -128,6 +141,7 @@ impl Shared {
             spool: Mutex::new(spool),
             cameras: Mutex::default(),
             problem: Mutex::default(),
+            word: Mutex::default(),
         }
     }
 
@@ -139,6 +153,18 @@ impl Shared {
     /// The cameras in force. Never held over an await.
     pub(super) fn cameras(&self) -> MutexGuard<'_, BTreeMap<String, Assigned>> {
         self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the host's time service said last.
+    pub(super) fn word(&self) -> Option<HostWord> {
+        *self.word.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at what it says now.
+    pub(super) fn ask_time(&self) {
+        let now = (self.host.wall)();
+        let said = self.config.time_tracking.as_deref().and_then(|path| super::clock::read_word(path, now));
+        *self.word.lock().unwrap_or_else(PoisonError::into_inner) = said;
     }
 
     /// Why no model runs.

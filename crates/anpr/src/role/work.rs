@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use link::ReadRow;
-use vms_core::{MonoTime, ReadId, WallTime};
+use vms_core::{MonoTime, ReadId, SyncState, WallTime};
 
 use super::queue::Job;
 use super::shared::Shared;
@@ -133,7 +133,9 @@ impl Desk {
         for (job, seen) in jobs.iter().zip(seen) {
             let Some((_, watcher)) = self.watchers.get_mut(job.camera.camera()) else { continue };
             let clocks = &job.decoded.clocks;
-            watcher.observe(clocks.mono, clocks.wall, &job.decoded.frame, &seen);
+            // The camera's own time only counts where it agrees with ours.
+            let second = clocks.camera.filter(|_| clocks.sync == SyncState::Agrees);
+            watcher.observe_timed(clocks.mono, (clocks.wall, second), &job.decoded.frame, &seen);
             job.camera.set_need(watcher.need());
         }
         Ok(())
@@ -218,6 +220,7 @@ fn row(host: &Host, engine: &Engine, counters: &Counters, passage: &Passage, lab
         model: label.to_owned(),
         crop_len: 0,
         overview_len: 0,
+        clock: counters.clock().row(passage.second),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use link::message::{ReadRow, ReaderCamera};
+use link::message::{CameraClockRow, ClockRow, ReadRow, ReaderCamera};
 use link::{Connection, Control, Message, Role};
 use recorder::trust::GuardedClock;
 use tokio::net::UnixStream;
@@ -24,7 +24,8 @@ use vms_app::gate::Gate;
 use vms_app::lez::ReadService;
 use vms_app::lez::reads::ReadMarks;
 use vms_app::lez::service::{BatchSettings, ReaderGrant};
-use vms_app::lez_ports::{Direction, LezStore, NewRead, ReadFacts, VehicleRegistry};
+use vms_app::clock_ports::OWN_SOURCE;
+use vms_app::lez_ports::{ClockSpan, Direction, LezStore, NewRead, ReadClock, ReadFacts, ReadFrom, VehicleRegistry};
 use vms_app::ports::Stores;
 use vms_core::{Confidence, Country, Plate, WallTime};
 use vms_store::{KeyAccess, LezVault, Store};
@@ -74,10 +75,11 @@ pub(crate) fn spawn(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let registry: Option<Arc<dyn VehicleRegistry>> = match config.registry.url.as_str() {
+    let port = match config.registry.url.as_str() {
         "" => None,
         url => Some(Arc::new(RegistryPort::new(url)?)),
     };
+    let registry = port.clone().map(|port| port as Arc<dyn VehicleRegistry>);
     let settings = BatchSettings {
         wait: Duration::from_secs(u64::from(config.registry.batch_wait_s)),
         retry: Duration::from_secs(15),
@@ -85,6 +87,10 @@ pub(crate) fn spawn(
         later: Duration::from_secs(3_600),
     };
     let service = ReadService::new(Arc::clone(cases), registry, settings).context("the reading service")?;
+    let service = match port {
+        Some(port) => service.with_holders(port),
+        None => service,
+    };
     let service = Arc::new(service);
     let second = Duration::from_secs(1);
     if config.reader.enabled {
@@ -159,6 +165,17 @@ fn deciding(service: &Arc<ReadService>, tasks: &TaskTracker, stop: &Cancellation
             Ok(())
         }
     }));
+    let holders = Arc::clone(service);
+    tasks.spawn(every("holders", second, stop.clone(), move || {
+        let holders = Arc::clone(&holders);
+        async move {
+            let round = holders.holder_round().await?;
+            metrics::counter!("belfry_holders_answered_total").increment(round.answered);
+            metrics::gauge!("belfry_holders_waiting")
+                .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
+            Ok(())
+        }
+    }));
     let packing = Arc::clone(service);
     tasks.spawn(every("index of plates", second, stop.clone(), move || {
         let packing = Arc::clone(&packing);
@@ -213,7 +230,8 @@ impl ReaderLink {
                 break;
             }
         }
-        in_time(health(&mut told)).await?;
+        let clocks = in_time(health(&mut told)).await?;
+        self.service.clocks(&clocks).await?;
         *slot = Some(told);
         Ok(())
     }
@@ -276,9 +294,9 @@ async fn in_time<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Re
 }
 
 /// What the reader says of itself: figures for a dashboard, and a line in the log when it cannot read plates.
-async fn health(told: &mut Told) -> anyhow::Result<()> {
+async fn health(told: &mut Told) -> anyhow::Result<Vec<ClockSpan>> {
     let answer = told.connection.ask(Control::ReaderHealth).await?;
-    let Control::ReaderReport { cameras, spooled, problem } = answer else {
+    let Control::ReaderReport { cameras, spooled, problem, clocks } = answer else {
         anyhow::bail!("the reader answered out of turn");
     };
     let figure = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
@@ -295,7 +313,25 @@ async fn health(told: &mut Told) -> anyhow::Result<()> {
         }
         told.problem = problem;
     }
-    Ok(())
+    metrics::gauge!("belfry_reader_clocks_locked").set(figure(u64::try_from(clocks.len()).unwrap_or(u64::MAX)));
+    Ok(clocks.iter().filter_map(clock_span).collect())
+}
+
+/// A lock that a read or a report of the reader states.
+fn read_clock(row: &ClockRow) -> ReadClock {
+    ReadClock {
+        locked_from_us: row.locked_from_us,
+        locked_until_us: Some(row.locked_until_us),
+        offset_us: row.offset_us,
+        uncertainty_us: row.uncertainty_us,
+        second_us: row.second_us,
+        source: OWN_SOURCE.to_owned(),
+        synced_us: row.synced_us,
+    }
+}
+
+fn clock_span(row: &CameraClockRow) -> Option<ClockSpan> {
+    ClockSpan::of(row.camera.parse().ok()?, &read_clock(&row.clock))
 }
 
 /// The end of an answer: done, or refused.
@@ -334,8 +370,8 @@ fn new_read(row: &ReadRow, crop: Bytes, overview: Bytes) -> Option<NewRead> {
             direction: Direction::from_word(&row.direction),
             looks: row.looks,
             model: row.model.clone(),
-            // A camera of ours is read from its pictures: no certified clock times it.
-            clock: None,
+            clock: row.clock.as_ref().map(read_clock),
+            from: ReadFrom::Reader,
         },
         crop,
         overview,

@@ -87,6 +87,35 @@ pub struct ReadRow {
     pub crop_len: u32,
     /// Bytes of the masked overview (JPEG) that follows second.
     pub overview_len: u32,
+    /// The clock that timed it; absent where nothing is known, and in spools of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockRow>,
+}
+
+/// State of the clock that times a camera's reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockRow {
+    /// Known to be right from here, µs since 1970 …
+    pub locked_from_us: i64,
+    /// … until here, without a break.
+    pub locked_until_us: i64,
+    /// Worst offset of the camera's clock against the host's in that time, µs, with its sign.
+    pub offset_us: i64,
+    /// Bound of the error of the host's time of a picture, µs.
+    pub uncertainty_us: u64,
+    /// Last update of the host's clock from its source.
+    pub synced_us: Option<i64>,
+    /// The camera's own time of the read.
+    pub second_us: Option<i64>,
+}
+
+/// The same for a camera, whether it read anything or not: what carries a lock from one end of a run to the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CameraClockRow {
+    /// `cam_…`.
+    pub camera: String,
+    /// Its clock.
+    pub clock: ClockRow,
 }
 
 impl std::fmt::Debug for ReadRow {

@@ -103,8 +103,10 @@ impl Run<'_> {
                 }
             }
         }
-        for end in [End::Entry, End::Exit] {
-            if self.rules.certificates.site(code, end, first, last).is_none() {
+        let stated = &self.input.stated;
+        for (end, stated) in [(End::Entry, &stated.entry), (End::Exit, &stated.exit)] {
+            let site = self.rules.certificates.site(code, end, first, last);
+            if site.is_none_or(|site| stated.as_ref().is_some_and(|number| *number != site.document)) {
                 self.reasons.push(Reason::NotVerified { end });
             }
         }

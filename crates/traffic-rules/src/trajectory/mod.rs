@@ -29,7 +29,7 @@ pub use decide::decide;
 pub use number::{Fraction, Millimetres};
 pub use outcome::{End, Instrument, Measured, Reason, RetentionCode, TrajectoryOutcome, TrajectoryVerdict};
 pub use rule_set::{RuleSet, SeedTexts};
-pub use snapshot::{Control, EndClock, EndRead, LimitSign, TrajectoryInput};
+pub use snapshot::{Control, EndClock, EndRead, LimitSign, Stated, TrajectoryInput};
 
 use crate::word::code_word;
 

@@ -31,6 +31,26 @@ pub struct TrajectoryInput {
     pub left_between: bool,
     /// The lowest corrected speed that is prosecuted, as the prosecutor has it for this trajectory; `None` for every excess.
     pub prosecuted_from_kmh: Option<u16>,
+    /// What installations of others say of their verification.
+    #[serde(default, skip_serializing_if = "Stated::is_silent")]
+    pub stated: Stated,
+}
+
+/// Number of the verification that the installation at an end states with its read. `None`: one of ours, the table alone says. A stated
+/// number counts only as the table's own for that end; an empty one is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stated {
+    /// At the entry.
+    pub entry: Option<String>,
+    /// At the exit.
+    pub exit: Option<String>,
+}
+
+impl Stated {
+    /// Inputs of before serialise as they did.
+    fn is_silent(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A read at one end.

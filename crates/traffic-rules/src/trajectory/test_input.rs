@@ -67,6 +67,7 @@ pub(super) fn run(entered: &str, micros: i64) -> TrajectoryInput {
         signs: Vec::new(),
         left_between: false,
         prosecuted_from_kmh: None,
+        stated: super::Stated::default(),
     }
 }
 

@@ -281,6 +281,7 @@ fn input(case: &Case) -> TrajectoryInput {
         signs: case.signs.iter().map(|(at, kmh)| LimitSign { at: wall(*at), kmh: *kmh }).collect(),
         left_between: case.left_between,
         prosecuted_from_kmh: case.threshold,
+        stated: Stated::default(),
     }
 }
 

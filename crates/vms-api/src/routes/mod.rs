@@ -21,7 +21,9 @@ pub mod partners;
 pub mod permits;
 pub mod playback;
 pub mod reads;
+pub mod reads_in;
 pub mod sharing;
+pub mod statistics;
 pub mod users;
 pub mod watch;
 pub mod watchlist;
@@ -36,6 +38,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .merge(login::routes())
         .merge(identity::routes())
         .merge(machines::routes())
+        .merge(reads_in::routes())
         .merge(cameras::routes())
         .merge(legal_changes::routes())
         .merge(matrix::routes())
@@ -49,6 +52,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .merge(findings::routes())
         .merge(permits::routes())
         .merge(fines::routes())
+        .merge(statistics::routes())
         .merge(partners::routes())
         .merge(grants::routes())
         .merge(sharing::routes())

@@ -53,6 +53,7 @@ pub(crate) async fn read_town(town: &Town) -> String {
             looks: 9,
             model: "test-1".to_owned(),
             clock: None,
+            from: vms_app::lez_ports::ReadFrom::Reader,
         },
         crop: Bytes::from_static(b"\xff\xd8crop"),
         overview: Bytes::from_static(b"\xff\xd8overview"),

@@ -54,6 +54,7 @@ async fn passes(town: &Town, camera: &str, plate: &str, number: u8) {
             looks: 9,
             model: "test-1".to_owned(),
             clock: None,
+            from: vms_app::lez_ports::ReadFrom::Reader,
         },
         crop: Bytes::from_static(b"\xff\xd8crop"),
         overview: Bytes::new(),

@@ -146,6 +146,8 @@ actions! {
     ApproveMatrix = MatrixApprove, Change;
     /// Machine: decode a stream for plate reading.
     DecodeAnpr = AnprDecode, Batch;
+    /// Machine: say what a camera read.
+    PushReads = ReadsPush, Batch;
 }
 
 /// See counts and travel times without people.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use traffic_rules::trajectory::{
-    Control, EndClock, EndRead, TrajectoryCode, TrajectoryInput, TrajectoryOutcome, TrajectoryVerdict, decide,
+    Control, EndClock, EndRead, Stated, TrajectoryCode, TrajectoryInput, TrajectoryOutcome, TrajectoryVerdict, decide,
 };
 use vms_core::{Purpose, WallTime};
 
@@ -24,6 +24,14 @@ use crate::lez_ports::{
 /// A pair is decided this long after its later read came in: a second read of an end, which makes it ambiguous, is there by then.
 /// A house rule.
 const SETTLE: Duration = Duration::from_secs(30);
+
+/// A pair whose clocks are locked, but not yet known to be so until both reads are past, waits for their next word this long: a clock is heard
+/// of every 64 s (`domain.md` C2).
+const CLOCK_WAIT: Duration = Duration::from_secs(90);
+/// And asks so often.
+const CLOCK_EVERY: Duration = Duration::from_secs(5);
+/// So far past both reads a lock must be known: more than any uncertainty that a usable clock has.
+const CLOCK_PAST: Duration = Duration::from_secs(1);
 
 const HERE: Purpose = Purpose::Trajectory;
 
@@ -55,7 +63,7 @@ impl ReadService {
         if now < settled_at && settled_at < ends {
             return self.wait_until(HERE, read, settled_at).await;
         }
-        let (entries, exits) = self.run_ends(permit, places, place, read).await?;
+        let (mut entries, mut exits) = self.run_ends(permit, places, place, read).await?;
         if entries.is_empty() || exits.is_empty() {
             // What wakes this one is the other end's read; without it, the end of the term.
             let until = ends.minus(Duration::from_secs(1));
@@ -64,7 +72,25 @@ impl ReadService {
             }
             return self.drop_read(permit, HERE, read, Tally::Unpaired).await;
         }
+        self.clocks_known(&mut entries).await?;
+        self.clocks_known(&mut exits).await?;
+        let word_by = settled_at.plus(CLOCK_WAIT).min(ends.minus(Duration::from_secs(1)));
+        if now < word_by && awaits_clock(&entries, &exits) {
+            return self.wait_until(HERE, read, now.plus(CLOCK_EVERY).min(word_by)).await;
+        }
         self.run_decide(permit, place, &entries, &exits).await
+    }
+
+    /// What the journal says by now of the locks that reads stated.
+    async fn clocks_known(&self, reads: &mut [StoredRead]) -> Result<(), UseCaseError> {
+        for read in reads {
+            let Some(clock) = &mut read.facts.clock else { continue };
+            let from = WallTime::from_micros(clock.locked_from_us);
+            if let Some(known) = self.store.clock_known(read.camera, &clock.source, from).await? {
+                known.carry(clock);
+            }
+        }
+        Ok(())
     }
 
     fn pairing_ends(&self, place: &Place, at: WallTime) -> Result<Option<WallTime>, UseCaseError> {
@@ -139,10 +165,20 @@ impl ReadService {
     }
 }
 
+/// Whether the locks of the one entry and the one exit may still become known to reach past the pair.
+fn awaits_clock(entries: &[StoredRead], exits: &[StoredRead]) -> bool {
+    let ([entry], [exit]) = (entries, exits) else { return false };
+    let past_us = exit.at.max(entry.at).plus(CLOCK_PAST).micros;
+    let locked = |read: &StoredRead| read.facts.clock.as_ref()?.locked_until_us;
+    let clocks = [locked(entry), locked(exit)];
+    clocks.iter().all(Option::is_some) && clocks.iter().flatten().any(|until_us| *until_us < past_us)
+}
+
 fn input_of(place: &Place, entries: &[StoredRead], exits: &[StoredRead]) -> TrajectoryInput {
     let clock =
-        |reads: &[StoredRead]| reads.first().map_or_else(|| end_clock(None), |read| end_clock(read.facts.clock));
-    let second = |reads: &[StoredRead]| reads.first().and_then(|read| read.facts.clock?.second_us);
+        |reads: &[StoredRead]| reads.first().map_or_else(|| end_clock(None), |read| end_clock(read.facts.clock.as_ref()));
+    let second = |reads: &[StoredRead]| reads.first().and_then(|read| read.facts.clock.as_ref()?.second_us);
+    let stated = |reads: &[StoredRead]| reads.first().and_then(|read| read.facts.from.stated());
     let control = match (second(entries), second(exits)) {
         (Some(first), Some(last)) => {
             u64::try_from(last.saturating_sub(first)).ok().map(|micros| Control::SecondClock { micros })
@@ -160,6 +196,7 @@ fn input_of(place: &Place, entries: &[StoredRead], exits: &[StoredRead]) -> Traj
         signs: Vec::new(),
         left_between: false,
         prosecuted_from_kmh: place.prosecuted_from_kmh,
+        stated: Stated { entry: stated(entries), exit: stated(exits) },
     }
 }
 
@@ -169,7 +206,7 @@ fn end_read(read: &StoredRead) -> EndRead {
 }
 
 /// A camera that says nothing of its clock has none that is locked: nothing is made of its reads.
-fn end_clock(clock: Option<ReadClock>) -> EndClock {
+fn end_clock(clock: Option<&ReadClock>) -> EndClock {
     EndClock {
         locked_from: WallTime::from_micros(clock.map_or(0, |clock| clock.locked_from_us)),
         locked_until: clock.and_then(|clock| clock.locked_until_us).map(WallTime::from_micros),

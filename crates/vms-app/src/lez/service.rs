@@ -5,21 +5,16 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use vms_core::{CameraId, OrgId, Profile, Purpose, SessionId, StreamId, UserId, WallTime};
+use vms_core::{CameraId, OrgId, Purpose, StreamId, WallTime};
 
 use crate::assignment::AnprCamera;
 use crate::cases::UseCases;
 use crate::error::UseCaseError;
 use crate::gate::action::DecodeAnpr;
 use crate::gate::{Actor, Permit, Target, Why};
-use crate::lez_ports::{LezStore, VehicleRegistry};
+use crate::lez_ports::{ClockSpan, HolderRegistry, LezStore, VehicleRegistry};
 
-/// A standing grant is decided and logged anew after this.
-const GRANT_US: i64 = 3_600_000_000;
-/// Organisation of the service: the platform's operator (`seed/organisations.toml`).
-const SERVICE_ORG: &str = "SAFE";
-/// The service has no account; this id names it in the log.
-const SERVICE_USER: UserId = UserId::from_bytes(*b"belfry-reads-svc");
+use super::standing::GRANT_US;
 
 /// How the batch runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +66,9 @@ pub struct ReadService {
     pub(super) registry: Option<Arc<dyn VehicleRegistry>>,
     pub(super) settings: BatchSettings,
     pub(super) pause: std::sync::Mutex<Pause>,
-    session: SessionId,
+    pub(super) holders: Option<Arc<dyn HolderRegistry>>,
+    pub(super) holder_pause: std::sync::Mutex<Pause>,
     standing: Mutex<HashMap<CameraId, Standing>>,
-    permit: Mutex<Option<Arc<Permit<DecodeAnpr>>>>,
 }
 
 /// When the registry may be asked again.
@@ -81,6 +76,15 @@ pub struct ReadService {
 pub(super) struct Pause {
     pub(super) until: WallTime,
     pub(super) failures: u32,
+}
+
+impl Pause {
+    /// After one more failure: twice as long.
+    pub(super) fn longer(self, now: WallTime, settings: &BatchSettings) -> Self {
+        let factor = 2_u32.saturating_pow(self.failures.min(16));
+        let wait = settings.retry.saturating_mul(factor).min(settings.retry_max);
+        Self { until: now.plus(wait), failures: self.failures.saturating_add(1) }
+    }
 }
 
 impl ReadService {
@@ -94,43 +98,24 @@ impl ReadService {
         settings: BatchSettings,
     ) -> Result<Self, UseCaseError> {
         let store = Arc::clone(cases.lez_store()?);
-        let session = SessionId::from_uuid(cases.ids.uuid());
-        let (standing, permit, pause) = (Mutex::default(), Mutex::default(), std::sync::Mutex::default());
-        Ok(Self { cases, store, registry, settings, pause, session, standing, permit })
+        let (standing, pause) = (Mutex::default(), std::sync::Mutex::default());
+        let (holders, holder_pause) = (None, std::sync::Mutex::default());
+        Ok(Self { cases, store, registry, settings, pause, holders, holder_pause, standing })
     }
 
-    async fn actor(&self) -> Result<Actor, UseCaseError> {
-        let orgs = self.cases.org_list().await?;
-        let org = orgs.iter().find(|org| org.code == SERVICE_ORG);
-        let org =
-            org.ok_or_else(|| UseCaseError::Internal(format!("there is no organisation {SERVICE_ORG}").into()))?;
-        Ok(Actor {
-            user: SERVICE_USER,
-            session: self.session,
-            org: org.id,
-            profile: Profile::P24,
-            user_name: "reading service".to_owned(),
-            org_code: org.code.clone(),
-        })
+    /// With the registry of holders: without it batches of zones wait.
+    #[must_use]
+    pub fn with_holders(self, holders: Arc<dyn HolderRegistry>) -> Self {
+        Self { holders: Some(holders), ..self }
     }
 
-    /// The permit under which the service takes and decides reads; a new leaf each hour.
-    ///
-    /// # Errors
-    /// `LogUnavailable`: then nothing is taken and nothing decided.
+    pub(super) async fn actor(&self) -> Result<Actor, UseCaseError> {
+        self.cases.reading_actor().await
+    }
+
+    /// See [`UseCases::reading_permit`].
     pub(super) async fn permit(&self) -> Result<Arc<Permit<DecodeAnpr>>, UseCaseError> {
-        let mut kept = self.permit.lock().await;
-        let now = self.cases.now();
-        if let Some(permit) = kept.as_ref()
-            && now.micros_since(permit.at()).abs() < GRANT_US
-        {
-            return Ok(Arc::clone(permit));
-        }
-        let target = Target { object: Some("reads: take and decide".to_owned()), ..Target::none() };
-        let why = Why { purpose: Some(Purpose::Lez), ..Why::default() };
-        let permit = Arc::new(self.cases.gate.permit::<DecodeAnpr>(&self.actor().await?, target, &why).await?);
-        *kept = Some(Arc::clone(&permit));
-        Ok(permit)
+        self.cases.reading_permit().await
     }
 
     /// What the reader does: every camera whose plates are read, each under a standing grant of its own that is decided
@@ -188,6 +173,14 @@ impl ReadService {
         Ok(self.cases.gate.reads_capability(&*self.permit().await?))
     }
 
+    /// Notes what is known of clocks; to be called with every report of the reader.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn clocks(&self, spans: &[ClockSpan]) -> Result<(), UseCaseError> {
+        if spans.is_empty() { Ok(()) } else { Ok(self.store.clock_note(spans, self.cases.now()).await?) }
+    }
+
     pub(super) fn pause(&self) -> Pause {
         *self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -209,9 +202,10 @@ impl ReadService {
         let swept = self.store.lez_sweep(self.cases.now()).await?;
         let waits = swept.waits_until_hour.map(|_| "reads_batch_waits".to_owned());
         self.cases.reads_report(waits.into_iter().collect());
-        if swept.reads + swept.findings + swept.asks > 0 || swept.destruction.is_some() {
+        if swept.reads + swept.findings + swept.asks + swept.closed > 0 || swept.destruction.is_some() {
             let details = serde_json::json!({
                 "reads": swept.reads, "findings": swept.findings, "asks": swept.asks, "keys": swept.keys,
+                "records_closed": swept.closed,
                 "destruction": swept.destruction.map(hex::encode),
             });
             self.cases.record("reads_erased", audit::LeafKind::Erase, None, details).await?;

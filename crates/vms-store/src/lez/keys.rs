@@ -71,9 +71,10 @@ impl KeyId {
         Self { purpose, class: class.to_owned(), hour: 0, object: id.to_string() }
     }
 
-    /// Of the questions of an hour. What was asked names conforming vehicles too, hence their class.
-    pub(super) fn asks(hour: i64) -> Self {
-        Self { purpose: Purpose::Lez, class: "RC-LEZ-OK".to_owned(), hour, object: ASKS.to_owned() }
+    /// Of the questions of an hour and purpose. What was asked names conforming vehicles too, hence their class.
+    pub(super) fn asks(purpose: Purpose, hour: i64) -> Self {
+        let class = if purpose == Purpose::Zbt { "RC-ZBT-OK" } else { "RC-LEZ-OK" };
+        Self { purpose, class: class.to_owned(), hour, object: ASKS.to_owned() }
     }
 
     pub(super) fn of(row: &AnyRow) -> Stored<Self> {
@@ -285,6 +286,17 @@ impl LezVault {
 
     /// Every token that a plate can have among the reads of a span.
     pub(super) async fn search_tokens(&self, purpose: Purpose, range: TimeRange, plate: &str) -> Stored<Vec<String>> {
+        self.search_tokens_on(&self.store.read, purpose, range, plate).await
+    }
+
+    /// The same inside a transaction, which sees the keys that it made.
+    pub(super) async fn search_tokens_on<'e>(
+        &self,
+        executor: impl Executor<'e, Database = Any>,
+        purpose: Purpose,
+        range: TimeRange,
+        plate: &str,
+    ) -> Stored<Vec<String>> {
         let rows = sqlx::query(
             "select wrapped from lez_key where purpose = $1 and object = '' and hour >= $2 and hour <= $3
               order by hour desc limit $4",
@@ -293,7 +305,7 @@ impl LezVault {
         .bind(hour_of(range.from))
         .bind(hour_of(range.to))
         .bind(HOURS_MAX)
-        .fetch_all(&self.store.read)
+        .fetch_all(executor)
         .await
         .map_err(db_error)?;
         let (mut epochs, mut is_mixed) = (Vec::with_capacity(rows.len()), false);

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use vms_app::lez_ports::{
-    Direction, PICTURE_MAX, PictureKind, PurposeCopy, ReadClock, ReadFacts, ReadQuery, StoredRead, WaitingRead,
+    CopyFate, Direction, PICTURE_MAX, PictureKind, PurposeCopy, ReadClock, ReadFacts, ReadFrom, ReadQuery, StoredRead,
+    WaitingRead,
 };
 use vms_app::ports::store::Stored;
 use vms_core::{CameraId, Confidence, Country, Plate, Purpose, ReadId, TimeRange, WallTime};
@@ -40,6 +41,8 @@ struct Body {
     model: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clock: Option<ReadClock>,
+    #[serde(default, skip_serializing_if = "ReadFrom::is_reader")]
+    from: ReadFrom,
 }
 
 impl Body {
@@ -53,7 +56,8 @@ impl Body {
             direction: facts.direction.as_str().to_owned(),
             looks: facts.looks,
             model: facts.model.clone(),
-            clock: facts.clock,
+            clock: facts.clock.clone(),
+            from: facts.from.clone(),
         }
     }
 
@@ -68,6 +72,7 @@ impl Body {
             looks: self.looks,
             model: self.model,
             clock: self.clock,
+            from: self.from,
         })
     }
 }
@@ -102,26 +107,45 @@ pub(super) fn plate_of(key: &Key, id: &KeyId, row: &AnyRow) -> Stored<String> {
     Ok(body.plate)
 }
 
+/// A list of police copies, with so many tokens from parameter 8 on.
+///
+/// A search goes by its tokens. Told the owner as it is, SQLite would rather walk every read of the owner in the span: tens of millions
+/// for a month of the region, where the tokens lead to a handful.
+pub(super) fn list_sql(tokens: usize) -> String {
+    let (owner, carries) = match tokens {
+        0 => ("owner_id = $1", String::new()),
+        tokens => ("owner_id || '' = $1", format!("and token in ({})", places(8, tokens))),
+    };
+    format!(
+        "select {COLUMNS} from lez_read
+          where purpose = 'OPENBARE_ORDE' and {owner} and at_us >= $2 and at_us < $3
+            and ($4 = '' or camera_id = $4)
+            and (at_us < $5 or (at_us = $5 and id < $6)) {carries}
+          order by at_us desc, id desc limit $7"
+    )
+}
+
 impl LezVault {
-    pub(super) async fn take(&self, copies: &[PurposeCopy]) -> Stored<Vec<(ReadId, Purpose)>> {
+    pub(super) async fn take(&self, copies: &[PurposeCopy]) -> Stored<Vec<CopyFate>> {
         if copies.is_empty() {
             return Ok(Vec::new());
         }
+        self.note_pushing(copies).await?;
         let _sealing = self.sealing.read().await;
         write_txn!(self.store, |conn| {
-            let mut fresh = Vec::new();
+            let mut fates = Vec::with_capacity(copies.len());
             for copy in copies {
-                if self.take_one(&mut *conn, copy).await? {
-                    fresh.push((copy.read.read, copy.purpose));
-                }
+                fates.push(self.take_one(&mut *conn, copy).await?);
             }
-            Ok(fresh)
+            Ok(fates)
         })
     }
 
-    /// Whether the copy is new.
-    async fn take_one(&self, conn: &mut Writing<'_>, copy: &PurposeCopy) -> Stored<bool> {
+    async fn take_one(&self, conn: &mut Writing<'_>, copy: &PurposeCopy) -> Stored<CopyFate> {
         let id = copy.read.read.to_string();
+        if self.is_twin(&mut *conn, copy, &id).await? {
+            return Ok(CopyFate::Twin);
+        }
         let seen = sqlx::query(
             "insert into lez_seen (purpose, id, at_us) values ($1, $2, $3) on conflict (purpose, id) do nothing",
         )
@@ -132,7 +156,7 @@ impl LezVault {
         .await
         .map_err(db_error)?;
         if seen.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(CopyFate::Known);
         }
         let key_id = KeyId::hour(copy.purpose, copy.class.as_str(), hour_of(copy.read.at));
         let (key, lock) = self.key_or_make(&mut *conn, &key_id, copy.key_ends_at, copy.received_at).await?;
@@ -142,6 +166,7 @@ impl LezVault {
             fits.then(|| self.seal(&key, &key_id, &id, field, bytes)).transpose()
         };
         let token = self.read_token(&lock, copy.purpose, copy.read.facts.plate.reveal()).await?;
+        self.mark(&mut *conn, copy, &id, &token).await?;
         sqlx::query(
             "insert into lez_read (purpose, id, class, hour, camera_id, owner_id, stream_id, at_us, received_at_us,
                 next_try_us, tries, expires_at_us, token, body, crop, overview)
@@ -168,7 +193,7 @@ impl LezVault {
         if copy.purpose == Purpose::PublicOrder {
             self.freshen(conn, copy, key_id.hour).await?;
         }
-        Ok(true)
+        Ok(CopyFate::Kept)
     }
 
     /// Opens rows; one whose key was destroyed meanwhile is erased already and left out.
@@ -281,20 +306,11 @@ impl LezVault {
             Some(tokens) => padded(tokens),
             None => Vec::new(),
         };
-        let carries =
-            if tokens.is_empty() { String::new() } else { format!("and token in ({})", places(8, tokens.len())) };
         let (after_us, after_id) = match query.after {
             Some((at, id)) => (at.micros, id.to_string()),
             None => (i64::MAX, String::new()),
         };
-        let sql = format!(
-            "select {COLUMNS} from lez_read
-              where purpose = 'OPENBARE_ORDE' and owner_id = $1 and at_us >= $2 and at_us < $3
-                and ($4 = '' or camera_id = $4)
-                and (at_us < $5 or (at_us = $5 and id < $6)) {carries}
-              order by at_us desc, id desc limit $7"
-        );
-        let mut rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let mut rows = sqlx::query(sqlx::AssertSqlSafe(list_sql(tokens.len())))
             .bind(query.owner.to_string())
             .bind(query.range.from.micros)
             .bind(query.range.to.micros)
@@ -361,7 +377,7 @@ impl LezVault {
 }
 
 /// The last one repeated up to a power of two, so that the database sees few different statements.
-fn padded(mut tokens: Vec<String>) -> Vec<String> {
+pub(super) fn padded(mut tokens: Vec<String>) -> Vec<String> {
     let last = tokens.last().cloned().unwrap_or_default();
     tokens.resize(tokens.len().next_power_of_two(), last);
     tokens

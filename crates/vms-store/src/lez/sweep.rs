@@ -8,6 +8,7 @@ use vms_app::ports::store::Stored;
 use vms_core::{CameraId, Purpose, WallTime};
 
 use super::LezVault;
+use super::clocks::{CLOCKS, MARKED};
 use super::keys::{KeyId, Lock};
 use super::seal::hour_of;
 use super::settle::count;
@@ -70,7 +71,8 @@ impl Spent {
 
 /// An hour of undecided reads that is over and has no read left; its key dies before its term.
 const IS_SPENT: &str = "object = '' and purpose in ('LEZ', 'ZBT', 'TRAJECT') and hour < $2 and not exists (
-    select 1 from lez_read r where r.purpose = lez_key.purpose and r.class = lez_key.class and r.hour = lez_key.hour)";
+    select 1 from lez_read r where r.purpose = lez_key.purpose and r.class = lez_key.class and r.hour = lez_key.hour) and not exists (
+    select 1 from read_mark m where m.purpose = lez_key.purpose and m.at_us / 3600000000 = lez_key.hour)";
 
 /// A key whose time has come.
 struct Due {
@@ -154,6 +156,8 @@ impl LezVault {
                 or exists (select 1 from lez_finding where expires_at_us <= $1)
                 or exists (select 1 from lez_registry_ask where items_end_us <= $1 and items is not null)
                 or exists (select 1 from lez_seen where at_us <= $3)
+                or exists (select 1 from read_mark where received_at_us <= $5)
+                or exists (select 1 from camera_clock where noted_at_us <= $6)
                 or exists (select 1 from zbt_permit where to_us <= $4)
                 or exists (select 1 from zbt_listing where to_us <= $4)
                 or exists (select 1 from lez_key where ends_at_us <= $1 or length(wrapped) <> 8 or ({IS_SPENT}))
@@ -164,6 +168,8 @@ impl LezVault {
             .bind(hour_of(now))
             .bind(now.minus(SEEN).micros)
             .bind(now.minus(PERMITS).micros)
+            .bind(now.minus(MARKED).micros)
+            .bind(now.minus(CLOCKS).micros)
             .fetch_one(&self.store.read)
             .await
             .map_err(db_error)?;
@@ -177,6 +183,7 @@ async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<(S
     let events = "delete from lez_finding_event
         where finding_id in (select id from lez_finding where expires_at_us <= $1)";
     run(&mut *conn, events, now).await?;
+    let closed = super::fines::close_ended(&mut *conn, now).await?;
     let findings = run(&mut *conn, "delete from lez_finding where expires_at_us <= $1", now).await?;
     let asks = "update lez_registry_ask set items = null where items_end_us <= $1 and items is not null";
     let asks = run(&mut *conn, asks, now).await?;
@@ -204,8 +211,10 @@ async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<(S
         run(&mut *conn, sql, now).await?;
     }
     let entries = run(&mut *conn, "delete from watch_entry where ends_at_us <= $1", now).await?;
+    run(&mut *conn, "delete from read_mark where received_at_us <= $1", now.minus(MARKED)).await?;
+    run(&mut *conn, "delete from camera_clock where noted_at_us <= $1", now.minus(CLOCKS)).await?;
     run(conn, "delete from lez_seen where at_us <= $1", now.minus(SEEN)).await?;
-    Ok((Swept { reads, findings, asks, keys, ..Swept::default() }, entries))
+    Ok((Swept { reads, findings, asks, closed, keys, ..Swept::default() }, entries))
 }
 
 async fn run(conn: &mut Writing<'_>, sql: &'static str, upto: WallTime) -> Stored<u64> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fines::{Manifest, verify};
 use vms_app::fines::FineAnswer;
-use vms_app::fines_ports::{FineRun, FineStore as _};
+use vms_app::fines_ports::{FineKind, FineRun, FineStore as _};
 use vms_app::gate::Actor;
 use vms_app::lez::findings::Verdict;
 use vms_app::lez_ports::{FindingState, LezStore as _};
@@ -54,10 +54,10 @@ async fn only_what_people_approved_becomes_one_record(store: &Store) {
     let double = town.forced("1BBB222", "4").await;
     let window = town.window(start);
 
-    let dry = town.cases.fine_run_now(&town.job, window, "holder01", true).await.unwrap();
+    let dry = town.cases.fine_run_now(&town.job, FineKind::Lez, window, "holder01", true).await.unwrap();
     assert_eq!((dry.totals.taken, dry.totals.fines, dry.totals.warnings, dry.totals.merged), (3, 1, 1, 1));
-    assert_eq!(town.cases.fine_status(&town.job).await.unwrap().runs, []);
-    assert_eq!(town.cases.fine_status(&town.job).await.unwrap().waiting, 4);
+    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().runs, []);
+    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting, 4);
     assert_eq!(town.leaves("fine_run_opened"), 0);
 
     let done = town.batch(window);
@@ -100,9 +100,9 @@ async fn only_what_people_approved_becomes_one_record(store: &Store) {
     assert_eq!(verify::folder(&second.folder, &trust).verdict, verify::Verdict::Holds);
     let overlap = TimeRange::new(window.from, window.to.plus(Duration::from_secs(60))).unwrap();
     town.clock.pass_s(120);
-    let refused = town.cases.fine_run_now(&town.job, overlap, "holder01", false).await;
+    let refused = town.cases.fine_run_now(&town.job, FineKind::Lez, overlap, "holder01", false).await;
     assert!(matches!(refused, Err(UseCaseError::Conflict(Conflict::WrongState("window_overlaps")))), "{refused:?}");
-    assert_eq!(town.cases.fine_status(&town.job).await.unwrap().waiting, 0);
+    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting, 0);
     // Sealed in the rows.
     let row = sqlx::query("select body from fine_line").fetch_one(store.read()).await.unwrap();
     let body: Vec<u8> = sqlx::Row::try_get(&row, "body").unwrap();
@@ -191,13 +191,13 @@ async fn answers_come_back_once(store: &Store) {
         ids.push(town.approved(&plate(n), "4").await);
     }
     let window = town.window(start);
-    town.cases.fine_run_now(&town.job, window, "holder01", false).await.unwrap();
+    town.cases.fine_run_now(&town.job, FineKind::Lez, window, "holder01", false).await.unwrap();
     let answer = |offence: &str, answer: &str, code: Option<&str>| FineAnswer {
         offence: offence.to_owned(),
         answer: answer.to_owned(),
         code: code.map(str::to_owned),
     };
-    let permit_free = async |answers: &[FineAnswer]| town.cases.fine_answers(&town.job, answers).await.unwrap();
+    let permit_free = async |answers: &[FineAnswer]| town.cases.fine_answers(&town.job, FineKind::Lez, answers).await.unwrap();
     let lines_open = town.cases.fine_lines(&town.job, &name(&town).await, "holder01", 0).await.unwrap();
     let open = lines_open[0].line.offence.clone().unwrap();
     assert_eq!(permit_free(&[answer(&open, "accepted", None)]).await, ["not_signed"]);
@@ -217,10 +217,10 @@ async fn answers_come_back_once(store: &Store) {
     let again = ["known", "known", "unknown", "known", "contradicts", "contradicts"];
     assert_eq!(permit_free(&file).await, again, "giving it twice is harmless");
     assert_eq!((town.leaves("fine_answered"), town.leaves("fine_answer_refused")), (2, 4));
-    let run = town.cases.fine_status(&town.job).await.unwrap().runs.remove(0);
+    let run = town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().runs.remove(0);
     assert_eq!((run.state(), run.answers.accepted, run.answers.refused), ("waits", 1, 1));
     assert_eq!(permit_free(&[answer(&keys[2], "correct", Some("PLATE_DIFFERS"))]).await, ["noted"]);
-    let run = town.cases.fine_status(&town.job).await.unwrap().runs.remove(0);
+    let run = town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().runs.remove(0);
     assert_eq!((run.state(), run.answers.correct), ("closed", 1));
     for bad in [
         answer(&keys[0], "paid", None),
@@ -228,7 +228,7 @@ async fn answers_come_back_once(store: &Store) {
         answer(&keys[0], "refused", None),
         answer(&keys[0], "refused", Some("a b")),
     ] {
-        let refused = town.cases.fine_answers(&town.job, std::slice::from_ref(&bad)).await;
+        let refused = town.cases.fine_answers(&town.job, FineKind::Lez, std::slice::from_ref(&bad)).await;
         assert!(matches!(refused, Err(UseCaseError::Invalid(_))), "{bad:?}");
     }
     corrected(&town, &ids, &keys).await;
@@ -237,7 +237,7 @@ async fn answers_come_back_once(store: &Store) {
 /// What is to be corrected goes back to a person; approved again, it is a new record that names the old one.
 async fn corrected(town: &Town, ids: &[vms_core::FindingId], keys: &[String]) {
     assert!(town.vault.fine_holds(ids[0]).await.unwrap() && !town.vault.fine_holds(ids[2]).await.unwrap());
-    assert_eq!(town.cases.fine_status(&town.job).await.unwrap().waiting, 0, "not before a person looked again");
+    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting, 0, "not before a person looked again");
     assert_eq!(town.vault.fine_superseded(ids[2]).await.unwrap(), Some(keys[2].clone()));
     town.clock.pass_s(30 * 86_400);
     let undo = || Verdict::Undo("kenteken opnieuw bekijken".to_owned());
@@ -288,11 +288,11 @@ async fn a_sample_goes_to_a_second_person(store: &Store) {
     let rejected = town.cases.finding_decide(&other, sampled[2], 2, Verdict::Reject("ander voertuig".to_owned())).await;
     assert_eq!(rejected.unwrap().finding.state, FindingState::Rejected);
     town.clock.pass_s(1);
-    assert_eq!(town.cases.fine_status(&town.job).await.unwrap().waiting, n - 3);
+    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting, n - 3);
     let approved = town.cases.finding_decide(&other, sampled[0], 2, Verdict::Approve).await.unwrap();
     assert_eq!((approved.finding.state, approved.finding.decided_by), (FindingState::Approved, Some(other.user)));
     town.clock.pass_s(1);
-    assert_eq!(town.cases.fine_status(&town.job).await.unwrap().waiting, n - 2);
+    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting, n - 2);
 }
 
 async fn a_decision_is_taken_back_by_who_made_it(store: &Store) {
@@ -326,7 +326,7 @@ async fn a_decision_is_taken_back_by_who_made_it(store: &Store) {
 }
 
 async fn name(town: &Town) -> String {
-    town.cases.fine_status(&town.job).await.unwrap().runs.remove(0).id
+    town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().runs.remove(0).id
 }
 
 async fn one_works_a_run_and_only_the_job_may(store: &Store) {
@@ -342,7 +342,7 @@ async fn one_works_a_run_and_only_the_job_may(store: &Store) {
         Ok(run) => run.state().to_owned(),
     };
     let run =
-        async |actor: &Actor, window, holder: &str| state(town.cases.fine_run_now(actor, window, holder, false).await);
+        async |actor: &Actor, window, holder: &str| state(town.cases.fine_run_now(actor, FineKind::Lez, window, holder, false).await);
     let other = Actor { org: OrgId::from_bytes([9; 16]), ..town.job.clone() };
     for (actor, wanted) in [(&town.agent, "denied"), (&other, "denied"), (&town.job, "open")] {
         assert_eq!(run(actor, window, "holder01").await, wanted);
@@ -376,8 +376,8 @@ async fn one_works_a_run_and_only_the_job_may(store: &Store) {
     let done = town.process(window, "holder02").unwrap();
     assert_eq!(done.facts.totals.taken, 1);
     let (a, b) = tokio::join!(
-        town.cases.fine_run_now(&town.job, later, "holder01", false),
-        town.cases.fine_run_now(&town.job, later, "holder02", false)
+        town.cases.fine_run_now(&town.job, FineKind::Lez, later, "holder01", false),
+        town.cases.fine_run_now(&town.job, FineKind::Lez, later, "holder02", false)
     );
     assert_eq!(u8::from(a.is_ok()) + u8::from(b.is_ok()), 1, "{a:?} {b:?}");
 }

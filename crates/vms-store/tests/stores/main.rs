@@ -22,6 +22,8 @@ mod reads;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
 mod traced;
 #[cfg(test)]
 mod traffic;

@@ -93,6 +93,7 @@ pub(crate) fn copy(number: u8, plate: &str, purpose: Purpose, secs: i64) -> Purp
             looks: 7,
             model: "m1".to_owned(),
             clock: None,
+            from: vms_app::lez_ports::ReadFrom::Reader,
         },
         crop: Bytes::from_static(b"a picture of a plate"),
         overview: Bytes::new(),

@@ -199,6 +199,8 @@ fn read(n: u8, camera: u8, plate: &str, at: WallTime) -> NewRead {
         offset_us: 0,
         uncertainty_us: 1_000,
         second_us: Some(at.micros),
+        source: vms_app::clock_ports::OWN_SOURCE.to_owned(),
+        synced_us: None,
     };
     NewRead {
         read: ReadId::from_bytes([n; 16]),
@@ -214,6 +216,7 @@ fn read(n: u8, camera: u8, plate: &str, at: WallTime) -> NewRead {
             looks: 7,
             model: "test-1".to_owned(),
             clock: Some(clock),
+            from: vms_app::lez_ports::ReadFrom::Reader,
         },
         crop: Bytes::from(vec![n; 900]),
         overview: Bytes::from(vec![n ^ 0xff; 3_000]),

@@ -242,7 +242,7 @@ async fn reader(listener: LinkListener, spool: Arc<Mutex<Spool>>) {
                 }
                 spool.reads.retain(|(row, ..)| row.spool > upto);
             } else if request == Control::ReaderHealth {
-                let report = Control::ReaderReport { cameras: Vec::new(), spooled: 0, problem: None };
+                let report = Control::ReaderReport { cameras: Vec::new(), spooled: 0, problem: None, clocks: Vec::new() };
                 if peer.sender.send(report).await.is_err() {
                     break;
                 }
@@ -275,6 +275,7 @@ fn row(n: u8, plate: &str, country: &str, at: WallTime) -> (ReadRow, Bytes, Byte
         model: "test-1".to_owned(),
         crop_len: u32::try_from(crop.len()).unwrap(),
         overview_len: u32::try_from(overview.len()).unwrap(),
+        clock: None,
     };
     (row, crop, overview)
 }

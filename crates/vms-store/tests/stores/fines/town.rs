@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fines::{
-    Disk, Ledger, LedgerError, Line, Manifest, Picture, RealDisk, RunError, RunFacts, Seal, SealKey, Totals, verify,
+    Batch, Disk, Ledger, LedgerError, Line, Manifest, Picture, RealDisk, RunError, RunFacts, Seal, SealKey, Totals, verify,
 };
 use keys::{KeyRing, KeyStoreConfig, OpenOptions, RealDisk as KeyDisk, SystemRandom};
 use policy::{CapabilitySigner, RoleTable};
@@ -21,9 +21,10 @@ use traffic_rules::plate_type;
 use vms_app::cases::Extensions;
 use vms_app::fakes::{FakeMedia, FixedIds, ManualClock, MemoryLog};
 use vms_app::fines_ports::{
-    FineDesk, FineLine, FineParts, FineRun, FineSeal, FineStore, FineTotals, HandedOver, KeptAnswer, NewFineLine,
+    FineDesk, FineKind, FineLine, FineParts, FinePermit, FineRun, FineSeal, FineStore, FineTotals, HandedOver,
+    KeptAnswer, KeptHolder, NewFineLine,
 };
-use vms_app::gate::action::{DecodeAnpr, ReviewFindings, SendFines};
+use vms_app::gate::action::{DecodeAnpr, ReviewFindings};
 use vms_app::gate::{Actor, Gate, Permit, Why};
 use vms_app::health::rfc3339;
 use vms_app::lez::findings::Verdict;
@@ -104,6 +105,10 @@ impl Disk for MortalDisk {
         self.within(|| RealDisk.write(path, bytes), || RealDisk.write(path, &bytes[..bytes.len() / 2]))
     }
 
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.within(|| RealDisk.remove(path), || Ok(()))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.within(|| RealDisk.rename(from, to), || Ok(()))
     }
@@ -125,11 +130,14 @@ macro_rules! mortal {
 
 #[async_trait]
 impl FineStore for MortalStore {
-    async fn fine_candidates(&self, permit: &Permit<SendFines>, range: TimeRange, limit: u32) -> Stored<Vec<Finding>> {
+    async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Finding>> {
         mortal!(self, self.0.fine_candidates(permit, range, limit))
     }
-    async fn fine_waiting(&self, before: WallTime) -> Stored<u64> {
-        mortal!(self, self.0.fine_waiting(before))
+    async fn fine_waiting(&self, permit: &FinePermit, before: WallTime) -> Stored<u64> {
+        mortal!(self, self.0.fine_waiting(permit, before))
+    }
+    async fn fine_holder(&self, permit: &FinePermit, id: FindingId) -> Stored<Option<KeptHolder>> {
+        mortal!(self, self.0.fine_holder(permit, id))
     }
     async fn fine_history(&self, vehicle: &str) -> Stored<Vec<HandedOver>> {
         mortal!(self, self.0.fine_history(vehicle))
@@ -139,25 +147,25 @@ impl FineStore for MortalStore {
     }
     async fn fine_picture(
         &self,
-        permit: &Permit<SendFines>,
+        permit: &FinePermit,
         id: FindingId,
         kind: PictureKind,
     ) -> Stored<Option<Bytes>> {
         mortal!(self, self.0.fine_picture(permit, id, kind))
     }
-    async fn fine_open(&self, permit: &Permit<SendFines>, run: &FineRun, lines: &[NewFineLine]) -> Stored<()> {
+    async fn fine_open(&self, permit: &FinePermit, run: &FineRun, lines: &[NewFineLine]) -> Stored<()> {
         mortal!(self, self.0.fine_open(permit, run, lines))
     }
-    async fn fine_run(&self, id: &str) -> Stored<Option<FineRun>> {
-        mortal!(self, self.0.fine_run(id))
+    async fn fine_run(&self, permit: &FinePermit, id: &str) -> Stored<Option<FineRun>> {
+        mortal!(self, self.0.fine_run(permit, id))
     }
-    async fn fine_runs(&self, limit: u32) -> Stored<Vec<FineRun>> {
-        mortal!(self, self.0.fine_runs(limit))
+    async fn fine_runs(&self, permit: &FinePermit, limit: u32) -> Stored<Vec<FineRun>> {
+        mortal!(self, self.0.fine_runs(permit, limit))
     }
     async fn fine_hold(&self, id: &str, holder: &str, now: WallTime, until: WallTime) -> Stored<bool> {
         mortal!(self, self.0.fine_hold(id, holder, now, until))
     }
-    async fn fine_lines(&self, permit: &Permit<SendFines>, run: &str, after: u64, limit: u32) -> Stored<Vec<FineLine>> {
+    async fn fine_lines(&self, permit: &FinePermit, run: &str, after: u64, limit: u32) -> Stored<Vec<FineLine>> {
         mortal!(self, self.0.fine_lines(permit, run, after, limit))
     }
     async fn fine_left(&self, run: &str, upto: u64, at: WallTime) -> Stored<()> {
@@ -169,8 +177,14 @@ impl FineStore for MortalStore {
     async fn fine_answered(&self, offence: &str) -> Stored<Option<KeptAnswer>> {
         mortal!(self, self.0.fine_answered(offence))
     }
-    async fn fine_answer(&self, offence: &str, answer: &str, code: Option<&str>, at: WallTime) -> Stored<bool> {
-        mortal!(self, self.0.fine_answer(offence, answer, code, at))
+    async fn fine_answer(
+        &self,
+        offence: &str,
+        answer: (&str, Option<&str>),
+        at: WallTime,
+        ends: Option<WallTime>,
+    ) -> Stored<bool> {
+        mortal!(self, self.0.fine_answer(offence, answer, at, ends))
     }
     async fn fine_holds(&self, finding: FindingId) -> Stored<bool> {
         mortal!(self, self.0.fine_holds(finding))
@@ -178,16 +192,22 @@ impl FineStore for MortalStore {
 }
 
 pub(super) fn facts_of(run: &FineRun) -> RunFacts {
-    let FineTotals { taken, records, fines, warnings, amount_cents, merged, refused } = run.totals;
+    let FineTotals { taken, records, fines, warnings, files, amount_cents, merged, refused } = run.totals;
     RunFacts {
         run: run.id.clone(),
+        batch: match run.kind {
+            FineKind::Lez => Batch::Lez,
+            FineKind::Zbt => Batch::Zbt,
+            FineKind::Trajectory => Batch::Trajectory,
+        },
+        authority: run.authority.map(|org| org.to_string()),
         chain: run.chain,
         previous: run.previous.clone(),
         from: rfc3339(run.range.from),
         to: rfc3339(run.range.to),
         opened_at: rfc3339(run.opened_at),
         rule_set: run.rule_set.clone(),
-        totals: Totals { taken, records, fines, warnings, amount_cents, merged, refused },
+        totals: Totals { taken, records, fines, warnings, files, amount_cents, merged, refused },
         signed: run.signed.as_ref().map(|(digest, _)| digest.clone()),
     }
 }
@@ -204,6 +224,11 @@ impl FineDesk for Desk {
         Manifest::check(manifest, &facts_of(run), offences, rejects).map_err(|refusal| refusal.code)?;
         let seal = self.0.seal(manifest);
         Ok(FineSeal { signature: seal.signature, key: seal.key })
+    }
+
+    fn seal_again(&self, manifest: &[u8]) -> FineSeal {
+        let seal = self.0.seal(manifest);
+        FineSeal { signature: seal.signature, key: seal.key }
     }
 }
 
@@ -337,6 +362,7 @@ impl Town {
                 looks: 7,
                 model: "m1".to_owned(),
                 clock: None,
+                from: vms_app::lez_ports::ReadFrom::Reader,
             },
             crop: Bytes::from(format!("crop {number}").into_bytes()),
             overview: Bytes::from_static(overview),
@@ -461,7 +487,7 @@ struct Book<'a> {
 
 impl Ledger for Book<'_> {
     fn open(&mut self) -> Result<RunFacts, LedgerError> {
-        let run = self.town.cases.fine_run(&self.town.job, self.window, &self.holder, false);
+        let run = self.town.cases.fine_run(&self.town.job, FineKind::Lez, self.window, &self.holder, false);
         Ok(facts_of(&self.handle.block_on(run)?.ok_or("still opening")?))
     }
 
