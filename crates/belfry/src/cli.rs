@@ -42,9 +42,11 @@ pub(crate) enum Command {
     Camera(crate::camera::CameraArgs),
     /// Evidence exports: order, approve, follow, fetch.
     Export(crate::export::ExportArgs),
-    /// Batches of approved findings for the tax administration: run, check, answers, status. Made for a job scheduler; the exit codes stand
+    /// Batches of approved findings for the tax administration, a municipality or the police: run, check, answers, status. Made for a job scheduler; the exit codes stand
     /// in docs/FINES.md.
     Fines(crate::fines::FinesArgs),
+    /// The permit desk's register for zones with restricted access: list, import, revoke.
+    Permits(crate::permits::PermitsArgs),
     /// Partners behind gateways: list, connect, switch on and off, import their cameras.
     Partner(crate::partner::PartnerArgs),
     /// Figures of the annual report of a year, as JSON and CSV.

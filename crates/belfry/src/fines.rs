@@ -1,4 +1,5 @@
-//! `belfry fines …`: batches of approved findings for the tax administration, made for a job scheduler.
+//! `belfry fines …`: batches of approved findings for the tax administration, a municipality or the police's own processing, made for a job
+//! scheduler.
 //!
 //! Exit codes: 0 done · 1 something changed, does not add up, or some answers were not taken · 2 wrong usage, or it could not be looked at ·
 //! 3 the account may not · 4 what was given is refused · 5 Belfry can't be reached, or not now: try again · 6 another run is in the way.
@@ -11,8 +12,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clap::Subcommand;
-use fines::{Ledger, LedgerError, Line, Picture, Progress, RealDisk, RunError, RunFacts, Seal, Totals, answer, verify};
+use clap::{Subcommand, ValueEnum};
+use fines::{Batch, Ledger, LedgerError, Line, Picture, Progress, RealDisk, RunError, RunFacts, Seal, Totals, answer, verify};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use reqwest::Method;
@@ -43,12 +44,39 @@ impl FinesArgs {
     /// Whether the outcome is wanted as JSON.
     pub(crate) const fn as_json(&self) -> bool {
         match &self.what {
-            FinesCommand::Run { server, .. } | FinesCommand::Ack { server, .. } | FinesCommand::Status { server } => {
-                server.json
-            }
+            FinesCommand::Run { server, .. }
+            | FinesCommand::Ack { server, .. }
+            | FinesCommand::Status { server, .. } => server.json,
             FinesCommand::Verify { json, .. } => *json,
         }
     }
+}
+
+/// Of which findings a batch is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// The low-emission zone.
+    #[default]
+    Lez,
+    /// Zones with restricted access.
+    Zbt,
+    /// Average speed: files for the police's own processing.
+    Trajectory,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Lez => "lez",
+            Self::Zbt => "zbt",
+            Self::Trajectory => "trajectory",
+        }
+    }
+}
+
+/// The word of a run as the server gives it.
+fn batch_of(word: &str) -> Batch {
+    Batch::of(Some(word)).unwrap_or_default()
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,8 +87,11 @@ enum FinesCommand {
     Run {
         #[command(flatten)]
         server: MachineArgs,
+        /// Of which findings.
+        #[arg(long, value_enum, default_value_t)]
+        kind: Kind,
         /// Approvals of a day in Brussels (2026-11-21), of days (2026-11-21/2026-11-23, the last one not included), or of a span of RFC 3339
-        /// instants at whole minutes (…/…).
+        /// instants at whole minutes (…/…). With `--kind zbt` an approval counts when its holder was answered.
         #[arg(long)]
         window: String,
         /// Folder of the batches; each is a folder in it.
@@ -84,10 +115,13 @@ enum FinesCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take the answers of the tax administration (JSON Lines). Giving a file twice is harmless. Exit code 1: some were not taken.
+    /// Take the answers of whoever got the batch (JSON Lines). Giving a file twice is harmless. Exit code 1: some were not taken.
     Ack {
         #[command(flatten)]
         server: MachineArgs,
+        /// Of which findings.
+        #[arg(long, value_enum, default_value_t)]
+        kind: Kind,
         /// The file.
         file: PathBuf,
     },
@@ -95,6 +129,9 @@ enum FinesCommand {
     Status {
         #[command(flatten)]
         server: MachineArgs,
+        /// Of which findings.
+        #[arg(long, value_enum, default_value_t)]
+        kind: Kind,
     },
 }
 
@@ -103,11 +140,13 @@ pub(crate) fn run(args: FinesArgs) -> u8 {
     let as_json = args.as_json();
     let outcome = match args.what {
         FinesCommand::Verify { folder, key, previous, json } => check(&folder, key.as_deref(), previous, json),
-        FinesCommand::Run { server, window, out, dry_run } => {
-            crate::in_runtime_of(async move { batch(&server, &window, out, dry_run).await })
+        FinesCommand::Run { server, kind, window, out, dry_run } => {
+            crate::in_runtime_of(async move { batch(&server, kind, &window, out, dry_run).await })
         }
-        FinesCommand::Ack { server, file } => crate::in_runtime_of(async move { ack(&server, &file).await }),
-        FinesCommand::Status { server } => crate::in_runtime_of(async move { status(&server).await }),
+        FinesCommand::Ack { server, kind, file } => {
+            crate::in_runtime_of(async move { ack(&server, kind, &file).await })
+        }
+        FinesCommand::Status { server, kind } => crate::in_runtime_of(async move { status(&server, kind).await }),
     };
     outcome.unwrap_or_else(|error| failed(&error, as_json))
 }
@@ -122,7 +161,11 @@ fn state_words(word: &str) -> Option<(&'static str, u8)> {
         ),
         "window_overlaps" => ("the window overlaps that of an earlier run", 4),
         "too_many" => ("more than 2,000 findings: take smaller windows", 4),
-        "finding_erased" => ("the term of a finding of this run ended before its batch was written", 1),
+        "finding_erased" => (
+            "the term of a finding ended: a run that is not signed goes on without it at the next try, and a batch that was signed and lost \
+             cannot be written again",
+            1,
+        ),
         "not_all_left" => ("not every line was fetched: run it again", 5),
         "not_reconciled" | "differs" => ("the manifest is not that of the run: the run stays open", 1),
         "signed_otherwise" => ("the run was signed with another manifest", 1),
@@ -205,6 +248,8 @@ fn number(value: &Value, path: &str) -> u64 {
 fn facts_of(run: &Value) -> RunFacts {
     RunFacts {
         run: text(run, "/id").to_owned(),
+        batch: batch_of(text(run, "/kind")),
+        authority: run.pointer("/authority").and_then(Value::as_str).map(str::to_owned),
         chain: number(run, "/chain"),
         previous: text(run, "/previous").to_owned(),
         from: text(run, "/from").to_owned(),
@@ -216,6 +261,7 @@ fn facts_of(run: &Value) -> RunFacts {
             records: number(run, "/totals/records"),
             fines: number(run, "/totals/fines"),
             warnings: number(run, "/totals/warnings"),
+            files: number(run, "/totals/files"),
             amount_cents: number(run, "/totals/amount_cents"),
             merged: number(run, "/totals/merged"),
             refused: number(run, "/totals/refused"),
@@ -228,6 +274,7 @@ fn facts_of(run: &Value) -> RunFacts {
 struct Remote<'a> {
     session: &'a Machine,
     runtime: Handle,
+    kind: Kind,
     from: String,
     to: String,
     holder: String,
@@ -248,7 +295,9 @@ impl Remote<'_> {
 
     async fn opened(&self, dry_run: bool) -> anyhow::Result<Value> {
         for _ in 0..OPEN_MAX {
-            let body = json!({ "from": self.from, "to": self.to, "holder": self.holder, "dry_run": dry_run });
+            let kind = self.kind.word();
+            let body =
+                json!({ "kind": kind, "from": self.from, "to": self.to, "holder": self.holder, "dry_run": dry_run });
             let run = self.session.call(Method::POST, "/api/v1/fines/runs", Some(body)).await?;
             if run.is_object() {
                 return Ok(run);
@@ -309,35 +358,38 @@ fn line(run: &Value) -> String {
     let totals = |word: &str| number(run, &format!("/totals/{word}"));
     let answers = |word: &str| number(run, &format!("/answers/{word}"));
     format!(
-        "{}  {}  {} taken = {} records ({} fines, {} warnings) + {} merged + {} refused  answers: {} accepted, {} refused, {} to be \
-         corrected, {} waiting\n",
+        "{}  {}  {} taken = {} records ({} fines, {} warnings, {} files) + {} merged + {} refused  answers: {} accepted, {} refused, \
+         {} to be corrected, {} ended without, {} waiting\n",
         text(run, "/id"),
         text(run, "/state"),
         totals("taken"),
         totals("records"),
         totals("fines"),
         totals("warnings"),
+        totals("files"),
         totals("merged"),
         totals("refused"),
         answers("accepted"),
         answers("refused"),
         answers("correct"),
+        answers("ended"),
         answers("waiting"),
     )
 }
 
-async fn batch(server: &MachineArgs, window: &str, out: PathBuf, dry_run: bool) -> anyhow::Result<u8> {
+async fn batch(server: &MachineArgs, kind: Kind, window: &str, out: PathBuf, dry_run: bool) -> anyhow::Result<u8> {
     let (from, to) = window_of(window)?;
     if dry_run {
         let session = Machine::open(server).await?;
-        let remote = Remote { session: &session, runtime: Handle::current(), from, to, holder: "dryrun00".to_owned() };
+        let (runtime, holder) = (Handle::current(), "dryrun00".to_owned());
+        let remote = Remote { session: &session, runtime, kind, from, to, holder };
         let run = remote.opened(true).await?;
         show(&run, None, false, server.json);
         return Ok(0);
     }
     let (holder, lock) = holder_of(&out)?;
     let session = Machine::open(server).await?;
-    let mut remote = Remote { session: &session, runtime: Handle::current(), from, to, holder };
+    let mut remote = Remote { session: &session, runtime: Handle::current(), kind, from, to, holder };
     let mut tell = |progress: Progress| {
         let Progress { step, done, total } = progress;
         crate::complain(&json!({ "step": step, "done": done, "total": total }).to_string());
@@ -376,11 +428,11 @@ fn check(folder: &Path, key: Option<&str>, previous: Option<PathBuf>, as_json: b
     Ok(report.verdict.exit_code())
 }
 
-async fn ack(server: &MachineArgs, file: &Path) -> anyhow::Result<u8> {
+async fn ack(server: &MachineArgs, kind: Kind, file: &Path) -> anyhow::Result<u8> {
     let bytes = std::fs::read(file).map_err(|error| Failure::Input(format!("{}: {error}", file.display())))?;
     let answers = answer::parse(&bytes).map_err(|error| Failure::Input(format!("{}: {error}", file.display())))?;
     let session = Machine::open(server).await?;
-    let outcomes = told(&session, &answers).await?;
+    let outcomes = told(&session, kind, &answers).await?;
     let count = |word: &str| outcomes.iter().filter(|(_, outcome)| outcome == word).count();
     let bad: Vec<&(String, String)> =
         outcomes.iter().filter(|(_, outcome)| !matches!(outcome.as_str(), "noted" | "known")).collect();
@@ -396,11 +448,16 @@ async fn ack(server: &MachineArgs, file: &Path) -> anyhow::Result<u8> {
     Ok(u8::from(!bad.is_empty()))
 }
 
-async fn told(session: &Machine, answers: &[answer::Answer]) -> anyhow::Result<Vec<(String, String)>> {
+async fn told(
+    session: &Machine,
+    kind: Kind,
+    answers: &[answer::Answer],
+) -> anyhow::Result<Vec<(String, String)>> {
+    let path = format!("/api/v1/fines/answers?kind={}", kind.word());
     let mut outcomes = Vec::with_capacity(answers.len());
     for some in answers.chunks(ANSWERS) {
         let body = json!({ "items": some });
-        let page = session.call(Method::POST, "/api/v1/fines/answers", Some(body)).await?;
+        let page = session.call(Method::POST, &path, Some(body)).await?;
         let items = page.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
         outcomes
             .extend(items.iter().map(|item| (text(item, "/offence").to_owned(), text(item, "/outcome").to_owned())));
@@ -409,9 +466,9 @@ async fn told(session: &Machine, answers: &[answer::Answer]) -> anyhow::Result<V
     Ok(outcomes)
 }
 
-async fn status(server: &MachineArgs) -> anyhow::Result<u8> {
+async fn status(server: &MachineArgs, kind: Kind) -> anyhow::Result<u8> {
     let session = Machine::open(server).await?;
-    let seen = session.call(Method::GET, "/api/v1/fines/runs", None).await?;
+    let seen = session.call(Method::GET, &format!("/api/v1/fines/runs?kind={}", kind.word()), None).await?;
     if server.json {
         print(&format!("{seen}\n"));
         return Ok(0);

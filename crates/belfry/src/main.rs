@@ -14,6 +14,7 @@ mod keystore;
 mod machine;
 mod matrix;
 mod partner;
+mod permits;
 mod report;
 mod roles;
 mod run;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let as_json = match &args.command {
         Command::Camera(what) => what.server.json,
         Command::Export(what) => what.server.json,
+        Command::Permits(what) => what.server.json,
         Command::Partner(what) => what.server.json,
         Command::Report(what) => what.server.json,
         Command::Fines(what) => what.as_json(),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Sim { args } => run::hand_over("sim", args),
         Command::Camera(what) => in_runtime(camera::run(what)),
         Command::Export(what) => in_runtime(export::run(what)),
+        Command::Permits(what) => in_runtime(permits::run(what)),
         Command::Partner(what) => in_runtime(partner::run(what)),
         Command::Report(what) => in_runtime(report::run(what)),
         Command::Fines(what) => return ExitCode::from(fines::run(what)),

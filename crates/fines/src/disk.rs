@@ -22,6 +22,12 @@ pub trait Disk {
     /// What the system said.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Takes a file away.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
     /// A whole file, durable before it has its name.
     ///
     /// # Errors
@@ -49,6 +55,10 @@ impl Disk for RealDisk {
         let mut file = File::create(path)?;
         file.write_all(bytes)?;
         durable::sync_all(&file)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

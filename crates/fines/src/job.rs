@@ -15,15 +15,22 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::manifest::{FileDigest, Manifest, Totals, sha256};
-use crate::record::{Record, Reject, csv_of};
+use crate::record::{Batch, Record, Reject, csv_of};
 use crate::sign::{Seal, key_pem};
 use crate::verify;
+
+/// So often a run is begun again when what it holds changed under it.
+const CHANGES_MAX: u32 = 5;
 
 /// What the ledger says of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFacts {
     /// Its name, also that of the folder.
     pub run: String,
+    /// Of which findings.
+    pub batch: Batch,
+    /// Whose, `org_…`; `None`: the tax administration's.
+    pub authority: Option<String>,
     /// Number in the chain, from 1.
     pub chain: u64,
     /// SHA-256 of the manifest before; empty for the first.
@@ -158,6 +165,11 @@ pub(crate) fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.len() <= 120 && !name.starts_with('.') && name.chars().all(is_word)
 }
 
+/// Whether a path of a manifest stays inside the folder.
+pub(crate) fn is_inside(file: &str) -> bool {
+    !file.split('/').any(|step| step.is_empty() || step.starts_with('.'))
+}
+
 fn is_picture(file: &str) -> bool {
     file.strip_prefix("images/").is_some_and(|name| is_plain(name) && name.ends_with(".jpg"))
 }
@@ -174,7 +186,8 @@ struct Gathered {
     last: u64,
 }
 
-/// Writes the batch of a run into `out`, or finds it there.
+/// Writes the batch of a run into `out`, or finds it there. What a run holds can change once while it is written: a finding whose term
+/// ends is closed in its run, and the batch is written with what is left.
 ///
 /// # Errors
 /// [`RunError`]; the run stays open, and doing it again goes on.
@@ -184,7 +197,29 @@ pub fn run(
     ledger: &mut dyn Ledger,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Done, RunError> {
-    let facts = ledger.open().map_err(RunError::Ledger)?;
+    let mut facts = ledger.open().map_err(RunError::Ledger)?;
+    let mut tries = 0;
+    loop {
+        let error = match write(disk, out, ledger, &facts, progress) {
+            Ok(done) => return Ok(done),
+            Err(error @ (RunError::NotReconciled(_) | RunError::Ledger(_))) => error,
+            Err(error) => return Err(error),
+        };
+        tries += 1;
+        match ledger.open() {
+            Ok(now) if now != facts && tries < CHANGES_MAX => facts = now,
+            Ok(_) | Err(_) => return Err(error),
+        }
+    }
+}
+
+fn write(
+    disk: &dyn Disk,
+    out: &Path,
+    ledger: &mut dyn Ledger,
+    facts: &RunFacts,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Done, RunError> {
     let totals = facts.totals;
     progress(Progress { step: "opened", done: 0, total: totals.taken });
     if !is_plain(&facts.run) {
@@ -195,25 +230,21 @@ pub fn run(
     }
     let (folder, part) = (out.join(&facts.run), out.join(format!("{}.part", facts.run)));
     if folder.exists() {
-        return found(folder, facts);
+        return found(folder, facts.clone());
     }
     let on = |what: &'static str, path: &Path, done: std::io::Result<()>| {
         done.map_err(|source| RunError::Disk { what, path: path.display().to_string(), source })
     };
-    on("making the folder", &part, disk.make_folder(&part.join("images")))?;
-    let gathered = gather(disk, &part, ledger, &facts, progress)?;
-    let mut files: Vec<FileDigest> = gathered.files.values().cloned().collect();
-    let csv = csv_of(&gathered.records);
-    for (name, text) in
-        [("offences.jsonl", &gathered.offences), ("rejects.jsonl", &gathered.rejects), ("offences.csv", &csv)]
-    {
-        on("writing", &part.join(name), disk.put(&part.join(name), text.as_bytes()))?;
-        files.push(FileDigest::of(name, text.as_bytes()));
-    }
-    let manifest = Manifest::of(&facts, files).bytes();
-    on("writing", &part, disk.put(&part.join("manifest.json"), &manifest))?;
+    let manifest = match ready(&part, facts) {
+        Some(manifest) => manifest,
+        None => {
+            on("making the folder", &part, disk.make_folder(&part.join("images")))?;
+            let gathered = gather(disk, &part, ledger, facts, progress)?;
+            papers(disk, &part, facts, &gathered)?
+        }
+    };
     let seal = ledger.seal(&facts.run, &manifest).map_err(RunError::Ledger)?;
-    progress(Progress { step: "signed", done: gathered.last, total: totals.taken });
+    progress(Progress { step: "signed", done: totals.taken, total: totals.taken });
     on("writing", &part, disk.put(&part.join("manifest.sig"), &seal.signature))?;
     on("writing", &part, disk.put(&part.join("key.pem"), key_pem(&seal.key).as_bytes()))?;
     let report = verify::folder(&part, &verify::Trust { key: Some(seal.key), previous: None });
@@ -221,8 +252,39 @@ pub fn run(
         return Err(RunError::NotVerified(report.words()));
     }
     on("naming", &folder, disk.rename(&part, &folder))?;
-    progress(Progress { step: "done", done: gathered.last, total: totals.taken });
-    Ok(Done { folder, facts, manifest_sha256: sha256(&manifest), was_there: false })
+    progress(Progress { step: "done", done: totals.taken, total: totals.taken });
+    Ok(Done { folder, facts: facts.clone(), manifest_sha256: sha256(&manifest), was_there: false })
+}
+
+/// The manifest of a folder that an earlier try completed and had signed: its findings may be gone since, so it is not gathered again.
+fn ready(part: &Path, facts: &RunFacts) -> Option<Vec<u8>> {
+    let manifest = std::fs::read(part.join("manifest.json")).ok()?;
+    let is_signed = facts.signed.as_deref() == Some(&sha256(&manifest));
+    (is_signed && verify::has_all(part, &Manifest::parse(&manifest)?)).then_some(manifest)
+}
+
+/// Lines, table and manifest on the disk; the manifest's bytes. What an earlier try left of findings that are gone since goes.
+fn papers(disk: &dyn Disk, part: &Path, facts: &RunFacts, gathered: &Gathered) -> Result<Vec<u8>, RunError> {
+    let on = |what: &'static str, path: &Path, done: std::io::Result<()>| {
+        done.map_err(|source| RunError::Disk { what, path: path.display().to_string(), source })
+    };
+    for entry in std::fs::read_dir(part.join("images")).into_iter().flatten().flatten() {
+        let name = format!("images/{}", entry.file_name().to_string_lossy());
+        if !gathered.files.contains_key(&name) {
+            on("removing", &entry.path(), disk.remove(&entry.path()))?;
+        }
+    }
+    let mut files: Vec<FileDigest> = gathered.files.values().cloned().collect();
+    let csv = csv_of(facts.batch, &gathered.records);
+    for (name, text) in
+        [("offences.jsonl", &gathered.offences), ("rejects.jsonl", &gathered.rejects), ("offences.csv", &csv)]
+    {
+        on("writing", &part.join(name), disk.put(&part.join(name), text.as_bytes()))?;
+        files.push(FileDigest::of(name, text.as_bytes()));
+    }
+    let manifest = Manifest::of(facts, files).bytes();
+    on("writing", part, disk.put(&part.join("manifest.json"), &manifest))?;
+    Ok(manifest)
 }
 
 fn found(folder: PathBuf, facts: RunFacts) -> Result<Done, RunError> {

@@ -21,18 +21,26 @@ pub struct Totals {
     pub fines: u64,
     /// Of these, warnings.
     pub warnings: u64,
+    /// Of these, files for somebody else's procedure.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub files: u64,
     /// Sum of the fines, cents.
     pub amount_cents: u64,
     /// Inside the window of another fine or warning of the vehicle.
     pub merged: u64,
-    /// The tables say something else now than what was approved.
+    /// The tables say something else now than what was approved, or the finding's term ended.
     pub refused: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Totals {
     /// Whether everything taken went somewhere.
     pub const fn reconcile(&self) -> bool {
-        self.taken == self.records + self.merged + self.refused && self.records == self.fines + self.warnings
+        self.taken == self.records + self.merged + self.refused && self.records == self.fines + self.warnings + self.files
     }
 }
 
@@ -67,6 +75,12 @@ pub struct Manifest {
     pub schema: u32,
     /// The run.
     pub run: String,
+    /// Of which findings, [`Batch::word`]; left out for the low-emission zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
+    /// Whose, `org_…`; left out for the tax administration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
     /// Number of the run in the chain, from 1.
     pub chain: u64,
     /// SHA-256 of the manifest before; empty for the first.
@@ -101,6 +115,8 @@ impl Manifest {
         Self {
             schema: SCHEMA,
             run: facts.run.clone(),
+            batch: facts.batch.word().map(str::to_owned),
+            authority: facts.authority.clone(),
             chain: facts.chain,
             previous: facts.previous.clone(),
             from: facts.from.clone(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::manifest::{FileDigest, MANIFEST_MAX, Manifest, Totals, sha256};
-use crate::record::{Kind, Record, Reject, csv_of};
+use crate::record::{Batch, Kind, Record, Reject, csv_of};
 use crate::sign::{Seal, key_from_pem, key_pem};
 
 /// Longest file that is read, bytes.
@@ -76,8 +76,14 @@ impl Report {
             writeln!(out, "window    {} – {}", manifest.from, manifest.to).ok();
             writeln!(
                 out,
-                "totals    {} taken = {} records ({} fines, {} warnings) + {} merged + {} refused",
-                totals.taken, totals.records, totals.fines, totals.warnings, totals.merged, totals.refused
+                "totals    {} taken = {} records ({} fines, {} warnings, {} files) + {} merged + {} refused",
+                totals.taken,
+                totals.records,
+                totals.fines,
+                totals.warnings,
+                totals.files,
+                totals.merged,
+                totals.refused
             )
             .ok();
             writeln!(out, "manifest  {digest}").ok();
@@ -113,6 +119,7 @@ pub(crate) fn totals_of(records: &[Record]) -> Totals {
                 totals.amount_cents += u64::from(record.amount_cents.unwrap_or(0));
             }
             Kind::Warning => totals.warnings += 1,
+            Kind::File => totals.files += 1,
         }
     }
     totals
@@ -173,13 +180,21 @@ fn signature(path: &Path, manifest: &[u8], trust: &Trust, report: &mut Report) {
     }
 }
 
+/// Whether every file that a manifest names is there as it names it.
+pub(crate) fn has_all(path: &Path, manifest: &Manifest) -> bool {
+    let is_it = |file: &FileDigest| {
+        crate::job::is_inside(&file.file)
+            && read(&path.join(&file.file), FILE_MAX).is_ok_and(|bytes| FileDigest::of(&file.file, &bytes) == *file)
+    };
+    manifest.files.iter().all(is_it)
+}
+
 /// Every file has its digest, and there is no other.
 fn files(path: &Path, manifest: &Manifest, wrong: &mut Vec<String>) -> BTreeMap<String, Vec<u8>> {
     let mut kept = BTreeMap::new();
     let mut named: BTreeSet<String> = ["manifest.json", "manifest.sig", "key.pem"].map(str::to_owned).into();
     for file in &manifest.files {
-        let is_inside = !file.file.split('/').any(|step| step.is_empty() || step.starts_with('.'));
-        if !is_inside || !named.insert(file.file.clone()) {
+        if !crate::job::is_inside(&file.file) || !named.insert(file.file.clone()) {
             wrong.push(format!("the manifest names `{}`, which is no file of a batch, or twice", file.file));
             continue;
         }
@@ -264,8 +279,12 @@ fn lines(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>, wrong: &mut Vec
     if shown != named {
         wrong.push("the pictures are not those that the records name".to_owned());
     }
-    if csv_of(&records).as_bytes() != file("offences.csv") {
-        wrong.push("offences.csv is not the table of the records".to_owned());
+    match Batch::of(manifest.batch.as_deref()) {
+        None => wrong.push("the manifest is of findings that this program does not know".to_owned()),
+        Some(batch) if csv_of(batch, &records).as_bytes() != file("offences.csv") => {
+            wrong.push("offences.csv is not the table of the records".to_owned());
+        }
+        Some(_) => {}
     }
 }
 

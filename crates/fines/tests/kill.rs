@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use fines::verify::{Trust, Verdict, folder};
 use fines::{
-    Camera, Disk, Kind, Ledger, LedgerError, Line, Manifest, Picture, PictureFact, RealDisk, Record, Reject, RunError,
+    Batch, Camera, Disk, Kind, Ledger, LedgerError, Line, Manifest, Picture, PictureFact, RealDisk, Record, Reject, RunError,
     RunFacts, Seal, SealKey, Totals, run, sha256,
 };
 use proptest::prelude::*;
@@ -81,6 +81,10 @@ impl Disk for Life {
         self.within(|| RealDisk.write(path, bytes), || RealDisk.write(path, &bytes[..bytes.len() / 2]))
     }
 
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.within(|| RealDisk.remove(path), || Ok(()))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.within(|| RealDisk.rename(from, to), || Ok(()))
     }
@@ -96,6 +100,8 @@ struct Rows {
     /// How often a finding was taken.
     taken: BTreeMap<u64, u32>,
     signed: Option<String>,
+    /// Lines that nobody can give any more: the finding's term ended after the signature.
+    gone: bool,
 }
 
 struct Book {
@@ -156,6 +162,10 @@ fn line_of(run: &str, position: u64, finding: u64) -> Line {
         }],
         withheld: Vec::new(),
         supersedes: None,
+        zone: None,
+        exit: None,
+        holder: None,
+        measurement: None,
     };
     let text = serde_json::to_string(&record).unwrap();
     Line { position, is_record: true, text, pictures: vec![Picture { file, bytes }] }
@@ -176,6 +186,8 @@ impl Book {
         let fines = count(&|f| **f % 5 != 4 && **f % 3 != 0);
         let facts = RunFacts {
             run: run.to_owned(),
+            batch: Batch::Lez,
+            authority: None,
             chain: 1,
             previous: String::new(),
             from: "2026-11-20T23:00:00Z".to_owned(),
@@ -190,6 +202,7 @@ impl Book {
                 amount_cents: fines * 35_000,
                 merged: count(&|f| **f % 5 == 4 && **f % 2 == 0),
                 refused: count(&|f| **f % 5 == 4 && **f % 2 == 1),
+                ..Totals::default()
             },
             signed: None,
         };
@@ -208,6 +221,9 @@ impl Ledger for Book {
             let rows = self.rows.borrow();
             let (facts, lines) = rows.opened.as_ref().unwrap();
             assert_eq!(facts.run, run);
+            if rows.gone {
+                return Err(io::Error::other("finding_erased"));
+            }
             Ok(lines.iter().filter(|line| line.position > after).take(7).cloned().collect())
         };
         Ok(self.life.within(page, || Ok(()))?)
@@ -216,6 +232,9 @@ impl Ledger for Book {
     fn seal(&mut self, _run: &str, manifest: &[u8]) -> Result<Seal, LedgerError> {
         let sign = || {
             let mut rows = self.rows.borrow_mut();
+            if rows.signed.as_ref().is_some_and(|signed| *signed == sha256(manifest)) {
+                return Ok(self.key.seal(manifest));
+            }
             let (facts, lines) = rows.opened.as_ref().unwrap();
             let file = |records: bool| {
                 let texts =
@@ -308,6 +327,49 @@ proptest! {
         let how = |word| match word { 0 => How::Before, 1 => How::After, _ => How::Half };
         let kills: Vec<(u64, How)> = kills.into_iter().map(|(left, word)| (left, how(word))).collect();
         killed(&kills, &wanted);
+    }
+}
+
+/// The term of a finding ends: its record is closed in a run that is not signed; what was signed stays as it is.
+fn ends(rows: &mut Rows, position: u64) {
+    if rows.signed.is_some() {
+        rows.gone = true;
+        return;
+    }
+    let Some((facts, lines)) = &mut rows.opened else { return };
+    let line = lines.iter_mut().find(|line| line.position == position && line.is_record).unwrap();
+    let record: Record = serde_json::from_str(&line.text).unwrap();
+    let (run, outcome, reason) = (record.run, "refused".to_owned(), "term_ended".to_owned());
+    let reject = Reject { schema: 1, run, position, finding: record.finding, outcome, reason, until: None };
+    *line =
+        Line { position, is_record: false, text: serde_json::to_string(&reject).unwrap(), pictures: Vec::new() };
+    (facts.totals.records, facts.totals.refused) = (facts.totals.records - 1, facts.totals.refused + 1);
+    if record.kind == Kind::Fine {
+        facts.totals.fines -= 1;
+        facts.totals.amount_cents -= 35_000;
+    } else {
+        facts.totals.warnings -= 1;
+    }
+}
+
+#[test]
+fn a_term_that_ends_while_a_batch_is_written_closes_its_record_wherever_the_job_was_killed() {
+    let (_, operations) = reference();
+    for left in 1..=operations {
+        for how in [How::Before, How::After, How::Half] {
+            let (dir, rows) = (tempfile::tempdir().unwrap(), book(FINDINGS));
+            drop(process(&rows, dir.path(), Some(left), how));
+            let was_open = rows.borrow().opened.is_some();
+            ends(&mut rows.borrow_mut(), 8);
+            let done = process(&rows, dir.path(), None, How::Before).0.unwrap();
+            let records = std::fs::read_to_string(done.folder.join("offences.jsonl")).unwrap();
+            let ended = std::fs::read_to_string(done.folder.join("rejects.jsonl")).unwrap().contains("term_ended");
+            // Killed before it took anything, the run has all; signed before, it keeps what was signed.
+            assert_eq!(ended, was_open && !rows.borrow().gone, "operation {left}, {how:?}");
+            assert_eq!(records.contains(&format!("fnd_{:032x}", 7)), !ended);
+            assert_eq!(folder(&done.folder, &Trust::default()).verdict, Verdict::Holds);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
     }
 }
 

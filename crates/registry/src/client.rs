@@ -125,9 +125,9 @@ pub enum RegistryError {
 #[derive(Clone, Debug)]
 pub struct RegistryClient {
     http: reqwest::Client,
-    flows: Arc<FlowBook>,
+    pub(crate) flows: Arc<FlowBook>,
     settings: Arc<ClientSettings>,
-    ports: Arc<dyn RegistryPorts>,
+    pub(crate) ports: Arc<dyn RegistryPorts>,
     cache: Arc<dyn DayCache>,
 }
 
@@ -198,10 +198,11 @@ impl RegistryClient {
         let request = BatchRequest {
             request_id: self.ports.request_id(),
             purpose: flow.purpose.as_str().to_owned(),
+            on_behalf_of: None,
             items: batch.iter().map(Group::item).collect(),
         };
         let asked_at = self.ports.now();
-        let (attempts, result) = self.exchange(flow, &request).await;
+        let (attempts, result) = self.exchange(flow, "vehicles", &request).await;
         let (end, outcomes) = match result {
             Ok(answer) => (AskEnd::Answered, self.take(batch, answer, found)),
             Err(end) => (end, vec![ItemOutcome::None; batch.len()]),
@@ -229,9 +230,14 @@ impl RegistryClient {
     }
 
     /// Asks until there is an answer, a refusal, or no attempt left. Gives the attempts made.
-    async fn exchange(&self, flow: &Flow, request: &BatchRequest) -> (u32, Result<BatchAnswer, AskEnd>) {
+    pub(crate) async fn exchange(
+        &self,
+        flow: &Flow,
+        what: &str,
+        request: &BatchRequest,
+    ) -> (u32, Result<BatchAnswer, AskEnd>) {
         let base = self.settings.base_url.trim_end_matches('/');
-        let url = format!("{base}/v1/flows/{}/vehicles:batch", flow.id);
+        let url = format!("{base}/v1/flows/{}/{what}:batch", flow.id);
         let mut attempt = 0;
         loop {
             attempt += 1;

@@ -1,6 +1,6 @@
 //! The wire format between the client and the integrator (or the stub that plays it).
 //!
-//! `POST /v1/flows/{flow}/vehicles:batch`, at most [`BATCH_MAX`] items. Fields beyond these are dropped at this edge: a
+//! `POST /v1/flows/{flow}/vehicles:batch` and, for flows that ask for them, `…/holders:batch`, at most [`BATCH_MAX`] items. Fields beyond these are dropped at this edge: a
 //! source that sends more than it should does not get it stored.
 
 use std::str::FromStr as _;
@@ -20,6 +20,9 @@ pub struct BatchRequest {
     pub request_id: String,
     /// Purpose code.
     pub purpose: String,
+    /// For which of several institutions of one flow: a municipality's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
     /// Plates.
     pub items: Vec<BatchItem>,
 }
@@ -67,10 +70,41 @@ pub struct AnswerItem {
     pub at: String,
     /// What the source knows.
     pub state: AnswerState,
-    /// With [`AnswerState::Found`].
+    /// With [`AnswerState::Found`], of a question for vehicles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vehicle: Option<WireVehicle>,
+    /// With [`AnswerState::Found`], of a question for holders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<WireHolder>,
 }
+
+/// A holder as it travels: the source's own number, no name and no address. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireHolder {
+    /// The number: letters, digits and hyphens, at most [`HOLDER_MAX`].
+    pub id: String,
+    /// Of what.
+    pub kind: HolderKind,
+}
+
+impl std::fmt::Debug for WireHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WireHolder").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// What a holder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HolderKind {
+    /// A natural person.
+    Person,
+    /// A legal person.
+    Company,
+}
+
+/// Longest number of a holder.
+pub const HOLDER_MAX: usize = 40;
 
 impl std::fmt::Debug for AnswerItem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -157,9 +191,27 @@ impl AnswerItem {
     /// What a decision can use; `None` when the answer contradicts itself. [`AnswerState::Pending`] is none of its business.
     pub(crate) fn lookup(self) -> Option<Lookup> {
         match (self.state, self.vehicle) {
+            // A source that says who holds it was not asked that.
+            _ if self.holder.is_some() => None,
             (AnswerState::Found, Some(vehicle)) => Some(Lookup::Found { vehicle: Box::new(vehicle.into()) }),
             (AnswerState::Unknown, None) => Some(Lookup::Unknown),
             (AnswerState::Found | AnswerState::Unknown | AnswerState::Pending, _) => None,
+        }
+    }
+}
+
+impl AnswerItem {
+    /// The holder, or that there is none; `None` when the answer contradicts itself. More than a holder is more than was asked.
+    pub(crate) fn holder(self) -> Option<Option<WireHolder>> {
+        let is_plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+        match (self.state, self.vehicle, self.holder) {
+            (AnswerState::Found, None, Some(holder))
+                if (1..=HOLDER_MAX).contains(&holder.id.len()) && holder.id.bytes().all(is_plain) =>
+            {
+                Some(Some(holder))
+            }
+            (AnswerState::Unknown, None, None) => Some(None),
+            (AnswerState::Found | AnswerState::Unknown | AnswerState::Pending, _, _) => None,
         }
     }
 }
@@ -191,6 +243,7 @@ pub fn fuzz_answer(data: &[u8]) {
     if let Ok(answer) = serde_json::from_slice::<BatchAnswer>(data) {
         for item in answer.answers {
             if let Ok(item) = serde_json::from_value::<AnswerItem>(item) {
+                drop(item.clone().holder());
                 drop(item.lookup());
             }
         }

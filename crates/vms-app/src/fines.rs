@@ -11,16 +11,19 @@ use bytes::Bytes;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use traffic_rules::lez::RuleSet;
-use vms_core::{Purpose, Relation, TimeRange, WallTime};
+use vms_core::{Relation, TimeRange, WallTime};
 
 use crate::cases::UseCases;
 use crate::error::{Conflict, Entity, UseCaseError};
-use crate::fines_lines::{Making, picture_file};
-use crate::fines_ports::{AnswerCounts, FineLine, FineParts, FineRun, FineSeal, KeptAnswer, NewFineLine};
-use crate::gate::action::SendFines;
+use crate::fines_lines::{Making, ended_text, picture_file};
+use crate::fines_ports::{
+    AnswerCounts, FineKind, FineLine, FineParts, FinePermit, FineRun, FineSeal, KeptAnswer, NewFineLine,
+};
+use crate::gate::action::Action;
 use crate::gate::{Actor, Circumstances, Permit, Target, Why};
+use crate::lez::class;
 use crate::ports::StoreError;
-use crate::sharing::board::LEZ_FLOW;
+use crate::sharing::board::{LEZ_FLOW, ZBT_FLOW};
 
 /// Findings of one run at most: three weeks of the busiest year that `domain.md` A8 knows (27,123 fines), and more than thirty people
 /// approve in a day.
@@ -73,15 +76,28 @@ fn conflict(word: &'static str) -> UseCaseError {
     UseCaseError::Conflict(Conflict::WrongState(word))
 }
 
-/// The name of a run, from its window; whole minutes.
-fn name_of(range: TimeRange) -> Result<String, UseCaseError> {
+/// The name of a run, from its kind, the authority where there are several, and its window; whole minutes.
+fn name_of(actor: &Actor, kind: FineKind, range: TimeRange) -> Result<String, UseCaseError> {
     let minute = |field: &str, at: WallTime| {
         let whole = at.micros.rem_euclid(60_000_000) == 0;
         let stamp = jiff::Timestamp::from_microsecond(at.micros).ok().filter(|_| whole);
         let stamp = stamp.ok_or_else(|| UseCaseError::invalid(field, "not_a_whole_minute"))?;
         Ok::<_, UseCaseError>(stamp.strftime("%Y%m%dT%H%MZ").to_string())
     };
-    Ok(format!("fines-{}-{}", minute("from", range.from)?, minute("to", range.to)?))
+    let plain = |c: &char| c.is_ascii_alphanumeric();
+    let whose: String = match kind {
+        FineKind::Lez => String::new(),
+        FineKind::Zbt | FineKind::Trajectory => actor.org_code.chars().filter(plain).chain(['-']).collect(),
+    };
+    Ok(format!("{}-{whose}{}-{}", kind.prefix(), minute("from", range.from)?, minute("to", range.to)?))
+}
+
+/// The text of a line whose finding's term ended before the run was signed: there is nothing of a person in it.
+fn filled(run: &str, line: &mut FineLine) -> Result<(), UseCaseError> {
+    if let Some(outcome) = &line.ended {
+        line.text = ended_text(run, line.position, line.finding, outcome)?;
+    }
+    Ok(())
 }
 
 fn is_holder(holder: &str) -> bool {
@@ -93,14 +109,41 @@ impl UseCases {
         self.extensions().fines.as_ref().ok_or_else(|| UseCaseError::Conflict(Conflict::NoSuchService("fines")))
     }
 
-    async fn fine_permit(&self, actor: &Actor, object: Option<String>) -> Result<Permit<SendFines>, UseCaseError> {
-        let owner = self.lez_authority().await?;
-        let relation = if actor.org == owner { Relation::Own } else { Relation::Other };
-        let circumstances = self.circumstances_of_own(actor, Some(LEZ_FLOW)).await?;
-        let circumstances = Circumstances { own_territory: relation == Relation::Own, ..circumstances };
+    /// The permit of a kind: the tax administration's job has the low-emission zone, a municipality's its zones, a police zone's its stretches.
+    async fn fine_permit(
+        &self,
+        actor: &Actor,
+        kind: FineKind,
+        object: Option<String>,
+    ) -> Result<FinePermit, UseCaseError> {
+        Ok(match kind {
+            FineKind::Lez => {
+                let owner = self.lez_authority().await?;
+                FinePermit::Lez(self.fine_permit_of(actor, (kind, LEZ_FLOW), owner, object).await?)
+            }
+            FineKind::Zbt => FinePermit::Zbt(self.fine_permit_of(actor, (kind, ZBT_FLOW), actor.org, object).await?),
+            // No flow: the holder is looked up in the police's own systems (`domain.md` E2).
+            FineKind::Trajectory => {
+                FinePermit::Trajectory(self.fine_permit_of(actor, (kind, ""), actor.org, object).await?)
+            }
+        })
+    }
+
+    async fn fine_permit_of<A: Action>(
+        &self,
+        actor: &Actor,
+        (kind, flow): (FineKind, &str),
+        owner: vms_core::OrgId,
+        object: Option<String>,
+    ) -> Result<Permit<A>, UseCaseError> {
+        let is_own = actor.org == owner && (kind == FineKind::Lez || self.decides(&actor.org_code, kind.purpose()));
+        let relation = if is_own { Relation::Own } else { Relation::Other };
+        let flow = Some(flow).filter(|flow| !flow.is_empty());
+        let circumstances = self.circumstances_of_own(actor, flow).await?;
+        let circumstances = Circumstances { own_territory: is_own, ..circumstances };
         let target = Target { owner: Some(owner), relation, object, circumstances, ..Target::none() };
-        let why = Why { purpose: Some(Purpose::Lez), ..Why::default() };
-        Ok(self.gate.permit::<SendFines>(actor, target, &why).await?)
+        let why = Why { purpose: Some(kind.purpose()), ..Why::default() };
+        Ok(self.gate.permit::<A>(actor, target, &why).await?)
     }
 
     /// Takes the findings of a window, or finds the run that took them and goes on with it. A dry run says what it would come to and changes
@@ -111,13 +154,14 @@ impl UseCases {
     pub async fn fine_run(
         self: &Arc<Self>,
         actor: &Actor,
+        kind: FineKind,
         range: TimeRange,
         holder: &str,
         dry: bool,
     ) -> Result<Option<FineRun>, UseCaseError> {
-        let id = name_of(range)?;
+        let id = name_of(actor, kind, range)?;
         let Some(parts) = &self.extensions().fines else {
-            self.fine_permit(actor, Some(id)).await?;
+            self.fine_permit(actor, kind, Some(id)).await?;
             return self.fines().map(|_| None);
         };
         let key = format!("{id}|{holder}|{dry}|{}", actor.session);
@@ -126,7 +170,7 @@ impl UseCases {
             Some(working) => working,
             None => {
                 let (cases, actor, holder) = (Arc::clone(self), actor.clone(), holder.to_owned());
-                tokio::spawn(async move { cases.fine_run_now(&actor, range, &holder, dry).await })
+                tokio::spawn(async move { cases.fine_run_now(&actor, kind, range, &holder, dry).await })
             }
         };
         if let Ok(joined) = tokio::time::timeout(OPEN_WAIT, &mut working).await {
@@ -142,12 +186,13 @@ impl UseCases {
     pub async fn fine_run_now(
         &self,
         actor: &Actor,
+        kind: FineKind,
         range: TimeRange,
         holder: &str,
         dry: bool,
     ) -> Result<FineRun, UseCaseError> {
-        let id = name_of(range)?;
-        let permit = self.fine_permit(actor, Some(id.clone())).await?;
+        let id = name_of(actor, kind, range)?;
+        let permit = self.fine_permit(actor, kind, Some(id.clone())).await?;
         let parts = self.fines()?;
         if range.to > self.now() {
             return Err(UseCaseError::invalid("to", "not_over_yet"));
@@ -156,7 +201,7 @@ impl UseCases {
             return Err(UseCaseError::invalid("holder", "unknown"));
         }
         for _ in 0..OPEN_TRIES {
-            if let Some(run) = parts.store.fine_run(&id).await? {
+            if let Some(run) = parts.store.fine_run(&permit, &id).await? {
                 if !dry && run.signed.is_none() {
                     self.fine_hold(parts, &run, holder).await?;
                 }
@@ -168,7 +213,7 @@ impl UseCases {
             }
             // First the log: findings that nobody can prove were taken were not taken.
             let details = json!({
-                "run": id, "taken": run.totals.taken, "records": run.totals.records, "merged": run.totals.merged,
+                "run": id, "of": kind.as_str(), "taken": run.totals.taken, "records": run.totals.records, "merged": run.totals.merged,
                 "refused": run.totals.refused, "rule_set": run.rule_set, "decision": permit.decision().to_string(),
             });
             self.record("fine_run_opened", audit::LeafKind::Batch, Some(actor.clone()), details).await?;
@@ -184,11 +229,11 @@ impl UseCases {
     async fn fine_plan(
         &self,
         parts: &FineParts,
-        permit: &Permit<SendFines>,
+        permit: &FinePermit,
         id: &str,
         range: TimeRange,
     ) -> Result<(FineRun, Vec<NewFineLine>), UseCaseError> {
-        let runs = parts.store.fine_runs(LIST_MAX).await?;
+        let runs = parts.store.fine_runs(permit, LIST_MAX).await?;
         if runs.iter().any(|run| run.signed.is_none()) {
             return Err(conflict("other_run_open"));
         }
@@ -207,16 +252,27 @@ impl UseCases {
         let last = runs.first();
         let run = FineRun {
             id: id.to_owned(),
+            kind: permit.kind(),
+            authority: permit.authority(),
             chain: last.map_or(0, |run| run.chain) + 1,
             previous: last.and_then(|run| run.signed.clone()).map(|(digest, _)| digest).unwrap_or_default(),
             range,
             opened_at: now,
-            rule_set: RuleSet::embedded_once().version().as_str().to_owned(),
+            rule_set: self.fine_rules(permit.kind())?,
             totals: making.totals,
             signed: None,
             answers: AnswerCounts::default(),
         };
         Ok((run, making.lines))
+    }
+
+    /// Version of the tables that a kind is decided with.
+    fn fine_rules(&self, kind: FineKind) -> Result<String, UseCaseError> {
+        Ok(match kind {
+            FineKind::Lez => RuleSet::embedded_once().version().as_str().to_owned(),
+            FineKind::Zbt => self.traffic()?.zones.version().as_str().to_owned(),
+            FineKind::Trajectory => self.traffic()?.roads.version().as_str().to_owned(),
+        })
     }
 
     async fn fine_hold(&self, parts: &FineParts, run: &FineRun, holder: &str) -> Result<(), UseCaseError> {
@@ -225,8 +281,14 @@ impl UseCases {
         if holds { Ok(()) } else { Err(conflict("run_busy")) }
     }
 
-    async fn fine_run_held(&self, parts: &FineParts, id: &str, holder: &str) -> Result<FineRun, UseCaseError> {
-        let run = parts.store.fine_run(id).await?.ok_or(UseCaseError::NotFound(Entity::FineRun))?;
+    async fn fine_run_held(
+        &self,
+        parts: &FineParts,
+        permit: &FinePermit,
+        id: &str,
+        holder: &str,
+    ) -> Result<FineRun, UseCaseError> {
+        let run = parts.store.fine_run(permit, id).await?.ok_or(UseCaseError::NotFound(Entity::FineRun))?;
         if run.signed.is_none() {
             self.fine_hold(parts, &run, holder).await?;
         }
@@ -244,10 +306,11 @@ impl UseCases {
         holder: &str,
         after: u64,
     ) -> Result<Vec<FineDelivery>, UseCaseError> {
-        let permit = self.fine_permit(actor, Some(id.to_owned())).await?;
+        let permit = self.fine_permit(actor, FineKind::of_run(id), Some(id.to_owned())).await?;
         let parts = self.fines()?;
-        let run = self.fine_run_held(parts, id, holder).await?;
-        let lines = parts.store.fine_lines(&permit, id, after, PAGE).await?;
+        let run = self.fine_run_held(parts, &permit, id, holder).await?;
+        let mut lines = parts.store.fine_lines(&permit, id, after, PAGE).await?;
+        lines.iter_mut().try_for_each(|line| filled(id, line))?;
         // What has no gaps and ends with the run is all there is.
         let due = run.totals.taken.saturating_sub(after).min(u64::from(PAGE));
         if u64::try_from(lines.len()).unwrap_or(u64::MAX) != due {
@@ -292,15 +355,21 @@ impl UseCases {
         holder: &str,
         manifest: &[u8],
     ) -> Result<FineSeal, UseCaseError> {
-        let permit = self.fine_permit(actor, Some(id.to_owned())).await?;
+        let permit = self.fine_permit(actor, FineKind::of_run(id), Some(id.to_owned())).await?;
         let parts = self.fines()?;
-        let run = self.fine_run_held(parts, id, holder).await?;
+        let run = self.fine_run_held(parts, &permit, id, holder).await?;
+        let digest = hex::encode(Sha256::digest(manifest));
+        // Findings of a run that is signed may be gone: the same bytes have the same signature.
+        if run.signed.as_ref().is_some_and(|(signed, _)| *signed == digest) {
+            return Ok(parts.desk.seal_again(manifest));
+        }
         let (mut offences, mut rejects, mut seen) = (String::new(), String::new(), 0_u64);
         loop {
-            let page = parts.store.fine_lines(&permit, id, seen, CHECK_PAGE).await?;
+            let mut page = parts.store.fine_lines(&permit, id, seen, CHECK_PAGE).await?;
+            page.iter_mut().try_for_each(|line| filled(id, line))?;
             let Some(last) = page.last() else { break };
             for line in &page {
-                if line.left_at.is_none() {
+                if line.left_at.is_none() && line.ended.is_none() {
                     return Err(conflict("not_all_left"));
                 }
                 let file = if line.offence.is_some() { &mut offences } else { &mut rejects };
@@ -310,11 +379,8 @@ impl UseCases {
             seen = last.position;
         }
         let seal = parts.desk.seal(&run, manifest, offences.as_bytes(), rejects.as_bytes()).map_err(conflict)?;
-        let digest = hex::encode(Sha256::digest(manifest));
-        match &run.signed {
-            Some((signed, _)) if *signed == digest => return Ok(seal),
-            Some(_) => return Err(conflict("signed_otherwise")),
-            None => {}
+        if run.signed.is_some() {
+            return Err(conflict("signed_otherwise"));
         }
         let details = json!({
             "run": id, "chain": run.chain, "manifest": digest, "records": run.totals.records,
@@ -329,20 +395,25 @@ impl UseCases {
     ///
     /// # Errors
     /// `Denied`, `LogUnavailable`, `Unavailable`.
-    pub async fn fine_status(&self, actor: &Actor) -> Result<FineStatus, UseCaseError> {
-        self.fine_permit(actor, None).await?;
+    pub async fn fine_status(&self, actor: &Actor, kind: FineKind) -> Result<FineStatus, UseCaseError> {
+        let permit = self.fine_permit(actor, kind, None).await?;
         let parts = self.fines()?;
-        let runs = parts.store.fine_runs(LIST_MAX).await?;
-        Ok(FineStatus { runs, waiting: parts.store.fine_waiting(self.now()).await? })
+        let runs = parts.store.fine_runs(&permit, LIST_MAX).await?;
+        Ok(FineStatus { runs, waiting: parts.store.fine_waiting(&permit, self.now()).await? })
     }
 
     /// Takes answers, each for itself: `noted` now, `known` since before, or refused: `unknown` (no such record), `not_signed` (of a run that
-    /// is still open), `contradicts` (it was answered otherwise; that answer stands).
+    /// is still open), `contradicts` (it was answered otherwise; that answer stands), `term_ended` (the finding's term ended before).
     ///
     /// # Errors
     /// `Denied`, `Invalid`, `LogUnavailable`, `Unavailable`: then what was noted before stays, and giving all again is harmless.
-    pub async fn fine_answers(&self, actor: &Actor, answers: &[FineAnswer]) -> Result<Vec<&'static str>, UseCaseError> {
-        let permit = self.fine_permit(actor, Some("answers".to_owned())).await?;
+    pub async fn fine_answers(
+        &self,
+        actor: &Actor,
+        kind: FineKind,
+        answers: &[FineAnswer],
+    ) -> Result<Vec<&'static str>, UseCaseError> {
+        let permit = self.fine_permit(actor, kind, Some("answers".to_owned())).await?;
         let parts = self.fines()?;
         if answers.len() > ANSWERS_MAX {
             return Err(UseCaseError::invalid("items", "too_many"));
@@ -368,14 +439,16 @@ impl UseCases {
     async fn fine_answer(
         &self,
         parts: &FineParts,
-        permit: &Permit<SendFines>,
+        permit: &FinePermit,
         answer: &FineAnswer,
     ) -> Result<&'static str, UseCaseError> {
         let said = (answer.answer.clone(), answer.code.clone());
+        let offence = answer.offence.as_str();
         // Once more when somebody else answers between the look and the note.
         for _ in 0..2 {
-            let Some(KeptAnswer { run, is_signed, answer: kept }) = parts.store.fine_answered(&answer.offence).await?
-            else {
+            let known = parts.store.fine_answered(&answer.offence).await?;
+            let is_own = |kept: &KeptAnswer| kept.kind == permit.kind() && kept.authority == permit.authority();
+            let Some(KeptAnswer { run, is_signed, has_ended, answer: kept, .. }) = known.filter(is_own) else {
                 return Ok("unknown");
             };
             if !is_signed {
@@ -390,6 +463,9 @@ impl UseCases {
                 self.record("fine_answer_refused", audit::LeafKind::Refuse, actor, details).await?;
                 return Ok("contradicts");
             }
+            if has_ended {
+                return Ok("term_ended");
+            }
             let details = json!({
                 "run": run, "offence": answer.offence, "answer": said.0, "code": said.1,
                 "decision": permit.decision().to_string(),
@@ -397,7 +473,15 @@ impl UseCases {
             let actor = Some(permit.actor().clone());
             self.record("fine_answered", audit::LeafKind::Change, actor, details).await?;
             let now = self.now();
-            if parts.store.fine_answer(&answer.offence, &said.0, said.1.as_deref(), now).await? {
+            // What the police took lives elsewhere from then on (`domain.md` D6, RC-TRJ-FILE).
+            let ends = match permit.kind() {
+                FineKind::Trajectory if said.0 != "correct" => {
+                    Some(WallTime::from_micros(now.micros.saturating_add(self.term_us(&class("RC-TRJ-SENT")?, now)?)))
+                }
+                FineKind::Lez | FineKind::Zbt | FineKind::Trajectory => None,
+            };
+            let answer = (&*said.0, said.1.as_deref());
+            if parts.store.fine_answer(offence, answer, now, ends).await? {
                 return Ok("noted");
             }
         }

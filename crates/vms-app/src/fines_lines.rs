@@ -8,15 +8,16 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use traffic_rules::lez::{FineId, History, LezInput, LezOutcome, LezVerdict, PriorFine, PriorWarning, RuleSet, decide};
-use vms_core::WallTime;
+use traffic_rules::trajectory::{self, TrajectoryInput, TrajectoryOutcome, TrajectoryVerdict};
+use traffic_rules::zbt::{self, ZbtInput, ZbtOutcome, ZbtVerdict};
+use vms_core::{CameraId, FindingId, WallTime};
 
 use crate::cases::UseCases;
 use crate::error::UseCaseError;
-use crate::fines_ports::{FineParts, FineTotals, HandedOver, NewFineLine};
-use crate::gate::Permit;
-use crate::gate::action::SendFines;
+use crate::fines_ports::{FineKind, FineParts, FinePermit, FineTotals, HandedOver, KeptHolder, NewFineLine};
 use crate::health::rfc3339;
 use crate::lez_ports::{Finding, FindingVerdict, PictureKind};
+use crate::sharing::board::ZBT_FLOW;
 
 /// Version of the lines; `docs/FINES.md` tells the formats.
 const SCHEMA: u32 = 1;
@@ -63,6 +64,69 @@ struct RecordPart<'a> {
     pictures: Vec<PicturePart>,
     withheld: Vec<&'static str>,
     supersedes: Option<String>,
+    #[serde(flatten)]
+    own: OwnPart,
+}
+
+#[derive(Serialize)]
+struct ExitPart {
+    read_at: String,
+    camera: CameraPart,
+}
+
+#[derive(Serialize)]
+struct HolderPart {
+    state: &'static str,
+    kind: Option<&'static str>,
+    id: Option<String>,
+    flow: Option<&'static str>,
+    request: Option<String>,
+}
+
+/// How an average speed was measured: everything that royal decree 12 October 2010 wants to be knowable from the record.
+#[derive(Serialize)]
+struct MeasurementPart {
+    trajectory: String,
+    certificate: String,
+    certified_mm: u64,
+    used_mm: u64,
+    time_us: u64,
+    favourable_us: u64,
+    raw_kmh: Value,
+    favourable_kmh: Value,
+    measured_kmh: u16,
+    margin: Option<Value>,
+    margin_rule: Option<String>,
+    corrected_kmh: u16,
+    limit_kmh: u16,
+    over_kmh: u16,
+    instruments: Value,
+    entry_clock: Value,
+    exit_clock: Value,
+    control: Value,
+}
+
+/// What only some kinds of findings have.
+#[derive(Default, Serialize)]
+struct OwnPart {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit: Option<ExitPart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holder: Option<HolderPart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measurement: Option<MeasurementPart>,
+}
+
+/// What the tables say of a finding today, whatever its kind.
+struct Decided {
+    rule: Option<String>,
+    rule_set: String,
+    day: String,
+    reasons: Vec<Value>,
+    snapshot_sha256: String,
+    own: OwnPart,
 }
 
 /// A line of `rejects.jsonl`.
@@ -72,7 +136,7 @@ struct RejectPart<'a> {
     run: &'a str,
     position: u64,
     finding: String,
-    outcome: &'static str,
+    outcome: &'a str,
     reason: &'static str,
     until: Option<String>,
 }
@@ -83,6 +147,46 @@ enum Fate {
     Record,
     Merged(String),
     Refused(&'static str),
+}
+
+/// As [`fate`], of a zone with restricted access.
+fn zone_fate(approved: &Finding, outcome: &ZbtOutcome) -> Fate {
+    let measure = &approved.measure;
+    match (&outcome.verdict, measure.verdict) {
+        (ZbtVerdict::Candidate { fine, amount_cents, currency }, FindingVerdict::Infraction) => {
+            let same = measure.fine_id.as_deref() == Some(&*fine.to_string())
+                && measure.amount_cents == Some(*amount_cents)
+                && measure.currency.as_deref() == Some(currency.as_str());
+            if same { Fate::Record } else { Fate::Refused("differs_from_approval") }
+        }
+        (ZbtVerdict::Warning { .. }, FindingVerdict::Warning) => Fate::Record,
+        (ZbtVerdict::Candidate { .. } | ZbtVerdict::Warning { .. }, _) => Fate::Refused("differs_from_approval"),
+        (ZbtVerdict::Undetermined, _) => Fate::Refused("undetermined"),
+        (ZbtVerdict::AlreadyCounted, _) => Fate::Merged(outcome.day.to_string()),
+        (
+            ZbtVerdict::Open
+            | ZbtVerdict::Exempt { .. }
+            | ZbtVerdict::Permitted { .. }
+            | ZbtVerdict::AwaitsExit { .. }
+            | ZbtVerdict::OutOfScope,
+            _,
+        ) => Fate::Refused("no_offence_any_more"),
+    }
+}
+
+/// As [`fate`], of an average speed: every figure must be the one that the officer saw.
+fn run_fate(approved: &TrajectoryOutcome, outcome: &TrajectoryOutcome) -> Fate {
+    match outcome.verdict {
+        TrajectoryVerdict::Infraction { .. }
+            if outcome.verdict == approved.verdict && outcome.measured == approved.measured =>
+        {
+            Fate::Record
+        }
+        TrajectoryVerdict::Infraction { .. } => Fate::Refused("differs_from_approval"),
+        TrajectoryVerdict::Compliant | TrajectoryVerdict::BelowThreshold { .. } | TrajectoryVerdict::NotUsable => {
+            Fate::Refused("no_offence_any_more")
+        }
+    }
 }
 
 /// Compares what the tables say now with what the person approved: only the same thing becomes a record.
@@ -132,8 +236,10 @@ fn offence_of(run: &str, finding: &Finding) -> String {
 
 const fn shows(kind: PictureKind) -> &'static str {
     match kind {
-        PictureKind::Crop | PictureKind::ExitCrop => "plate",
-        PictureKind::Overview | PictureKind::ExitOverview => "overview",
+        PictureKind::Crop => "plate",
+        PictureKind::Overview => "overview",
+        PictureKind::ExitCrop => "exit-plate",
+        PictureKind::ExitOverview => "exit-overview",
     }
 }
 
@@ -145,7 +251,7 @@ pub(crate) fn picture_file(offence: &str, kind: PictureKind) -> String {
 /// Lines of one run as they are made.
 pub(crate) struct Making<'a> {
     pub(crate) parts: &'a FineParts,
-    pub(crate) permit: &'a Permit<SendFines>,
+    pub(crate) permit: &'a FinePermit,
     pub(crate) run: &'a str,
     pub(crate) now: WallTime,
     pub(crate) lines: Vec<NewFineLine>,
@@ -158,25 +264,102 @@ fn text_of(part: &impl Serialize) -> Result<String, UseCaseError> {
     serde_json::to_string(part).map_err(|error| UseCaseError::Internal(error.into()))
 }
 
+fn broken(error: serde_json::Error) -> UseCaseError {
+    UseCaseError::Internal(error.into())
+}
+
+fn values<T: Serialize>(parts: &[T]) -> Result<Vec<Value>, UseCaseError> {
+    parts.iter().map(|part| serde_json::to_value(part).map_err(broken)).collect()
+}
+
+/// The line of a finding whose term ended before its run was signed.
+pub(crate) fn ended_text(
+    run: &str,
+    position: u64,
+    finding: FindingId,
+    outcome: &str,
+) -> Result<String, UseCaseError> {
+    let (finding, reason) = (finding.to_string(), "term_ended");
+    text_of(&RejectPart { schema: SCHEMA, run, position, finding, outcome, reason, until: None })
+}
+
+async fn camera_of(cases: &UseCases, id: CameraId) -> Result<CameraPart, UseCaseError> {
+    let camera = cases.camera_known(id).await?;
+    let name = |of: fn(&crate::model::Camera) -> &String| camera.as_ref().map(of).cloned().unwrap_or_default();
+    Ok(CameraPart {
+        id: id.to_string(),
+        code: name(|camera| &camera.code),
+        name_nl: name(|camera| &camera.name_nl),
+        name_fr: name(|camera| &camera.name_fr),
+    })
+}
+
+async fn exit_of(cases: &UseCases, finding: &Finding) -> Result<Option<ExitPart>, UseCaseError> {
+    let Some(exit) = &finding.exit else { return Ok(None) };
+    Ok(Some(ExitPart { read_at: rfc3339(exit.at), camera: camera_of(cases, exit.camera).await? }))
+}
+
+/// An average speed, measured again from the snapshot with the tables and certificates of today.
+async fn trajectory_of(cases: &UseCases, finding: &Finding) -> Result<(Fate, Decided), UseCaseError> {
+    let input: TrajectoryInput = serde_json::from_str(&finding.file.input).map_err(broken)?;
+    let approved: TrajectoryOutcome = serde_json::from_str(&finding.file.outcome).map_err(broken)?;
+    let outcome = trajectory::decide(&cases.traffic()?.roads, &input);
+    let over_kmh = match outcome.verdict {
+        TrajectoryVerdict::Infraction { over_kmh } | TrajectoryVerdict::BelowThreshold { over_kmh } => over_kmh,
+        TrajectoryVerdict::Compliant | TrajectoryVerdict::NotUsable => 0,
+    };
+    let is_margin = |reason: &&trajectory::Reason| {
+        matches!(reason, trajectory::Reason::MarginFlat { .. } | trajectory::Reason::MarginPercent { .. })
+    };
+    let measurement = match &outcome.measured {
+        None => None,
+        Some(measured) => Some(MeasurementPart {
+            trajectory: outcome.trajectory.to_string(),
+            certificate: measured.document.clone(),
+            certified_mm: u64::from(measured.certified.0),
+            used_mm: u64::from(measured.distance.0),
+            time_us: measured.time_us,
+            favourable_us: measured.favourable_us,
+            raw_kmh: serde_json::to_value(measured.raw).map_err(broken)?,
+            favourable_kmh: serde_json::to_value(measured.favourable).map_err(broken)?,
+            measured_kmh: measured.truncated_kmh,
+            margin: outcome.reasons.iter().find(is_margin).map(serde_json::to_value).transpose().map_err(broken)?,
+            margin_rule: outcome.rule.as_ref().map(ToString::to_string),
+            corrected_kmh: measured.corrected_kmh,
+            limit_kmh: measured.limit_kmh,
+            over_kmh,
+            instruments: serde_json::to_value(&measured.instruments).map_err(broken)?,
+            entry_clock: serde_json::to_value(input.entry_clock).map_err(broken)?,
+            exit_clock: serde_json::to_value(input.exit_clock).map_err(broken)?,
+            control: serde_json::to_value(input.control).map_err(broken)?,
+        }),
+    };
+    let decided = Decided {
+        rule: outcome.rule.as_ref().map(ToString::to_string),
+        rule_set: outcome.rule_set_version.as_str().to_owned(),
+        day: outcome.day.map(|day| day.to_string()).unwrap_or_default(),
+        reasons: values(&outcome.reasons)?,
+        snapshot_sha256: outcome.snapshot_hash.clone(),
+        own: OwnPart { exit: exit_of(cases, finding).await?, measurement, ..OwnPart::default() },
+    };
+    Ok((run_fate(&approved, &outcome), decided))
+}
+
 impl<'a> Making<'a> {
-    pub(crate) fn new(parts: &'a FineParts, permit: &'a Permit<SendFines>, run: &'a str, now: WallTime) -> Self {
+    pub(crate) fn new(parts: &'a FineParts, permit: &'a FinePermit, run: &'a str, now: WallTime) -> Self {
         Self { parts, permit, run, now, lines: Vec::new(), totals: FineTotals::default(), handed: HashMap::new() }
     }
 
     /// Decides one finding and makes its line. Findings come by the time of their read.
     pub(crate) async fn add(&mut self, cases: &UseCases, finding: &Finding) -> Result<(), UseCaseError> {
-        let broken = |error: serde_json::Error| UseCaseError::Internal(error.into());
-        let mut input: LezInput = serde_json::from_str(&finding.file.input).map_err(broken)?;
-        let handed = match self.handed.get(&finding.vehicle) {
-            Some(handed) => handed.clone(),
-            None => self.parts.store.fine_history(&finding.vehicle).await?,
+        let (fate, decided) = match self.permit.kind() {
+            FineKind::Lez => self.lez(finding).await?,
+            FineKind::Zbt => self.zone(cases, finding).await?,
+            FineKind::Trajectory => trajectory_of(cases, finding).await?,
         };
-        input.history = history(&handed);
-        let outcome = decide(RuleSet::embedded_once(), &input);
-        self.handed.insert(finding.vehicle.clone(), handed);
         self.totals.taken += 1;
-        match fate(finding, &outcome) {
-            Fate::Record => self.record(cases, finding, &outcome).await,
+        match fate {
+            Fate::Record => self.record(cases, finding, decided).await,
             Fate::Merged(until) => {
                 self.totals.merged += 1;
                 self.reject(finding, "merged", "in_window", Some(until))
@@ -188,12 +371,70 @@ impl<'a> Making<'a> {
         }
     }
 
+    async fn lez(&mut self, finding: &Finding) -> Result<(Fate, Decided), UseCaseError> {
+        let mut input: LezInput = serde_json::from_str(&finding.file.input).map_err(broken)?;
+        let handed = match self.handed.get(&finding.vehicle) {
+            Some(handed) => handed.clone(),
+            None => self.parts.store.fine_history(&finding.vehicle).await?,
+        };
+        input.history = history(&handed);
+        let outcome = decide(RuleSet::embedded_once(), &input);
+        self.handed.insert(finding.vehicle.clone(), handed);
+        let decided = Decided {
+            rule: outcome.rule.as_ref().map(ToString::to_string),
+            rule_set: outcome.rule_set_version.as_str().to_owned(),
+            day: outcome.day.to_string(),
+            reasons: values(&outcome.reasons)?,
+            snapshot_sha256: outcome.snapshot_hash.clone(),
+            own: OwnPart::default(),
+        };
+        Ok((fate(finding, &outcome), decided))
+    }
+
+    /// With the permits of this moment, as at the approval, and with the holder: without one there is nobody to fine.
+    async fn zone(&self, cases: &UseCases, finding: &Finding) -> Result<(Fate, Decided), UseCaseError> {
+        let traffic = cases.traffic()?;
+        let mut input: ZbtInput = serde_json::from_str(&finding.file.input).map_err(broken)?;
+        let rights = traffic.permits.rights_now(&finding.file.plate, finding.file.country).await?;
+        (input.listings, input.permits, input.decided_at) = (rights.listings, rights.permits, self.now);
+        let outcome = zbt::decide(&traffic.zones, &input);
+        let (mut fate, mut holder) = (zone_fate(finding, &outcome), None);
+        if fate == Fate::Record {
+            let none = |state| HolderPart { state, kind: None, id: None, flow: None, request: None };
+            match self.parts.store.fine_holder(self.permit, finding.id).await? {
+                Some(KeptHolder::Found(found, request)) => {
+                    let (kind, id, flow) = (Some(found.kind.as_str()), Some(found.id), Some(ZBT_FLOW));
+                    holder = Some(HolderPart { state: "found", kind, id, flow, request: Some(request) });
+                }
+                // The municipality may have another way to it.
+                Some(KeptHolder::NotAsked) => holder = Some(none("not_asked")),
+                Some(KeptHolder::Unknown) => fate = Fate::Refused("holder_unknown"),
+                Some(KeptHolder::Unusable) | None => fate = Fate::Refused("holder_unusable"),
+            }
+        }
+        let decided = Decided {
+            rule: outcome.rule.as_ref().map(ToString::to_string),
+            rule_set: outcome.rule_set_version.as_str().to_owned(),
+            day: outcome.day.to_string(),
+            reasons: values(&outcome.reasons)?,
+            snapshot_sha256: outcome.snapshot_hash.clone(),
+            own: OwnPart {
+                zone: Some(input.zone.to_string()),
+                exit: exit_of(cases, finding).await?,
+                holder,
+                ..OwnPart::default()
+            },
+        };
+        Ok((fate, decided))
+    }
+
     fn line(&self, finding: &Finding) -> NewFineLine {
         NewFineLine {
             position: self.totals.taken,
             finding: finding.id,
             seen: finding.version,
             offence: None,
+            outcome: None,
             vehicle: finding.vehicle.clone(),
             verdict: finding.measure.verdict,
             fine_id: finding.measure.fine_id.clone(),
@@ -213,7 +454,7 @@ impl<'a> Making<'a> {
     ) -> Result<(), UseCaseError> {
         let (position, finding_id) = (self.totals.taken, finding.id.to_string());
         let part = RejectPart { schema: SCHEMA, run: self.run, position, finding: finding_id, outcome, reason, until };
-        let line = NewFineLine { text: text_of(&part)?, ..self.line(finding) };
+        let line = NewFineLine { outcome: Some(outcome), text: text_of(&part)?, ..self.line(finding) };
         self.lines.push(line);
         Ok(())
     }
@@ -225,7 +466,9 @@ impl<'a> Making<'a> {
         offence: &str,
     ) -> Result<(Vec<PictureKind>, Vec<PicturePart>, Vec<&'static str>), UseCaseError> {
         let (mut kinds, mut parts, mut withheld) = (Vec::new(), Vec::new(), Vec::new());
-        for kind in [PictureKind::Crop, PictureKind::Overview] {
+        for kind in
+            [PictureKind::Crop, PictureKind::Overview, PictureKind::ExitCrop, PictureKind::ExitOverview]
+        {
             let Some(bytes) = self.parts.store.fine_picture(self.permit, finding.id, kind).await? else { continue };
             let is_shown = match kind {
                 // The plate and a little around it: there is nobody in it.
@@ -247,13 +490,14 @@ impl<'a> Making<'a> {
         Ok((kinds, parts, withheld))
     }
 
-    async fn record(&mut self, cases: &UseCases, finding: &Finding, outcome: &LezOutcome) -> Result<(), UseCaseError> {
+    async fn record(&mut self, cases: &UseCases, finding: &Finding, decided: Decided) -> Result<(), UseCaseError> {
         let (measure, offence) = (&finding.measure, offence_of(self.run, finding));
-        let kind = if measure.verdict == FindingVerdict::Warning { "warning" } else { "fine" };
+        let kind = match (self.permit.kind(), measure.verdict) {
+            (FineKind::Trajectory, _) => "file",
+            (FineKind::Lez | FineKind::Zbt, FindingVerdict::Warning) => "warning",
+            (FineKind::Lez | FineKind::Zbt, _) => "fine",
+        };
         let (kinds, pictures, withheld) = self.pictures(finding, &offence).await?;
-        let camera = cases.camera_known(finding.camera).await?;
-        let name = |of: fn(&crate::model::Camera) -> &String| camera.as_ref().map(of).cloned().unwrap_or_default();
-        let reasons = outcome.reasons.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
         let part = RecordPart {
             schema: SCHEMA,
             offence: &offence,
@@ -264,25 +508,21 @@ impl<'a> Making<'a> {
             fine_rule: measure.fine_id.clone(),
             amount_cents: measure.amount_cents,
             currency: measure.currency.clone(),
-            rule: outcome.rule.as_ref().map(ToString::to_string),
-            rule_set: outcome.rule_set_version.as_str(),
+            rule: decided.rule,
+            rule_set: &decided.rule_set,
             read_at: rfc3339(finding.at),
-            day: outcome.day.to_string(),
-            camera: CameraPart {
-                id: finding.camera.to_string(),
-                code: name(|camera| &camera.code),
-                name_nl: name(|camera| &camera.name_nl),
-                name_fr: name(|camera| &camera.name_fr),
-            },
+            day: decided.day,
+            camera: camera_of(cases, finding.camera).await?,
             plate: finding.file.plate.reveal(),
             country: finding.file.country.as_str(),
-            reasons: reasons.map_err(|error| UseCaseError::Internal(error.into()))?,
-            snapshot_sha256: &outcome.snapshot_hash,
+            reasons: decided.reasons,
+            snapshot_sha256: &decided.snapshot_sha256,
             approved_by: finding.decided_by.map(|user| user.to_string()).unwrap_or_default(),
             approved_at: finding.decided_at.map(rfc3339).unwrap_or_default(),
             pictures,
             withheld,
             supersedes: self.parts.store.fine_superseded(finding.id).await?,
+            own: decided.own,
         };
         let line = NewFineLine {
             offence: Some(offence.clone()),
@@ -291,11 +531,13 @@ impl<'a> Making<'a> {
             ..self.line(finding)
         };
         self.totals.records += 1;
-        if measure.verdict == FindingVerdict::Warning {
-            self.totals.warnings += 1;
-        } else {
-            self.totals.fines += 1;
-            self.totals.amount_cents += u64::from(measure.amount_cents.unwrap_or(0));
+        match kind {
+            "file" => self.totals.files += 1,
+            "warning" => self.totals.warnings += 1,
+            _ => {
+                self.totals.fines += 1;
+                self.totals.amount_cents += u64::from(measure.amount_cents.unwrap_or(0));
+            }
         }
         let handed = HandedOver {
             verdict: measure.verdict,

@@ -6,13 +6,139 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
-use vms_core::{FindingId, TimeRange, WallTime};
+use vms_core::{DecisionId, FindingId, OrgId, Purpose, TimeRange, WallTime};
 
 use crate::error::UseCaseError;
-use crate::gate::Permit;
-use crate::gate::action::SendFines;
-use crate::lez_ports::{Finding, FindingVerdict, PictureKind};
+use crate::gate::action::{SendFines, SendRuns, SendZoneFines};
+use crate::gate::{Actor, Permit};
+use crate::lez_ports::{Finding, FindingVerdict, Holder, PictureKind};
 use crate::ports::store::Stored;
+
+/// Which findings a batch is of: what differs between them is data, the engine is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FineKind {
+    /// The low-emission zone, for the tax administration.
+    #[default]
+    Lez,
+    /// Zones with restricted access, for a municipality.
+    Zbt,
+    /// Average speed, for the police's own processing.
+    Trajectory,
+}
+
+impl FineKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Lez, Self::Zbt, Self::Trajectory];
+
+    /// The word in requests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lez => "lez",
+            Self::Zbt => "zbt",
+            Self::Trajectory => "trajectory",
+        }
+    }
+
+    /// First part of the names of its runs.
+    pub(crate) const fn prefix(self) -> &'static str {
+        match self {
+            Self::Lez => "fines",
+            Self::Zbt => "zbt",
+            Self::Trajectory => "trajectory",
+        }
+    }
+
+    /// Of which findings a run is, by its name.
+    pub(crate) fn of_run(id: &str) -> Self {
+        let is_of = |kind: &Self| id.split_once('-').is_some_and(|(prefix, _)| prefix == kind.prefix());
+        Self::ALL.into_iter().find(is_of).unwrap_or_default()
+    }
+
+    /// The purpose of its findings.
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Self::Lez => Purpose::Lez,
+            Self::Zbt => Purpose::Zbt,
+            Self::Trajectory => Purpose::Trajectory,
+        }
+    }
+
+    /// That of a purpose; the store knows no others.
+    pub fn of(purpose: Purpose) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.purpose() == purpose).unwrap_or_default()
+    }
+}
+
+impl std::str::FromStr for FineKind {
+    type Err = crate::words::UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
+        known.ok_or(crate::words::UnknownWord { of: "FineKind" })
+    }
+}
+
+/// The permit of a job: of one kind of finding, and there of one authority.
+#[derive(Debug)]
+pub enum FinePermit {
+    /// Of the tax administration.
+    Lez(Permit<SendFines>),
+    /// Of a municipality.
+    Zbt(Permit<SendZoneFines>),
+    /// Of a police zone.
+    Trajectory(Permit<SendRuns>),
+}
+
+impl FinePermit {
+    /// Of which findings.
+    pub const fn kind(&self) -> FineKind {
+        match self {
+            Self::Lez(_) => FineKind::Lez,
+            Self::Zbt(_) => FineKind::Zbt,
+            Self::Trajectory(_) => FineKind::Trajectory,
+        }
+    }
+
+    /// Whose, where there are several authorities.
+    pub fn authority(&self) -> Option<OrgId> {
+        match self {
+            Self::Lez(_) => None,
+            Self::Zbt(permit) => permit.target().owner,
+            Self::Trajectory(permit) => permit.target().owner,
+        }
+    }
+
+    /// The logged decision.
+    pub fn decision(&self) -> DecisionId {
+        match self {
+            Self::Lez(permit) => permit.decision(),
+            Self::Zbt(permit) => permit.decision(),
+            Self::Trajectory(permit) => permit.decision(),
+        }
+    }
+
+    /// The job.
+    pub fn actor(&self) -> &Actor {
+        match self {
+            Self::Lez(permit) => permit.actor(),
+            Self::Zbt(permit) => permit.actor(),
+            Self::Trajectory(permit) => permit.actor(),
+        }
+    }
+}
+
+/// What the registry said of the holder of a finding's vehicle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptHolder {
+    /// This one, and the question that gave it.
+    Found(Holder, String),
+    /// There is no such vehicle.
+    Unknown,
+    /// No source knows plates of that country.
+    NotAsked,
+    /// No answer that could be used.
+    Unusable,
+}
 
 /// What became of the findings of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,11 +151,13 @@ pub struct FineTotals {
     pub fines: u64,
     /// Of these, warnings.
     pub warnings: u64,
+    /// Of these, files that name no amount: average speed.
+    pub files: u64,
     /// Sum of the fines, cents.
     pub amount_cents: u64,
     /// Inside the window of another fine or warning of the vehicle.
     pub merged: u64,
-    /// The tables say something else now than what was approved.
+    /// The tables say something else now than what was approved, there is no holder, or the finding's term ended.
     pub refused: u64,
 }
 
@@ -42,6 +170,8 @@ pub struct AnswerCounts {
     pub refused: u64,
     /// To be corrected.
     pub correct: u64,
+    /// No answer came before the finding's term ended.
+    pub ended: u64,
 }
 
 /// One run.
@@ -49,6 +179,10 @@ pub struct AnswerCounts {
 pub struct FineRun {
     /// Its name, from its window.
     pub id: String,
+    /// Of which findings.
+    pub kind: FineKind,
+    /// Whose; `None`: the tax administration's.
+    pub authority: Option<OrgId>,
     /// Number in the chain, from 1.
     pub chain: u64,
     /// SHA-256 of the manifest before; empty for the first.
@@ -70,7 +204,8 @@ pub struct FineRun {
 impl FineRun {
     /// `open` until the manifest is signed, `waits` until every record has its answer, then `closed`.
     pub const fn state(&self) -> &'static str {
-        let answered = self.answers.accepted + self.answers.refused + self.answers.correct;
+        let AnswerCounts { accepted, refused, correct, ended } = self.answers;
+        let answered = accepted + refused + correct + ended;
         match &self.signed {
             None => "open",
             Some(_) if answered < self.totals.records => "waits",
@@ -90,6 +225,8 @@ pub struct NewFineLine {
     pub seen: u64,
     /// Key of the record; `None` for a finding that became none.
     pub offence: Option<String>,
+    /// `merged` or `refused`, of a finding that became none.
+    pub outcome: Option<&'static str>,
     /// Token of the vehicle.
     pub vehicle: String,
     /// Infraction or warning, of a record.
@@ -128,6 +265,8 @@ pub struct FineLine {
     pub pictures: Vec<PictureKind>,
     /// When it left for the first time.
     pub left_at: Option<WallTime>,
+    /// The term of the finding ended before the run was signed: what the line counts as. Its text is empty here.
+    pub ended: Option<String>,
     /// The exact text.
     pub text: String,
 }
@@ -161,8 +300,14 @@ pub struct HandedOver {
 pub struct KeptAnswer {
     /// The run.
     pub run: String,
+    /// Of which findings.
+    pub kind: FineKind,
+    /// Whose.
+    pub authority: Option<OrgId>,
     /// The run is signed.
     pub is_signed: bool,
+    /// The term of the finding ended before an answer came.
+    pub has_ended: bool,
     /// `accepted`, `refused` or `correct`, with its code.
     pub answer: Option<(String, Option<String>)>,
 }
@@ -170,36 +315,45 @@ pub struct KeptAnswer {
 /// Where runs lie. Every method that gives out lines or pictures takes the permit of the job.
 #[async_trait]
 pub trait FineStore: Send + Sync + std::fmt::Debug {
-    /// Findings approved in a span that no run holds, by the time of the read, at most `limit`.
-    async fn fine_candidates(&self, permit: &Permit<SendFines>, range: TimeRange, limit: u32) -> Stored<Vec<Finding>>;
+    /// Findings that can be handed over since some instant of a span and that no run holds, by the time of the read, at most `limit`: since
+    /// their approval, and in zones with restricted access since the holder was answered.
+    async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Finding>>;
     /// How many findings that were approved before an instant no run holds.
-    async fn fine_waiting(&self, before: WallTime) -> Stored<u64>;
+    async fn fine_waiting(&self, permit: &FinePermit, before: WallTime) -> Stored<u64>;
     /// What was handed over of a vehicle and stands.
     async fn fine_history(&self, vehicle: &str) -> Stored<Vec<HandedOver>>;
     /// The record of a finding that is to be corrected.
     async fn fine_superseded(&self, finding: FindingId) -> Stored<Option<String>>;
     /// A picture of a finding.
-    async fn fine_picture(&self, permit: &Permit<SendFines>, id: FindingId, kind: PictureKind)
-    -> Stored<Option<Bytes>>;
-    /// Keeps a run with all its lines in one transaction: `Taken` when another run is open or holds one of the findings, `Stale` when a
-    /// finding is not approved any more as it was seen.
-    async fn fine_open(&self, permit: &Permit<SendFines>, run: &FineRun, lines: &[NewFineLine]) -> Stored<()>;
-    /// One run.
-    async fn fine_run(&self, id: &str) -> Stored<Option<FineRun>>;
-    /// Runs, newest first.
-    async fn fine_runs(&self, limit: u32) -> Stored<Vec<FineRun>>;
+    async fn fine_picture(&self, permit: &FinePermit, id: FindingId, kind: PictureKind) -> Stored<Option<Bytes>>;
+    /// What the registry said of the holder; `None` while it has not answered.
+    async fn fine_holder(&self, permit: &FinePermit, id: FindingId) -> Stored<Option<KeptHolder>>;
+    /// Keeps a run with all its lines in one transaction: `Taken` when another run of the kind and authority is open or holds one of the
+    /// findings, `Stale` when a finding is not approved any more as it was seen.
+    async fn fine_open(&self, permit: &FinePermit, run: &FineRun, lines: &[NewFineLine]) -> Stored<()>;
+    /// One run, when it is one of the permit's kind and authority.
+    async fn fine_run(&self, permit: &FinePermit, id: &str) -> Stored<Option<FineRun>>;
+    /// Runs of the permit's kind and authority, newest first.
+    async fn fine_runs(&self, permit: &FinePermit, limit: u32) -> Stored<Vec<FineRun>>;
     /// An open run is worked by one holder at a time: takes it or renews it; false when another has it.
     async fn fine_hold(&self, id: &str, holder: &str, now: WallTime, until: WallTime) -> Stored<bool>;
     /// Lines after a number. Fewer than there are when a finding was erased meanwhile.
-    async fn fine_lines(&self, permit: &Permit<SendFines>, run: &str, after: u64, limit: u32) -> Stored<Vec<FineLine>>;
+    async fn fine_lines(&self, permit: &FinePermit, run: &str, after: u64, limit: u32) -> Stored<Vec<FineLine>>;
     /// Lines up to a number have left.
     async fn fine_left(&self, run: &str, upto: u64, at: WallTime) -> Stored<()>;
     /// Notes the signature; false when the run has another one.
     async fn fine_sign(&self, run: &str, manifest_sha256: &str, at: WallTime) -> Stored<bool>;
     /// What was answered to a record.
     async fn fine_answered(&self, offence: &str) -> Stored<Option<KeptAnswer>>;
-    /// Keeps an answer where there is none; false when there is one. `correct` lets the finding go.
-    async fn fine_answer(&self, offence: &str, answer: &str, code: Option<&str>, at: WallTime) -> Stored<bool>;
+    /// Keeps an answer where there is none; false when there is one. `correct` lets the finding go; with `ends` the finding's own term ends
+    /// then at the latest.
+    async fn fine_answer(
+        &self,
+        offence: &str,
+        answer: (&str, Option<&str>),
+        at: WallTime,
+        ends: Option<WallTime>,
+    ) -> Stored<bool>;
     /// Whether a run holds the finding: its approval cannot be taken back then.
     async fn fine_holds(&self, finding: FindingId) -> Stored<bool>;
 }
@@ -222,6 +376,8 @@ pub trait FineDesk: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// A stable word: `manifest_unreadable`, `not_reconciled`, `differs`.
     fn seal(&self, run: &FineRun, manifest: &[u8], offences: &[u8], rejects: &[u8]) -> Result<FineSeal, &'static str>;
+    /// Gives the signature of a manifest once more that the run was signed with already.
+    fn seal_again(&self, manifest: &[u8]) -> FineSeal;
 }
 
 /// A run that is being opened, until somebody asks for its outcome.

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use fines::{Manifest, RunFacts, SealKey, Totals, key_pem};
-use vms_app::fines_ports::{FineDesk, FineParts, FineRun, FineSeal, FineStore, FineTotals};
+use fines::{Batch, Manifest, RunFacts, SealKey, Totals, key_pem};
+use vms_app::fines_ports::{FineDesk, FineKind, FineParts, FineRun, FineSeal, FineStore, FineTotals};
 use vms_app::health::rfc3339;
 
 use crate::keys::{secret_32, write_durably};
@@ -22,16 +22,22 @@ pub(crate) fn parts(state: &Path, store: Arc<dyn FineStore>) -> anyhow::Result<F
 }
 
 fn facts(run: &FineRun) -> RunFacts {
-    let FineTotals { taken, records, fines, warnings, amount_cents, merged, refused } = run.totals;
+    let FineTotals { taken, records, fines, warnings, files, amount_cents, merged, refused } = run.totals;
     RunFacts {
         run: run.id.clone(),
+        batch: match run.kind {
+            FineKind::Lez => Batch::Lez,
+            FineKind::Zbt => Batch::Zbt,
+            FineKind::Trajectory => Batch::Trajectory,
+        },
+        authority: run.authority.map(|org| org.to_string()),
         chain: run.chain,
         previous: run.previous.clone(),
         from: rfc3339(run.range.from),
         to: rfc3339(run.range.to),
         opened_at: rfc3339(run.opened_at),
         rule_set: run.rule_set.clone(),
-        totals: Totals { taken, records, fines, warnings, amount_cents, merged, refused },
+        totals: Totals { taken, records, fines, warnings, files, amount_cents, merged, refused },
         signed: run.signed.as_ref().map(|(digest, _)| digest.clone()),
     }
 }
@@ -45,5 +51,10 @@ impl FineDesk for Desk {
         Manifest::check(manifest, &facts(run), offences, rejects).map_err(|refusal| refusal.code)?;
         let seal = self.0.seal(manifest);
         Ok(FineSeal { signature: seal.signature, key: seal.key })
+    }
+
+    fn seal_again(&self, manifest: &[u8]) -> FineSeal {
+        let seal = self.0.seal(manifest);
+        FineSeal { signature: seal.signature, key: seal.key }
     }
 }

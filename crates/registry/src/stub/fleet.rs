@@ -8,7 +8,7 @@ use traffic_rules::lez::RuleSet;
 use traffic_rules::{Day, PlateKind, grammar, plate_type};
 use vms_core::{Country, Plate};
 
-use crate::wire::WireVehicle;
+use crate::wire::{HolderKind, WireHolder, WireVehicle};
 
 /// Distinct plates that [`plate`] names.
 pub const FLEET_SIZE: u32 = 400_000;
@@ -199,6 +199,17 @@ pub(super) fn new_holder(vehicle: &mut WireVehicle, at: Day) {
         vehicle.registration_to = Some(change.previous());
     } else {
         vehicle.registration_from = Some(change);
+    }
+}
+
+/// Who holds the vehicle in its registration: another registration, another holder. Three in four are persons. `turn` 0 is the truth.
+pub(super) fn holder(key: u64, plate: &Plate, country: Country, vehicle: &WireVehicle, turn: u32) -> WireHolder {
+    let since = vehicle.registration_from.map(|day| day.to_string()).unwrap_or_default();
+    let mut draw = Draw::new(key, &format!("who holds it|{since}|{turn}"), plate, country);
+    if draw.chance(750_000) {
+        WireHolder { id: format!("P-{:011}", draw.next() % 100_000_000_000), kind: HolderKind::Person }
+    } else {
+        WireHolder { id: format!("C-{:010}", draw.next() % 10_000_000_000), kind: HolderKind::Company }
     }
 }
 

@@ -65,7 +65,7 @@ pub async fn serve(listener: TcpListener, settings: StubSettings) -> Result<(), 
     axum::serve(listener, router).await.map_err(StubError::Serve)
 }
 
-/// The stub's routes: `GET /healthz`, `POST /v1/flows/{flow}/vehicles:batch`.
+/// The stub's routes: `GET /healthz`, `POST /v1/flows/{flow}/vehicles:batch` and `…/holders:batch`.
 ///
 /// # Errors
 /// [`StubError`] when the fleet file is wrong.
@@ -82,13 +82,22 @@ pub async fn router(settings: StubSettings) -> Result<Router, StubError> {
     let stub = Stub { settings, rows, faults: Faults::default(), started: Instant::now() };
     Ok(Router::new()
         .route("/healthz", get(|| async { "ok" }))
-        .route("/v1/flows/{flow}/vehicles:batch", post(batch))
+        .route("/v1/flows/{flow}/vehicles:batch", post(vehicles))
+        .route("/v1/flows/{flow}/holders:batch", post(holders))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .with_state(Arc::new(stub)))
 }
 
-async fn batch(State(stub): State<Arc<Stub>>, Path(flow): Path<String>, body: Bytes) -> Response {
-    let accepted = stub.accept(&flow, &body);
+async fn vehicles(stub: State<Arc<Stub>>, flow: Path<String>, body: Bytes) -> Response {
+    batch(stub, flow, body, Question::Vehicle).await
+}
+
+async fn holders(stub: State<Arc<Stub>>, flow: Path<String>, body: Bytes) -> Response {
+    batch(stub, flow, body, Question::Holder).await
+}
+
+async fn batch(State(stub): State<Arc<Stub>>, Path(flow): Path<String>, body: Bytes, question: Question) -> Response {
+    let accepted = stub.accept(&flow, &body, question);
     let (flow, request) = match accepted {
         Ok(accepted) => accepted,
         Err(refusal) => return refusal.into_response(),
@@ -108,13 +117,13 @@ async fn batch(State(stub): State<Arc<Stub>>, Path(flow): Path<String>, body: By
     }
     tokio::time::sleep(stub.settings.delay).await;
     let items = request.items.iter();
-    let answers = items.flat_map(|item| stub.answer(flow, item)).collect();
+    let answers = items.flat_map(|item| stub.answer(flow, item, question)).collect();
     axum::Json(Answer { request_id: request.request_id, answers }).into_response()
 }
 
 impl Stub {
     /// What is right about a request, or the refusal that it gets.
-    fn accept(&self, id: &str, body: &[u8]) -> Result<(&Flow, BatchRequest), Refusal> {
+    fn accept(&self, id: &str, body: &[u8], question: Question) -> Result<(&Flow, BatchRequest), Refusal> {
         let no_flow = || refusal(StatusCode::NOT_FOUND, "flow", "there is no such flow");
         let flow = self.settings.flows.get(id).ok_or_else(no_flow)?;
         let request: BatchRequest = serde_json::from_slice(body)
@@ -123,7 +132,7 @@ impl Stub {
             .purpose
             .parse()
             .map_err(|_| refusal(StatusCode::FORBIDDEN, "purpose", "the purpose is not known"))?;
-        let permitted = self.settings.flows.permit(&flow.id, &flow.institution, purpose, Question::Vehicle);
+        let permitted = self.settings.flows.permit(&flow.id, &flow.institution, purpose, question);
         permitted.map_err(|why| match why {
             FlowRefusal::Unknown(_) => no_flow(),
             FlowRefusal::Disabled(_) => refusal(StatusCode::FORBIDDEN, "disabled", "the flow is not enabled"),
@@ -132,6 +141,10 @@ impl Stub {
                 refusal(StatusCode::FORBIDDEN, "question", "the flow asks another question")
             }
         })?;
+        // One flow serves every municipality: it must be told for which.
+        if question == Question::Holder && request.on_behalf_of.as_deref().is_none_or(str::is_empty) {
+            return Err(refusal(StatusCode::FORBIDDEN, "institution", "the request does not say on whose behalf"));
+        }
         if request.items.is_empty() {
             return Err(refusal(StatusCode::BAD_REQUEST, "request", "the request names no plate"));
         }
@@ -142,13 +155,14 @@ impl Stub {
     }
 
     /// One answer, or two when the plate is one that the source contradicts itself on.
-    fn answer(&self, flow: &Flow, item: &BatchItem) -> Vec<AnswerItem> {
+    fn answer(&self, flow: &Flow, item: &BatchItem, question: Question) -> Vec<AnswerItem> {
         let answer = |state, vehicle| AnswerItem {
             plate: item.plate.clone(),
             country: item.country.clone(),
             at: item.at.clone(),
             state,
             vehicle,
+            holder: None,
         };
         let parsed = (Plate::parse(&item.plate).ok(), Country::parse(&item.country), instant(&item.at));
         let (Some(plate), Some(country), Some(at)) = parsed else { return vec![answer(AnswerState::Unknown, None)] };
@@ -171,8 +185,16 @@ impl Stub {
         if self.faults.changed(settings, &plate, country) {
             change(&mut vehicle);
         }
+        let is_two = chosen(settings.fleet_key, "contradictory", settings.contradictory_ppm, &plate, country);
+        if question == Question::Holder {
+            let who = |turn: u32| AnswerItem {
+                holder: Some(fleet::holder(settings.fleet_key, &plate, country, &vehicle, turn)),
+                ..answer(AnswerState::Found, None)
+            };
+            return (0..=u32::from(is_two)).map(who).collect();
+        }
         let mut answers = vec![answer(AnswerState::Found, Some(vehicle.clone()))];
-        if chosen(settings.fleet_key, "contradictory", settings.contradictory_ppm, &plate, country) {
+        if is_two {
             change(&mut vehicle);
             answers.push(answer(AnswerState::Found, Some(vehicle)));
         }

@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use vms_app::UseCaseError;
 use vms_app::fines::{FineAnswer, FineDelivery, FineStatus};
-use vms_app::fines_ports::{FineRun, FineSeal, FineTotals};
+use vms_app::fines_ports::{FineKind, FineRun, FineSeal, FineTotals};
 
 use super::common::instant;
 
@@ -13,7 +14,10 @@ use super::common::instant;
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FineRunDto {
-    /// First instant of the approvals, RFC 3339, a whole minute.
+    /// Of which findings: `lez` (the default), `zbt` or `trajectory`.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// First instant of the approvals, RFC 3339, a whole minute; in zones with restricted access of the holders' answers.
     pub from: String,
     /// First instant after them; not in the future.
     pub to: String,
@@ -24,7 +28,7 @@ pub struct FineRunDto {
     pub dry_run: bool,
 }
 
-/// Totals of a run: `taken = records + merged + refused`, `records = fines + warnings`.
+/// Totals of a run: `taken = records + merged + refused`, `records = fines + warnings + files`.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct FineTotalsView {
     /// Approved in the window and in no run before.
@@ -35,18 +39,20 @@ pub struct FineTotalsView {
     pub fines: u64,
     /// Of these, warnings.
     pub warnings: u64,
+    /// Of these, files that name no amount: average speed.
+    pub files: u64,
     /// Sum of the fines, cents.
     pub amount_cents: u64,
     /// Inside the window of another fine or warning of the vehicle.
     pub merged: u64,
-    /// The tables say something else now than what was approved.
+    /// The tables say something else now than what was approved, there is no holder, or the finding's term ended.
     pub refused: u64,
 }
 
 impl From<FineTotals> for FineTotalsView {
     fn from(totals: FineTotals) -> Self {
-        let FineTotals { taken, records, fines, warnings, amount_cents, merged, refused } = totals;
-        Self { taken, records, fines, warnings, amount_cents, merged, refused }
+        let FineTotals { taken, records, fines, warnings, files, amount_cents, merged, refused } = totals;
+        Self { taken, records, fines, warnings, files, amount_cents, merged, refused }
     }
 }
 
@@ -59,6 +65,8 @@ pub struct FineAnswersView {
     pub refused: u64,
     /// To be corrected.
     pub correct: u64,
+    /// No answer came before the finding's term ended.
+    pub ended: u64,
     /// No answer yet.
     pub waiting: u64,
 }
@@ -68,6 +76,10 @@ pub struct FineAnswersView {
 pub struct FineRunView {
     /// Its name, also that of the folder.
     pub id: String,
+    /// Of which findings: `lez`, `zbt` or `trajectory`.
+    pub kind: &'static str,
+    /// Whose; null: the tax administration's.
+    pub authority: Option<String>,
     /// `open` until its manifest is signed, `waits` until every record has its answer, then `closed`.
     pub state: &'static str,
     /// Number in the chain, from 1.
@@ -95,9 +107,11 @@ pub struct FineRunView {
 impl From<&FineRun> for FineRunView {
     fn from(run: &FineRun) -> Self {
         let answers = run.answers;
-        let answered = answers.accepted + answers.refused + answers.correct;
+        let answered = answers.accepted + answers.refused + answers.correct + answers.ended;
         Self {
             id: run.id.clone(),
+            kind: run.kind.as_str(),
+            authority: run.authority.map(|org| org.to_string()),
             state: run.state(),
             chain: run.chain,
             previous: run.previous.clone(),
@@ -112,6 +126,7 @@ impl From<&FineRun> for FineRunView {
                 accepted: answers.accepted,
                 refused: answers.refused,
                 correct: answers.correct,
+                ended: answers.ended,
                 waiting: run.totals.records.saturating_sub(answered),
             },
         }
@@ -131,6 +146,22 @@ impl From<&FineStatus> for FineStatusView {
     fn from(status: &FineStatus) -> Self {
         Self { runs: status.runs.iter().map(FineRunView::from).collect(), waiting: status.waiting }
     }
+}
+
+/// Of which findings.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+pub struct FineKindQuery {
+    /// `lez` (the default), `zbt` or `trajectory`.
+    #[serde(default)]
+    pub kind: Option<String>,
+}
+
+/// Reads the word of a kind; none is the low-emission zone.
+///
+/// # Errors
+/// `invalid` for another word.
+pub fn fine_kind(word: Option<&str>) -> Result<FineKind, UseCaseError> {
+    word.map_or(Ok(FineKind::Lez), |word| word.parse().map_err(|_| UseCaseError::invalid("kind", "unknown")))
 }
 
 /// Which lines.
@@ -258,7 +289,7 @@ impl FineAnswersDto {
 pub struct FineAnswerView {
     /// Key of the record.
     pub offence: String,
-    /// `noted`, `known`; or not taken: `unknown`, `not_signed`, `contradicts`.
+    /// `noted`, `known`; or not taken: `unknown`, `not_signed`, `contradicts`, `term_ended`.
     pub outcome: &'static str,
 }
 

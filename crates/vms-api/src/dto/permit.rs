@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use vms_app::lez::permits::Imported;
 use vms_app::traffic_ports::{NewListing, NewPermit};
-use vms_core::{Country, Plate};
+use vms_core::{Country, Plate, WallTime};
 
 use super::common::{instant, parse_instant};
 use crate::problem::Problem;
@@ -96,17 +96,23 @@ macro_rules! hidden_debug {
 }
 hidden_debug!(PermitDto, PermitListingDto, PermitImportDto, PermitView);
 
-fn word<T: for<'de> Deserialize<'de>>(field: &str, word: &str) -> Result<T, Problem> {
-    serde_json::from_value(Value::from(word)).map_err(|_| Problem::invalid(field, "unknown"))
+type Read<T> = Result<T, String>;
+
+fn plate_of(plate: &str, country: &str) -> Read<(Plate, Country)> {
+    let plate = Plate::parse(plate).map_err(|_| "plate: not a plate".to_owned())?;
+    Ok((plate, Country::parse(country).ok_or("country: no country's sign")?))
 }
 
-fn plate_of(plate: &str, country: &str) -> Result<(Plate, Country), Problem> {
-    let plate = Plate::parse(plate).map_err(|_| Problem::invalid("plate", "not_a_plate"))?;
-    Ok((plate, Country::parse(country).ok_or_else(|| Problem::invalid("country", "unknown"))?))
+fn word<T: for<'de> Deserialize<'de>>(field: &str, word: &str) -> Read<T> {
+    serde_json::from_value(Value::from(word)).map_err(|_| format!("{field}: an unknown word"))
+}
+
+fn at(field: &str, text: &str) -> Read<WallTime> {
+    parse_instant(field, text).map_err(|_| format!("{field}: not an RFC 3339 instant"))
 }
 
 impl PermitDto {
-    fn to_new(&self) -> Result<NewPermit, Problem> {
+    fn to_new(&self) -> Read<NewPermit> {
         let (plate, country) = plate_of(&self.plate, &self.country)?;
         let windows = self.windows.iter().map(|window| serde_json::from_value(window.clone()));
         Ok(NewPermit {
@@ -115,11 +121,11 @@ impl PermitDto {
             country,
             right: self.right.clone(),
             zones: self.zones.clone(),
-            from: parse_instant("from", &self.from)?,
-            to: parse_instant("to", &self.to)?,
-            granted_at: parse_instant("granted_at", &self.granted_at)?,
+            from: at("from", &self.from)?,
+            to: at("to", &self.to)?,
+            granted_at: at("granted_at", &self.granted_at)?,
             status: word("status", &self.status)?,
-            windows: windows.collect::<Result<_, _>>().map_err(|_| Problem::invalid("windows", "invalid"))?,
+            windows: windows.collect::<Result<_, _>>().map_err(|_| "windows: not hours of a week".to_owned())?,
             group: self.group.as_ref().map(|group| (group.name.clone(), group.places)),
             evidence: self.evidence.clone(),
         })
@@ -127,30 +133,77 @@ impl PermitDto {
 }
 
 impl PermitListingDto {
-    fn to_new(&self) -> Result<NewListing, Problem> {
+    fn to_new(&self) -> Read<NewListing> {
         let (plate, country) = plate_of(&self.plate, &self.country)?;
         Ok(NewListing {
             list: word("list", &self.list)?,
             plate,
             country,
-            from: parse_instant("from", &self.from)?,
-            to: self.to.as_deref().map(|to| parse_instant("to", to)).transpose()?,
+            from: at("from", &self.from)?,
+            to: self.to.as_deref().map(|to| at("to", to)).transpose()?,
             evidence: self.evidence.clone(),
         })
     }
 }
 
+/// What of an import reads, and what does not.
+#[derive(Debug, Default)]
+pub struct PermitEntries {
+    /// Permits.
+    pub permits: Vec<NewPermit>,
+    /// Entries of lists.
+    pub listings: Vec<NewListing>,
+    /// Where each of these stood in the request: permits, then lists.
+    places: Vec<usize>,
+    refused: Vec<PermitRefusedView>,
+}
+
 impl PermitImportDto {
-    /// For the use case.
+    /// For the use case: an entry that does not read is told by its place, and keeps no other one back.
     ///
     /// # Errors
-    /// 422 names the field.
-    pub fn to_new(&self) -> Result<(Vec<NewPermit>, Vec<NewListing>), Problem> {
+    /// 422 when there are too many.
+    pub fn to_new(&self) -> Result<PermitEntries, Problem> {
         if self.permits.len() + self.listings.len() > ENTRIES_MAX {
             return Err(Problem::invalid("permits", "too_many"));
         }
-        let permits = self.permits.iter().map(PermitDto::to_new).collect::<Result<_, _>>()?;
-        Ok((permits, self.listings.iter().map(PermitListingDto::to_new).collect::<Result<_, _>>()?))
+        let mut entries = PermitEntries::default();
+        for (position, permit) in self.permits.iter().enumerate() {
+            match permit.to_new() {
+                Ok(permit) => {
+                    entries.permits.push(permit);
+                    entries.places.push(position);
+                }
+                Err(reason) => entries.refused.push(PermitRefusedView { position, reason }),
+            }
+        }
+        for (position, listing) in (self.permits.len()..).zip(&self.listings) {
+            match listing.to_new() {
+                Ok(listing) => {
+                    entries.listings.push(listing);
+                    entries.places.push(position);
+                }
+                Err(reason) => entries.refused.push(PermitRefusedView { position, reason }),
+            }
+        }
+        Ok(entries)
+    }
+}
+
+impl PermitEntries {
+    /// Takes what goes to the use case out; what is left tells places.
+    pub fn take(&mut self) -> (Vec<NewPermit>, Vec<NewListing>) {
+        (std::mem::take(&mut self.permits), std::mem::take(&mut self.listings))
+    }
+
+    /// What came of the import, by the places of the request.
+    pub fn told(self, imported: Imported) -> PermitImportView {
+        let mut refused = self.refused;
+        let place = |at: usize| self.places.get(at).copied().unwrap_or(at);
+        let said = imported.refused.into_iter();
+        refused.extend(said.map(|one| PermitRefusedView { position: place(one.position), reason: one.reason }));
+        refused.sort_by_key(|one| one.position);
+        PermitImportView { permits: imported.permits, listings: imported.listings, refused }
     }
 }
 
@@ -172,14 +225,6 @@ pub struct PermitImportView {
     pub listings: u64,
     /// What was not taken.
     pub refused: Vec<PermitRefusedView>,
-}
-
-impl From<Imported> for PermitImportView {
-    fn from(imported: Imported) -> Self {
-        let refused = imported.refused.into_iter();
-        let refused = refused.map(|one| PermitRefusedView { position: one.position, reason: one.reason }).collect();
-        Self { permits: imported.permits, listings: imported.listings, refused }
-    }
 }
 
 /// A permit's end.

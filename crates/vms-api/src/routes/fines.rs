@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 
 use crate::dto::common::parse_range;
 use crate::dto::fines::{
-    FineAnswerView, FineAnswersDto, FineAnswersOutcome, FineLineView, FineLinesQuery, FineLinesView, FineRunDto,
-    FineRunView, FineSealView, FineSignDto, FineStatusView,
+    FineAnswerView, FineAnswersDto, FineAnswersOutcome, FineKindQuery, FineLineView, FineLinesQuery, FineLinesView, FineRunDto,
+    FineRunView, FineSealView, FineSignDto, FineStatusView, fine_kind,
 };
 use crate::problem::Problem;
 use crate::session::{Body, Session};
@@ -27,12 +27,17 @@ pub fn routes() -> OpenApiRouter<Api> {
 }
 
 /// Runs, newest first, and how many approved findings wait for one.
-#[utoipa::path(get, path = "/api/v1/fines/runs", tag = "fines", responses(
+#[utoipa::path(get, path = "/api/v1/fines/runs", tag = "fines", params(FineKindQuery), responses(
     (status = 200, description = "Newest first", body = FineStatusView),
     (status = 403, description = "Not allowed", body = Problem),
     (status = 503, description = "`log_unavailable`", body = Problem)))]
-async fn fine_status(State(api): State<Api>, session: Session) -> Result<Json<FineStatusView>, Problem> {
-    Ok(Json((&api.cases.fine_status(session.actor()).await?).into()))
+async fn fine_status(
+    State(api): State<Api>,
+    session: Session,
+    Query(query): Query<FineKindQuery>,
+) -> Result<Json<FineStatusView>, Problem> {
+    let kind = fine_kind(query.kind.as_deref())?;
+    Ok(Json((&api.cases.fine_status(session.actor(), kind).await?).into()))
 }
 
 /// Takes the findings that people approved in a window, or finds the run that took them. Again with the same window: the same run.
@@ -45,7 +50,7 @@ async fn fine_status(State(api): State<Api>, session: Session) -> Result<Json<Fi
     (status = 503, description = "`log_unavailable`", body = Problem)))]
 async fn fine_run(State(api): State<Api>, session: Session, Body(dto): Body<FineRunDto>) -> Result<Response, Problem> {
     let range = parse_range(&dto.from, &dto.to)?;
-    let run = api.cases.fine_run(session.actor(), range, &dto.holder, dto.dry_run).await?;
+    let run = api.cases.fine_run(session.actor(), fine_kind(dto.kind.as_deref())?, range, &dto.holder, dto.dry_run).await?;
     Ok(match run {
         Some(run) => Json(FineRunView::from(&run)).into_response(),
         None => StatusCode::ACCEPTED.into_response(),
@@ -90,7 +95,7 @@ async fn fine_sign(
 }
 
 /// Answers of the tax administration, each for itself. Given twice they are harmless; one that contradicts an earlier one is not taken.
-#[utoipa::path(post, path = "/api/v1/fines/answers", tag = "fines", request_body = FineAnswersDto, responses(
+#[utoipa::path(post, path = "/api/v1/fines/answers", tag = "fines", params(FineKindQuery), request_body = FineAnswersDto, responses(
     (status = 200, description = "What became of each", body = FineAnswersOutcome),
     (status = 403, description = "Not allowed", body = Problem),
     (status = 422, description = "`invalid`: nothing was taken", body = Problem),
@@ -98,10 +103,12 @@ async fn fine_sign(
 async fn fine_answers(
     State(api): State<Api>,
     session: Session,
+    Query(query): Query<FineKindQuery>,
     Body(dto): Body<FineAnswersDto>,
 ) -> Result<Json<FineAnswersOutcome>, Problem> {
+    let kind = fine_kind(query.kind.as_deref())?;
     let answers = dto.to_answers();
-    let outcomes = api.cases.fine_answers(session.actor(), &answers).await?;
+    let outcomes = api.cases.fine_answers(session.actor(), kind, &answers).await?;
     let items = answers.into_iter().zip(outcomes);
     let items = items.map(|(answer, outcome)| FineAnswerView { offence: answer.offence, outcome }).collect();
     Ok(Json(FineAnswersOutcome { items }))

@@ -42,16 +42,17 @@ async fn permit_list(
 #[utoipa::path(post, path = "/api/v1/permits/import", tag = "permits", request_body = PermitImportDto, responses(
     (status = 200, description = "What was kept, and what was not", body = PermitImportView),
     (status = 403, description = "Not allowed", body = Problem),
-    (status = 422, description = "`invalid`: a field", body = Problem),
+    (status = 422, description = "`invalid`: too many entries, or no reason", body = Problem),
     (status = 503, description = "`log_unavailable`", body = Problem)))]
 async fn permit_import(
     State(api): State<Api>,
     session: Session,
     Body(dto): Body<PermitImportDto>,
 ) -> Result<Json<PermitImportView>, Problem> {
-    let (permits, listings) = dto.to_new()?;
+    let mut entries = dto.to_new()?;
+    let (permits, listings) = entries.take();
     let imported = api.cases.permit_import(session.actor(), permits, listings, &why(dto.justification)).await?;
-    Ok(Json(imported.into()))
+    Ok(Json(entries.told(imported)))
 }
 
 /// Ends a permit now.

@@ -6,11 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use vms_app::fines_ports::{
-    AnswerCounts, FineDesk, FineLine, FineParts, FineRun, FineSeal, FineStore, FineTotals, HandedOver, KeptAnswer,
-    NewFineLine,
+    AnswerCounts, FineDesk, FineKind, FineLine, FineParts, FinePermit, FineRun, FineSeal, FineStore, FineTotals, HandedOver, KeptAnswer,
+    KeptHolder, NewFineLine,
 };
-use vms_app::gate::Permit;
-use vms_app::gate::action::SendFines;
 use vms_app::lez_ports::{Finding, PictureKind};
 use vms_app::ports::StoreError;
 use vms_core::{FindingId, TimeRange, WallTime};
@@ -31,6 +29,8 @@ struct Batch(AtomicBool);
 fn the_run() -> FineRun {
     FineRun {
         id: RUN.to_owned(),
+        kind: FineKind::Lez,
+        authority: None,
         chain: 1,
         previous: String::new(),
         range: TimeRange::new(instant("2026-11-21T00:00:00Z"), instant("2026-11-22T00:00:00Z")).unwrap(),
@@ -46,14 +46,14 @@ fn the_run() -> FineRun {
 impl FineStore for Batch {
     async fn fine_candidates(
         &self,
-        _permit: &Permit<SendFines>,
+        _permit: &FinePermit,
         _range: TimeRange,
         _limit: u32,
     ) -> Result<Vec<Finding>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn fine_waiting(&self, _before: WallTime) -> Result<u64, StoreError> {
+    async fn fine_waiting(&self, _permit: &FinePermit, _before: WallTime) -> Result<u64, StoreError> {
         Ok(0)
     }
 
@@ -67,7 +67,7 @@ impl FineStore for Batch {
 
     async fn fine_picture(
         &self,
-        _permit: &Permit<SendFines>,
+        _permit: &FinePermit,
         _id: FindingId,
         _kind: PictureKind,
     ) -> Result<Option<Bytes>, StoreError> {
@@ -76,18 +76,18 @@ impl FineStore for Batch {
 
     async fn fine_open(
         &self,
-        _permit: &Permit<SendFines>,
+        _permit: &FinePermit,
         _run: &FineRun,
         _lines: &[NewFineLine],
     ) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn fine_run(&self, id: &str) -> Result<Option<FineRun>, StoreError> {
+    async fn fine_run(&self, _permit: &FinePermit, id: &str) -> Result<Option<FineRun>, StoreError> {
         Ok((id == RUN).then(the_run))
     }
 
-    async fn fine_runs(&self, _limit: u32) -> Result<Vec<FineRun>, StoreError> {
+    async fn fine_runs(&self, _permit: &FinePermit, _limit: u32) -> Result<Vec<FineRun>, StoreError> {
         Ok(vec![the_run()])
     }
 
@@ -97,7 +97,7 @@ impl FineStore for Batch {
 
     async fn fine_lines(
         &self,
-        _permit: &Permit<SendFines>,
+        _permit: &FinePermit,
         _run: &str,
         after: u64,
         _limit: u32,
@@ -108,6 +108,7 @@ impl FineStore for Batch {
             offence: Some(OFFENCE.to_owned()),
             pictures: vec![PictureKind::Crop],
             left_at: self.0.load(Ordering::Relaxed).then(|| instant("2026-11-22T02:00:00Z")),
+            ended: None,
             text: r#"{"plate":"1AAA111"}"#.to_owned(),
         };
         Ok((after == 0).then_some(line).into_iter().collect())
@@ -123,18 +124,29 @@ impl FineStore for Batch {
     }
 
     async fn fine_answered(&self, offence: &str) -> Result<Option<KeptAnswer>, StoreError> {
-        let kept = KeptAnswer { run: RUN.to_owned(), is_signed: true, answer: None };
+        let kept = KeptAnswer {
+            run: RUN.to_owned(),
+            kind: FineKind::Lez,
+            authority: None,
+            is_signed: true,
+            has_ended: false,
+            answer: None,
+        };
         Ok((offence == OFFENCE).then_some(kept))
     }
 
     async fn fine_answer(
         &self,
         _offence: &str,
-        _answer: &str,
-        _code: Option<&str>,
+        _answer: (&str, Option<&str>),
         _at: WallTime,
+        _ends: Option<WallTime>,
     ) -> Result<bool, StoreError> {
         Ok(true)
+    }
+
+    async fn fine_holder(&self, _permit: &FinePermit, _id: FindingId) -> Result<Option<KeptHolder>, StoreError> {
+        Ok(None)
     }
 
     async fn fine_holds(&self, _finding: FindingId) -> Result<bool, StoreError> {
@@ -152,6 +164,10 @@ impl FineDesk for Desk {
 
     fn seal(&self, _run: &FineRun, _manifest: &[u8], _lines: &[u8], _rejects: &[u8]) -> Result<FineSeal, &'static str> {
         Ok(FineSeal { signature: [1; 64], key: [2; 32] })
+    }
+
+    fn seal_again(&self, _manifest: &[u8]) -> FineSeal {
+        FineSeal { signature: [1; 64], key: [2; 32] }
     }
 }
 

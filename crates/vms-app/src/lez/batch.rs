@@ -212,15 +212,13 @@ impl ReadService {
             *pause = Pause::default();
             return;
         }
-        let factor = 2_u32.saturating_pow(pause.failures.min(16));
-        let wait = self.settings.retry.saturating_mul(factor).min(self.settings.retry_max);
-        *pause = Pause { until: now.plus(wait), failures: pause.failures.saturating_add(1) };
+        *pause = pause.longer(now, &self.settings);
     }
 }
 
 /// What was asked names conforming vehicles too: the list ends within the bound of RC-LEZ-OK (24 hours, `domain.md` D6);
 /// that, when, by whom and how often was asked stays.
-const ASKS_US: i64 = 23 * 3_600_000_000;
+pub(super) const ASKS_US: i64 = 23 * 3_600_000_000;
 
 /// The best country and whether it is sure; Belgium, not sure, when the reader has none.
 pub(super) fn country_of(countries: &[(Country, vms_core::Confidence)]) -> (Country, bool) {

@@ -182,8 +182,14 @@ impl Places {
 }
 
 impl UseCases {
-    pub(super) fn traffic(&self) -> Result<&TrafficParts, UseCaseError> {
+    pub(crate) fn traffic(&self) -> Result<&TrafficParts, UseCaseError> {
         self.extensions().traffic.as_ref().ok_or(UseCaseError::Conflict(Conflict::NoSuchService("traffic")))
+    }
+
+    /// Whether an organisation's people decide findings of a purpose by the operator's file.
+    pub(crate) fn decides(&self, org: &str, purpose: Purpose) -> bool {
+        let sites = self.extensions().traffic.as_ref().map(|traffic| &traffic.sites.0);
+        sites.is_some_and(|sites| sites.iter().any(|site| site.purpose == purpose && site.authority == org))
     }
 
     /// Where cameras stand for a purpose; a site whose camera or authority is not known yet is left out.

@@ -39,8 +39,14 @@ pub(super) struct Whose {
 const IS_WHOSE: &str = "purpose = $1 and coalesce(authority_id, '') = $2";
 
 impl Whose {
-    /// The tax administration's, as the job that hands them over has them.
-    pub(super) fn lez() -> Self {
+    /// Of the job that hands them over.
+    pub(super) fn job(permit: &vms_app::fines_ports::FinePermit) -> Self {
+        let authority = permit.authority().map(|org| org.to_string()).unwrap_or_default();
+        Self { purpose: permit.kind().purpose(), authority }
+    }
+
+    /// The tax administration's.
+    fn lez() -> Self {
         Self { purpose: Purpose::Lez, authority: String::new() }
     }
 
@@ -210,6 +216,9 @@ impl LezVault {
         if done.rows_affected() != 1 {
             return Err(StoreError::Stale);
         }
+        // The holder goes with the approval.
+        let sql = "delete from finding_holder where finding_id = $1";
+        sqlx::query(sql).bind(id.clone()).execute(&mut *conn).await.map_err(db_error)?;
         if let Some((measure, file)) = &decision.renewed {
             self.renew(&mut *conn, decision.id, measure, file).await?;
         }

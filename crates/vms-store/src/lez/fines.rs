@@ -4,14 +4,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sqlx::any::AnyRow;
 use vms_app::fines_ports::{
-    AnswerCounts, FineLine, FineRun, FineStore, FineTotals, HandedOver, KeptAnswer, NewFineLine,
+    AnswerCounts, FineKind, FineLine, FinePermit, FineRun, FineStore, FineTotals, HandedOver, KeptAnswer, KeptHolder,
+    NewFineLine,
 };
-use vms_app::gate::Permit;
-use vms_app::gate::action::SendFines;
 use vms_app::lez_ports::{Finding, PictureKind};
 use vms_app::ports::StoreError;
 use vms_app::ports::store::Stored;
-use vms_core::{FindingId, TimeRange, WallTime};
+use vms_core::{FindingId, OrgId, TimeRange, WallTime};
 
 use super::LezVault;
 use super::reads::field_of;
@@ -20,21 +19,39 @@ use crate::db::db_error;
 use crate::row::{Columns as _, nonsense, signed, unsigned};
 
 const RUN: &str =
-    "id, chain, previous, from_us, to_us, opened_at_us, rule_set, taken, records, fines, warnings, amount_cents,
-    merged, refused, manifest_sha256, signed_at_us, accepted, rejected, correct";
+    "id, purpose, authority_id, chain, previous, from_us, to_us, opened_at_us, rule_set, taken, records, fines, warnings, files,
+    amount_cents, merged, refused, manifest_sha256, signed_at_us, accepted, rejected, correct, ended";
 
 /// A finding that no run holds and that was approved: a record of it that stands is a claim, and one that was merged or refused by a run was
 /// looked at in this version already.
-const FREE: &str = "purpose = 'LEZ' and state = 'approved' and decided_at_us < $2
+const FREE: &str = "purpose = $3 and coalesce(authority_id, '') = $4 and state = 'approved' and decided_at_us < $2
     and not exists (select 1 from fine_line where fine_line.claim = lez_finding.id)
     and not exists (select 1 from fine_line join fine_run on fine_run.id = fine_line.run_id
         where fine_line.finding_id = lez_finding.id and fine_run.opened_at_us >= lez_finding.decided_at_us)";
+
+/// Since when a finding can be handed over: since it was approved; of a zone, since its holder was answered, which comes after.
+const READY: &str = "coalesce((select h.answered_at_us from finding_holder h where h.finding_id = lez_finding.id),
+    case when purpose = 'ZBT' then null else decided_at_us end)";
+
+/// Whose runs and findings a permit opens: as the two words that rows have.
+fn whose(permit: &FinePermit) -> (&'static str, String) {
+    (permit.kind().purpose().as_str(), permit.authority().map(|org| org.to_string()).unwrap_or_default())
+}
+
+fn authority_of(row: &AnyRow) -> Stored<Option<OrgId>> {
+    match row.text("authority_id")?.as_str() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| nonsense("authority_id")),
+    }
+}
 
 fn run_of(row: &AnyRow) -> Stored<FineRun> {
     let count = |column: &str| row.int(column).and_then(unsigned);
     let range = TimeRange::new(row.at("from_us")?, row.at("to_us")?).ok_or_else(|| nonsense("to_us"))?;
     Ok(FineRun {
         id: row.text("id")?,
+        kind: FineKind::of(row.word("purpose")?),
+        authority: authority_of(row)?,
         chain: count("chain")?,
         previous: row.text("previous")?,
         range,
@@ -45,12 +62,18 @@ fn run_of(row: &AnyRow) -> Stored<FineRun> {
             records: count("records")?,
             fines: count("fines")?,
             warnings: count("warnings")?,
+            files: count("files")?,
             amount_cents: count("amount_cents")?,
             merged: count("merged")?,
             refused: count("refused")?,
         },
         signed: row.text_opt("manifest_sha256")?.zip(row.at_opt("signed_at_us")?),
-        answers: AnswerCounts { accepted: count("accepted")?, refused: count("rejected")?, correct: count("correct")? },
+        answers: AnswerCounts {
+            accepted: count("accepted")?,
+            refused: count("rejected")?,
+            correct: count("correct")?,
+            ended: count("ended")?,
+        },
     })
 }
 
@@ -58,6 +81,8 @@ fn pictures_of(text: &str) -> Stored<Vec<PictureKind>> {
     let kind = |word: &str| match word {
         "crop" => Ok(PictureKind::Crop),
         "overview" => Ok(PictureKind::Overview),
+        "exit_crop" => Ok(PictureKind::ExitCrop),
+        "exit_overview" => Ok(PictureKind::ExitOverview),
         _ => Err(nonsense("pictures")),
     };
     text.split_whitespace().map(kind).collect()
@@ -97,8 +122,9 @@ impl LezVault {
         let totals = &run.totals;
         sqlx::query(
             "insert into fine_run (id, chain, previous, working, from_us, to_us, opened_at_us, rule_set, taken, records, fines,
-                warnings, amount_cents, merged, refused, holder, holder_until_us, accepted, rejected, correct)
-             values ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, '', 0, 0, 0, 0)",
+                warnings, amount_cents, merged, refused, purpose, authority_id, files, holder, holder_until_us, accepted, rejected,
+                correct, ended)
+             values ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, '', 0, 0, 0, 0, 0)",
         )
         .bind(run.id.clone())
         .bind(signed(run.chain)?)
@@ -114,6 +140,9 @@ impl LezVault {
         .bind(signed(totals.amount_cents)?)
         .bind(signed(totals.merged)?)
         .bind(signed(totals.refused)?)
+        .bind(run.kind.purpose().as_str())
+        .bind(run.authority.map(|org| org.to_string()).unwrap_or_default())
+        .bind(signed(totals.files)?)
         .execute(&mut *conn)
         .await
         .map_err(db_error)?;
@@ -125,18 +154,29 @@ impl LezVault {
 
     async fn fine_line_of(&self, run: &str, row: &AnyRow) -> Stored<Option<FineLine>> {
         let (finding, position): (FindingId, u64) = (row.word("finding_id")?, row.number("position")?);
-        let key_id = super::findings::finding_key(row, finding)?;
-        let Some(key) = self.key(&self.store.read, &key_id).await? else { return Ok(None) };
-        let sealed = row.blob_opt("body")?.ok_or_else(|| nonsense("body"))?;
-        let clear = Self::open(&key, &key_id, &finding.to_string(), &field(run, position), &sealed)?;
-        Ok(Some(FineLine {
+        let mut line = FineLine {
             position,
             finding,
             offence: row.text_opt("offence")?,
             pictures: pictures_of(&row.text("pictures")?)?,
             left_at: row.at_opt("left_at_us")?,
-            text: String::from_utf8(clear).map_err(|_| nonsense("body"))?,
-        }))
+            ended: None,
+            text: String::new(),
+        };
+        let Some(sealed) = row.blob_opt("body")? else {
+            // Closed before the signature it is a number; a record that was signed cannot be given any more.
+            line.ended = Some(row.text_opt("outcome")?.unwrap_or_else(|| "refused".to_owned()));
+            return Ok(line.offence.is_none().then_some(line));
+        };
+        // Between the death of a key and the sweep of its rows.
+        if row.text_opt("class")?.is_none() {
+            return Ok(None);
+        }
+        let key_id = super::findings::finding_key(row, finding)?;
+        let Some(key) = self.key(&self.store.read, &key_id).await? else { return Ok(None) };
+        let clear = Self::open(&key, &key_id, &finding.to_string(), &field(run, position), &sealed)?;
+        line.text = String::from_utf8(clear).map_err(|_| nonsense("body"))?;
+        Ok(Some(line))
     }
 }
 
@@ -159,8 +199,8 @@ async fn fine_line_insert(conn: &mut Writing<'_>, run: &FineRun, line: &NewFineL
     }
     sqlx::query(
         "insert into fine_line (run_id, position, finding_id, claim, offence, vehicle, verdict, fine_id, amount_cents, at_us,
-            pictures, body)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            pictures, body, outcome)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(run.id.clone())
     .bind(signed(line.position)?)
@@ -174,23 +214,96 @@ async fn fine_line_insert(conn: &mut Writing<'_>, run: &FineRun, line: &NewFineL
     .bind(line.at.micros)
     .bind(pictures)
     .bind(body)
+    .bind(line.outcome)
     .execute(conn)
     .await
     .map(drop)
     .map_err(db_error)
 }
 
+/// Lines of findings whose term ended by `now`, before the findings go: a record of an open run becomes a number that was refused, one that
+/// was signed and has no answer is closed; the others go. How many records were closed.
+pub(super) async fn close_ended(conn: &mut Writing<'_>, now: WallTime) -> Stored<u64> {
+    let rows = sqlx::query(
+        "select run_id, position, offence, fine_line.verdict as verdict, fine_line.amount_cents as amount_cents, answer,
+            fine_run.purpose as purpose, case when working is null then 1 else 0 end as is_signed
+           from fine_line join fine_run on fine_run.id = fine_line.run_id join lez_finding on lez_finding.id = fine_line.finding_id
+          where lez_finding.expires_at_us <= $1 and ended_at_us is null",
+    )
+    .bind(now.micros)
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(db_error)?;
+    let mut closed = 0;
+    for row in &rows {
+        let (is_signed, is_record) = (row.int("is_signed")? == 1, row.text_opt("offence")?.is_some());
+        let line = (row.text("run_id")?, row.int("position")?);
+        if is_signed && (!is_record || row.text_opt("answer")?.is_some()) {
+            on_line(&mut *conn, "delete from fine_line where run_id = $1 and position = $2", &line, None).await?;
+            continue;
+        }
+        let sql = if is_signed {
+            "update fine_line set claim = null, vehicle = '', body = null, ended_at_us = $3 where run_id = $1 and position = $2"
+        } else {
+            "update fine_line set claim = null, vehicle = '', body = null, ended_at_us = $3, offence = null, pictures = '',
+                fine_id = null, amount_cents = null, outcome = coalesce(outcome, 'refused') where run_id = $1 and position = $2"
+        };
+        on_line(&mut *conn, sql, &line, Some(now)).await?;
+        if is_record {
+            closed += 1;
+            close_record(&mut *conn, row, is_signed).await?;
+        }
+    }
+    Ok(closed)
+}
+
+async fn on_line(
+    conn: &mut Writing<'_>,
+    sql: &'static str,
+    (run, position): &(String, i64),
+    at: Option<WallTime>,
+) -> Stored<()> {
+    let query = sqlx::query(sql).bind(run.clone()).bind(*position);
+    let query = if let Some(at) = at { query.bind(at.micros) } else { query };
+    query.execute(conn).await.map(drop).map_err(db_error)
+}
+
+/// The totals of a run, with one record that is none any more, or gets no answer any more.
+async fn close_record(conn: &mut Writing<'_>, row: &AnyRow, is_signed: bool) -> Stored<()> {
+    let run = row.text("run_id")?;
+    if is_signed {
+        let sql = "update fine_run set ended = ended + 1 where id = $1";
+        return sqlx::query(sql).bind(run).execute(conn).await.map(drop).map_err(db_error);
+    }
+    let is_file = row.text("purpose")? == FineKind::Trajectory.purpose().as_str();
+    let is_warning = row.text("verdict")? == "warning";
+    let amount: Option<i64> = row.number_opt("amount_cents")?;
+    let amount = if is_file || is_warning { 0 } else { amount.unwrap_or(0) };
+    let sql = "update fine_run set records = records - 1, refused = refused + 1, files = files - $2, warnings = warnings - $3,
+        fines = fines - $4, amount_cents = amount_cents - $5 where id = $1";
+    sqlx::query(sql)
+        .bind(run)
+        .bind(i64::from(is_file))
+        .bind(i64::from(!is_file && is_warning))
+        .bind(i64::from(!is_file && !is_warning))
+        .bind(amount)
+        .execute(conn)
+        .await
+        .map(drop)
+        .map_err(db_error)
+}
+
 async fn fine_answer_on(
     conn: &mut Writing<'_>,
     offence: &str,
-    answer: &str,
-    code: Option<&str>,
+    (answer, code): (&str, Option<&str>),
     at: WallTime,
+    ends: Option<WallTime>,
 ) -> Stored<bool> {
     let done = sqlx::query(
         "update fine_line set answer = $2, answer_code = $3, answered_at_us = $4,
             claim = case when $2 = 'correct' then null else claim end
-          where offence = $1 and answer is null",
+          where offence = $1 and answer is null and ended_at_us is null",
     )
     .bind(offence.to_owned())
     .bind(answer.to_owned())
@@ -208,20 +321,34 @@ async fn fine_answer_on(
         _ => "update fine_run set correct = correct + 1",
     };
     let sql = format!("{sql} where id = (select run_id from fine_line where offence = $1)");
-    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(offence.to_owned()).execute(conn).await.map_err(db_error)?;
+    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(offence.to_owned()).execute(&mut *conn).await.map_err(db_error)?;
+    if let Some(ends) = ends {
+        for sql in [
+            "update lez_finding set expires_at_us = $2
+              where id = (select finding_id from fine_line where offence = $1) and expires_at_us > $2",
+            "update lez_key set ends_at_us = $2
+              where object = (select finding_id from fine_line where offence = $1) and ends_at_us > $2",
+        ] {
+            let query = sqlx::query(sql).bind(offence.to_owned()).bind(ends.micros);
+            query.execute(&mut *conn).await.map_err(db_error)?;
+        }
+    }
     Ok(true)
 }
 
 #[async_trait]
 impl FineStore for LezVault {
-    async fn fine_candidates(&self, _permit: &Permit<SendFines>, range: TimeRange, limit: u32) -> Stored<Vec<Finding>> {
+    async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Finding>> {
         let sql = format!(
-            "select {} from lez_finding where decided_at_us >= $1 and {FREE} order by at_us, id limit $3",
+            "select {} from lez_finding where {READY} >= $1 and {READY} < $2 and {FREE} order by at_us, id limit $5",
             super::findings::COLUMNS
         );
+        let (purpose, authority) = whose(permit);
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(range.from.micros)
             .bind(range.to.micros)
+            .bind(purpose)
+            .bind(authority)
             .bind(i64::from(limit))
             .fetch_all(&self.store.read)
             .await
@@ -229,11 +356,14 @@ impl FineStore for LezVault {
         self.findings_opened(&rows).await
     }
 
-    async fn fine_waiting(&self, before: WallTime) -> Stored<u64> {
+    async fn fine_waiting(&self, permit: &FinePermit, before: WallTime) -> Stored<u64> {
         let sql = format!("select count(*) as n from lez_finding where decided_at_us >= $1 and {FREE}");
+        let (purpose, authority) = whose(permit);
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(i64::MIN)
             .bind(before.micros)
+            .bind(purpose)
+            .bind(authority)
             .fetch_one(&self.store.read)
             .await
             .map_err(db_error)?;
@@ -273,32 +403,35 @@ impl FineStore for LezVault {
         row.map_or(Ok(None), |row| row.text_opt("offence"))
     }
 
-    async fn fine_picture(
-        &self,
-        _permit: &Permit<SendFines>,
-        id: FindingId,
-        kind: PictureKind,
-    ) -> Stored<Option<Bytes>> {
-        self.finding_image(super::findings::Whose::lez(), id, kind).await
+    async fn fine_picture(&self, permit: &FinePermit, id: FindingId, kind: PictureKind) -> Stored<Option<Bytes>> {
+        self.finding_image(super::findings::Whose::job(permit), id, kind).await
     }
 
-    async fn fine_open(&self, _permit: &Permit<SendFines>, run: &FineRun, lines: &[NewFineLine]) -> Stored<()> {
+    async fn fine_holder(&self, permit: &FinePermit, id: FindingId) -> Stored<Option<KeptHolder>> {
+        self.holder_of(permit, id).await
+    }
+
+    async fn fine_open(&self, _permit: &FinePermit, run: &FineRun, lines: &[NewFineLine]) -> Stored<()> {
         let _sealing = self.sealing.read().await;
         // Outside the transaction, which is the database's one writer meanwhile.
         let sealed = self.fine_sealed(run, lines).await?;
         write_txn!(self.store, |conn| { self.fine_open_on(conn, run, lines, &sealed).await })
     }
 
-    async fn fine_run(&self, id: &str) -> Stored<Option<FineRun>> {
-        let sql = format!("select {RUN} from fine_run where id = $1");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_owned()).fetch_optional(&self.store.read).await;
-        row.map_err(db_error)?.as_ref().map(run_of).transpose()
+    async fn fine_run(&self, permit: &FinePermit, id: &str) -> Stored<Option<FineRun>> {
+        let sql = format!("select {RUN} from fine_run where id = $1 and purpose = $2 and authority_id = $3");
+        let (purpose, authority) = whose(permit);
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.to_owned()).bind(purpose).bind(authority);
+        query.fetch_optional(&self.store.read).await.map_err(db_error)?.as_ref().map(run_of).transpose()
     }
 
-    async fn fine_runs(&self, limit: u32) -> Stored<Vec<FineRun>> {
-        let sql = format!("select {RUN} from fine_run order by chain desc limit $1");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(i64::from(limit)).fetch_all(&self.store.read).await;
-        rows.map_err(db_error)?.iter().map(run_of).collect()
+    async fn fine_runs(&self, permit: &FinePermit, limit: u32) -> Stored<Vec<FineRun>> {
+        let sql = format!(
+            "select {RUN} from fine_run where purpose = $1 and authority_id = $2 order by chain desc limit $3"
+        );
+        let (purpose, authority) = whose(permit);
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(purpose).bind(authority).bind(i64::from(limit));
+        query.fetch_all(&self.store.read).await.map_err(db_error)?.iter().map(run_of).collect()
     }
 
     async fn fine_hold(&self, id: &str, holder: &str, now: WallTime, until: WallTime) -> Stored<bool> {
@@ -320,19 +453,23 @@ impl FineStore for LezVault {
 
     async fn fine_lines(
         &self,
-        _permit: &Permit<SendFines>,
+        permit: &FinePermit,
         run: &str,
         after: u64,
         limit: u32,
     ) -> Stored<Vec<FineLine>> {
         let rows = sqlx::query(
-            "select position, finding_id, offence, pictures, left_at_us, body, lez_finding.class as class, lez_finding.purpose as purpose
-               from fine_line join lez_finding on lez_finding.id = fine_line.finding_id
-              where run_id = $1 and position > $2 order by position limit $3",
+            "select position, finding_id, offence, outcome, pictures, left_at_us, body, lez_finding.class as class,
+                lez_finding.purpose as purpose
+               from fine_line join fine_run on fine_run.id = run_id left join lez_finding on lez_finding.id = fine_line.finding_id
+              where run_id = $1 and position > $2 and fine_run.purpose = $4 and fine_run.authority_id = $5
+              order by position limit $3",
         )
         .bind(run.to_owned())
         .bind(signed(after)?)
         .bind(i64::from(limit))
+        .bind(whose(permit).0)
+        .bind(whose(permit).1)
         .fetch_all(&self.store.read)
         .await
         .map_err(db_error)?;
@@ -377,7 +514,7 @@ impl FineStore for LezVault {
 
     async fn fine_answered(&self, offence: &str) -> Stored<Option<KeptAnswer>> {
         let row = sqlx::query(
-            "select run_id, answer, answer_code, manifest_sha256 from fine_line
+            "select run_id, answer, answer_code, manifest_sha256, purpose, authority_id, ended_at_us from fine_line
                join fine_run on fine_run.id = fine_line.run_id where offence = $1",
         )
         .bind(offence.to_owned())
@@ -388,13 +525,22 @@ impl FineStore for LezVault {
         let code = row.text_opt("answer_code")?;
         Ok(Some(KeptAnswer {
             run: row.text("run_id")?,
+            kind: FineKind::of(row.word("purpose")?),
+            authority: authority_of(&row)?,
+            has_ended: row.at_opt("ended_at_us")?.is_some(),
             is_signed: row.text_opt("manifest_sha256")?.is_some(),
             answer: row.text_opt("answer")?.map(|answer| (answer, code)),
         }))
     }
 
-    async fn fine_answer(&self, offence: &str, answer: &str, code: Option<&str>, at: WallTime) -> Stored<bool> {
-        write_txn!(self.store, |conn| { fine_answer_on(conn, offence, answer, code, at).await })
+    async fn fine_answer(
+        &self,
+        offence: &str,
+        answer: (&str, Option<&str>),
+        at: WallTime,
+        ends: Option<WallTime>,
+    ) -> Stored<bool> {
+        write_txn!(self.store, |conn| { fine_answer_on(conn, offence, answer, at, ends).await })
     }
 
     async fn fine_holds(&self, finding: FindingId) -> Stored<bool> {

@@ -247,7 +247,7 @@ impl LezVault {
         };
         let list = serde_json::Value::Array(ask.items.iter().map(item).collect()).to_string();
         let hour = hour_of(ask.asked_at);
-        let key_id = KeyId::asks(hour);
+        let key_id = KeyId::asks(ask.purpose, hour);
         let items_count = i64::try_from(ask.items.len()).map_err(|_| nonsense("items_count"))?;
         let _sealing = self.sealing.read().await;
         write_txn!(self.store, |conn| {

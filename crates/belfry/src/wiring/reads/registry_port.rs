@@ -8,7 +8,10 @@ use registry::record::{AskRecord, ItemOutcome};
 use registry::{Ask, ClientSettings, FlowBook, FlowId, MemoryDayCache, Query, RegistryClient, RegistryPorts, Reply};
 use traffic_rules::lez::Lookup;
 use vms_app::BoxError;
-use vms_app::lez_ports::{RegistryAnswer, RegistryAsk, RegistryReply, VehicleQuery, VehicleRegistry};
+use vms_app::lez_ports::{
+    Holder, HolderAnswer, HolderKind, HolderRegistry, HolderReply, RegistryAnswer, RegistryAsk, RegistryReply,
+    VehicleQuery, VehicleRegistry,
+};
 use vms_app::ports::{Clock, Ids};
 use vms_core::{Purpose, WallTime};
 
@@ -16,6 +19,9 @@ use crate::wiring::system::{SystemClock, SystemRandom};
 
 /// The institution of the low-emission zone, as `seed/flows.toml` names it.
 const INSTITUTION: &str = "brussel-fiscaliteit";
+/// The flow of holders for zones with restricted access, and its institution: one for each municipality, told apart by its code.
+const HOLDER_FLOW: &str = "DS-ZBT-HOLDER";
+const HOLDER_INSTITUTION: &str = "municipality";
 /// Flows that are tried for a plate, in this order; each knows the countries that its row lists.
 const FLOWS: [&str; 2] = ["DS-LEZ-VEH", "DS-RDW"];
 
@@ -83,6 +89,7 @@ fn ask(record: AskRecord) -> RegistryAsk {
     let items = record.items.into_iter();
     RegistryAsk {
         request: record.request_id,
+        purpose: record.purpose,
         flow: record.flow.to_string(),
         institution: record.institution,
         source: record.source,
@@ -123,5 +130,40 @@ impl VehicleRegistry for RegistryPort {
             asked.extend(found.asked.into_iter().map(ask));
         }
         Ok(RegistryAnswer { replies, asked })
+    }
+}
+
+#[async_trait]
+impl HolderRegistry for RegistryPort {
+    async fn holders(
+        &self,
+        authority: &str,
+        reason: &str,
+        queries: &[VehicleQuery],
+    ) -> Result<HolderAnswer, BoxError> {
+        let query = |query: &VehicleQuery| Query { plate: query.plate.clone(), country: query.country, at: query.at };
+        let batch: Vec<Query> = queries.iter().map(query).collect();
+        let flow = FlowId::new(HOLDER_FLOW);
+        let ask_for = Ask { flow: &flow, institution: HOLDER_INSTITUTION, purpose: Purpose::Zbt, reason };
+        let found = self.client.holders(ask_for, authority, &batch).await?;
+        let replies = found.replies.into_iter().map(|(reply, request)| (holder_reply(reply), request));
+        Ok(HolderAnswer { replies: replies.collect(), asked: found.asked.into_iter().map(ask).collect() })
+    }
+}
+
+fn holder_reply(reply: registry::HolderReply) -> HolderReply {
+    match reply {
+        registry::HolderReply::Found(holder) => HolderReply::Found(Holder {
+            id: holder.id,
+            kind: match holder.kind {
+                registry::wire::HolderKind::Person => HolderKind::Person,
+                registry::wire::HolderKind::Company => HolderKind::Company,
+            },
+        }),
+        registry::HolderReply::Unknown => HolderReply::Unknown,
+        registry::HolderReply::NotAsked => HolderReply::NotAsked,
+        registry::HolderReply::Pending => HolderReply::Later,
+        registry::HolderReply::Unusable => HolderReply::Unusable,
+        registry::HolderReply::Unanswered => HolderReply::Away,
     }
 }

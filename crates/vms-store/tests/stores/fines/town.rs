@@ -27,7 +27,9 @@ use vms_app::fines_ports::{
 use vms_app::gate::action::{DecodeAnpr, ReviewFindings};
 use vms_app::gate::{Actor, Gate, Permit, Why};
 use vms_app::health::rfc3339;
+use vms_app::lez::ReadService;
 use vms_app::lez::findings::Verdict;
+use vms_app::lez::service::BatchSettings;
 use vms_app::lez_ports::{
     Direction, Finding, FindingDecision, FindingFile, FindingMeasure, FindingPermit, FindingState, FindingVerdict,
     LezStore as _, NewFinding, NewRead, PictureKind, PurposeCopy, ReadFacts, Settled, Settlement, Tally,
@@ -238,6 +240,10 @@ pub(super) struct Town {
     pub(super) clock: Arc<ManualClock>,
     pub(super) log: Arc<MemoryLog>,
     pub(super) life: Arc<Life>,
+    /// Of which findings; job and agent are of its authority.
+    pub(super) kind: FineKind,
+    pub(super) service: ReadService,
+    pub(super) registry: Arc<super::kinds::FakeHolders>,
     pub(super) job: Actor,
     pub(super) agent: Actor,
     pub(super) out: tempfile::TempDir,
@@ -276,9 +282,15 @@ pub(super) async fn town_with(store: &Store, samples: bool) -> Town {
             allowed_ports: Vec::new(),
             health_lag_max: Duration::from_secs(10),
         },
-        extensions: Extensions { lez: Some(vault.clone()), fines: Some(parts), ..Extensions::default() },
+        extensions: Extensions {
+            lez: Some(vault.clone()),
+            fines: Some(parts),
+            traffic: Some(super::kinds::traffic(&vault)),
+            ..Extensions::default()
+        },
     })
     .unwrap();
+    let cases = Arc::new(cases);
     cases.seed_organisations().await.unwrap();
     let orgs = cases.org_list().await.unwrap();
     let org = orgs.iter().find(|org| org.code == "FISC").unwrap().id;
@@ -291,8 +303,14 @@ pub(super) async fn town_with(store: &Store, samples: bool) -> Town {
         org_code: "FISC".to_owned(),
     };
     let (job, agent) = (actor(1, Profile::P24), actor(2, Profile::P07));
-    let out = tempfile::tempdir().unwrap();
-    Town { cases: Arc::new(cases), vault, clock, log, life, job, agent, out, made: AtomicU64::new(0), _keys: keys }
+    let (out, registry, made) = (tempfile::tempdir().unwrap(), Arc::default(), AtomicU64::new(0));
+    let wait = Duration::from_secs(5);
+    let later = Duration::from_secs(3_600);
+    let settings = BatchSettings { wait, retry: wait, retry_max: wait * 8, later };
+    let holders: Arc<super::kinds::FakeHolders> = Arc::clone(&registry);
+    let service = ReadService::new(Arc::clone(&cases), None, settings).unwrap().with_holders(holders);
+    let kind = FineKind::Lez;
+    Town { cases, vault, clock, log, life, kind, service, registry, job, agent, out, made, _keys: keys }
 }
 
 pub(super) fn input(plate: &str, at: WallTime, norm: &str) -> LezInput {
@@ -412,7 +430,11 @@ impl Town {
     }
 
     pub(super) async fn approved(&self, plate: &str, norm: &str) -> FindingId {
-        let id = self.finding(plate, norm).await;
+        let id = match self.kind {
+            FineKind::Lez => self.finding(plate, norm).await,
+            FineKind::Zbt => self.passage(plate).await,
+            FineKind::Trajectory => self.drive(plate).await,
+        };
         self.cases.finding_decide(&self.agent, id, 1, Verdict::Approve).await.unwrap();
         id
     }
@@ -487,7 +509,7 @@ struct Book<'a> {
 
 impl Ledger for Book<'_> {
     fn open(&mut self) -> Result<RunFacts, LedgerError> {
-        let run = self.town.cases.fine_run(&self.town.job, FineKind::Lez, self.window, &self.holder, false);
+        let run = self.town.cases.fine_run(&self.town.job, self.town.kind, self.window, &self.holder, false);
         Ok(facts_of(&self.handle.block_on(run)?.ok_or("still opening")?))
     }
 
