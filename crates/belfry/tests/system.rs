@@ -10,6 +10,7 @@ mod support;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use link::message::still::{Area, StillAsk};
 use link::{Connection, Control, LiveForm, Message, Role};
 use policy::{Audience, Capability, CapabilitySigner, Scope};
 use serde_json::Value;
@@ -87,6 +88,59 @@ async fn live_reaches_who_may_and_ends_when_the_right_ends() {
         }
     });
     ended.await.expect("a stream ends within 5 s of its right");
+}
+
+/// A still of what the recorder has, decoded and masked by the reader: the whole way that `serve` goes for a data subject.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_masked_still_of_recorded_footage_comes_from_the_reader() {
+    let rig = Rig::start(options(1, 1)).await.unwrap();
+    let operator = rig.log_in("operator").await.unwrap();
+    let camera = until_durable(&rig, &operator, 15).await;
+    let stream: StreamId = text(&camera, "/streams/0/id").parse().unwrap();
+    let gate = support::gate_signer(&rig);
+    let (now, at) = (now_us(), now_us() - 6_000_000);
+    let (from, to) = (WallTime::from_micros(at - 5_000_000), WallTime::from_micros(at + 1));
+    let sign = |audience, rendition| {
+        gate.sign(&Capability {
+            decision: DecisionId::from_bytes([1; 16]),
+            log_index: 0,
+            stream,
+            scope: Scope::Range(TimeRange::new(from, to).unwrap()),
+            rendition,
+            audience,
+            standing: false,
+            gated: false,
+            issued_at: WallTime::from_micros(now),
+            expires_at: WallTime::from_micros(now + 15_000_000),
+        })
+    };
+    let socket = rig.path().join("run/reader.sock");
+    let mut reader = link::connect(&socket, Role::Serve, 0, Role::Reader).await.unwrap();
+    let ask = |source, keep| {
+        Control::Still(StillAsk {
+            capability: sign(Audience::Reader, Rendition::Coarse),
+            source,
+            stream: stream.to_string(),
+            from_us: from.micros,
+            at_us: at,
+            keep,
+            hide: vec![],
+        })
+    };
+    let mut sizes = Vec::new();
+    for keep in [None, Some(Area { left: 250, top: 250, right: 750, bottom: 750 })] {
+        reader.sender.send(ask(sign(Audience::Recorder, Rendition::Original), keep)).await.unwrap();
+        let answer = reader.receiver.recv_control().await.unwrap();
+        let Control::StillOf { at_us } = answer else { panic!("{answer:?}") };
+        assert!((at - 60_000..=at).contains(&at_us), "the picture of the instant at 25 a second: {}", at - at_us);
+        let Message::Bytes(jpeg) = reader.receiver.recv().await.unwrap() else { panic!("a picture follows") };
+        assert_eq!(jpeg[..3], [0xff, 0xd8, 0xff]);
+        sizes.push(jpeg.len());
+    }
+    assert!(sizes[1] > sizes[0] * 3 / 2, "detail is in the kept area only: {sizes:?}");
+    // The recorder looks for itself: without its own capability the reader gets nothing.
+    let refused = reader.ask(ask(sign(Audience::Reader, Rendition::Coarse), None)).await.unwrap();
+    assert!(matches!(&refused, Control::Refused { code, .. } if code == "source_refused"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
