@@ -18,6 +18,8 @@ mod identity;
 #[cfg(test)]
 mod plates;
 #[cfg(test)]
+mod pushed;
+#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod sharing;

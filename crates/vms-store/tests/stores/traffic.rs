@@ -47,7 +47,7 @@ on_both!(
 );
 
 /// 2026-11-20, a Friday: 12:00 in Brussels, closed hours.
-fn noon() -> WallTime {
+pub(crate) fn noon() -> WallTime {
     WallTime::from_secs(1_795_172_400)
 }
 
@@ -79,17 +79,17 @@ end = "exit"
 authority = "5339"
 "#;
 
-struct Town {
-    cases: Arc<UseCases>,
-    vault: Arc<LezVault>,
-    clock: Arc<ManualClock>,
-    log: Arc<MemoryLog>,
-    service: ReadService,
-    store: Store,
+pub(crate) struct Town {
+    pub(crate) cases: Arc<UseCases>,
+    pub(crate) vault: Arc<LezVault>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) log: Arc<MemoryLog>,
+    pub(crate) service: ReadService,
+    pub(crate) store: Store,
     _keys: tempfile::TempDir,
 }
 
-fn camera_id(n: u8) -> CameraId {
+pub(crate) fn camera_id(n: u8) -> CameraId {
     CameraId::from_bytes([n; 16])
 }
 
@@ -141,7 +141,7 @@ fn traffic(vault: &Arc<LezVault>) -> TrafficParts {
     TrafficParts { zones, roads, sites, permits: vault.clone() }
 }
 
-async fn town(store: &Store) -> Town {
+pub(crate) async fn town(store: &Store) -> Town {
     let keys = tempfile::tempdir().unwrap();
     let options = OpenOptions { may_create: true, ..OpenOptions::default() };
     let config = KeyStoreConfig::on_one_disk(keys.path());
@@ -187,11 +187,11 @@ async fn town(store: &Store) -> Town {
     Town { cases, vault, clock, log, service, store: store.clone(), _keys: keys }
 }
 
-async fn org(cases: &UseCases, code: &str) -> OrgId {
+pub(crate) async fn org(cases: &UseCases, code: &str) -> OrgId {
     cases.org_list().await.unwrap().iter().find(|org| org.code == code).unwrap().id
 }
 
-fn read(n: u8, camera: u8, plate: &str, at: WallTime) -> NewRead {
+pub(crate) fn read(n: u8, camera: u8, plate: &str, at: WallTime) -> NewRead {
     let locked_from_us = noon().micros - 86_400_000_000;
     let clock = ReadClock {
         locked_from_us,
@@ -241,7 +241,7 @@ fn permit(id: &str, plate: &str, right: &str, zone: &str, from: WallTime, days: 
 }
 
 impl Town {
-    async fn person(&self, n: u8, code: &str, profile: Profile) -> Actor {
+    pub(crate) async fn person(&self, n: u8, code: &str, profile: Profile) -> Actor {
         Actor {
             user: UserId::from_bytes([n; 16]),
             session: SessionId::from_bytes([n; 16]),
@@ -252,31 +252,31 @@ impl Town {
         }
     }
 
-    async fn official(&self) -> Actor {
+    pub(crate) async fn official(&self) -> Actor {
         self.person(11, "ELSENE", Profile::P09).await
     }
 
-    async fn officer(&self) -> Actor {
+    pub(crate) async fn officer(&self) -> Actor {
         self.person(12, "5339", Profile::P06).await
     }
 
-    async fn queue(&self, actor: &Actor) -> Vec<FindingSight> {
+    pub(crate) async fn queue(&self, actor: &Actor) -> Vec<FindingSight> {
         self.cases.finding_list(actor, Some(FindingState::Open), None, 100).await.unwrap()
     }
 
-    async fn give(&self, permits: Vec<NewPermit>, listings: Vec<NewListing>) -> Vec<String> {
+    pub(crate) async fn give(&self, permits: Vec<NewPermit>, listings: Vec<NewListing>) -> Vec<String> {
         let desk = self.person(13, "ELSENE", Profile::P10).await;
         let why = Why { justification: Some("permits of this month".to_owned()), ..Why::default() };
         let came = self.cases.permit_import(&desk, permits, listings, &why).await.unwrap();
         came.refused.into_iter().map(|refused| refused.reason).collect()
     }
 
-    async fn take(&self, reads: Vec<NewRead>) -> u64 {
+    pub(crate) async fn take(&self, reads: Vec<NewRead>) -> u64 {
         self.service.take(reads).await.unwrap().copies
     }
 
     /// Rounds, a second apart.
-    async fn pass(&self, seconds: i64) {
+    pub(crate) async fn pass(&self, seconds: i64) {
         for _ in 0..seconds {
             self.clock.pass_s(1);
             self.service.zone_round().await.unwrap();
@@ -284,7 +284,7 @@ impl Town {
         }
     }
 
-    async fn counts(&self, purpose: Purpose) -> BTreeMap<String, u64> {
+    pub(crate) async fn counts(&self, purpose: Purpose) -> BTreeMap<String, u64> {
         let mut all = BTreeMap::new();
         for one in self.vault.day_counts(purpose, Day::at(noon())).await.unwrap() {
             assert!(one.hour.is_some(), "hour by hour");
@@ -293,16 +293,16 @@ impl Town {
         all
     }
 
-    async fn number(&self, sql: &'static str) -> i64 {
+    pub(crate) async fn number(&self, sql: &'static str) -> i64 {
         sqlx::query(sql).fetch_one(self.store.read()).await.unwrap().try_get("n").unwrap()
     }
 
-    async fn copies(&self) -> i64 {
+    pub(crate) async fn copies(&self) -> i64 {
         self.number("select count(*) as n from lez_read").await
     }
 }
 
-fn counted(words: &[(&str, u64)]) -> BTreeMap<String, u64> {
+pub(crate) fn counted(words: &[(&str, u64)]) -> BTreeMap<String, u64> {
     words.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
 }
 
