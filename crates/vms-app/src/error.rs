@@ -46,6 +46,8 @@ pub enum Entity {
     FineRun,
     /// A permit of the permit desk.
     Permit,
+    /// A place of the statistics.
+    Place,
     /// A grant of a right.
     Grant,
     /// A decision of this session that is still open.
@@ -105,6 +107,7 @@ impl Entity {
             Self::Hit => "hit",
             Self::FineRun => "run of fines",
             Self::Permit => "permit",
+            Self::Place => "place",
             Self::Grant => "grant",
             Self::Decision => "open decision",
             Self::LegalChange => "change of legal fields",

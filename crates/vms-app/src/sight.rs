@@ -308,6 +308,13 @@ impl UseCases {
         Some(CameraSight { camera: camera.clone(), owner, partner, relation: listed.relation, health, may })
     }
 
+    /// Whether an actor may do something with a camera that needs nothing besides; after [`UseCases::grants_to`], which read what holds now.
+    pub(crate) fn sees<A: Action>(&self, actor: &Actor, camera: &Camera, grants: &[Grant]) -> bool {
+        let now = self.sharing.latest();
+        let target = self.target_in(&now, actor, camera, A::RIGHT, None, grants);
+        self.gate.would::<A>(actor, &target).is_allow()
+    }
+
     pub(crate) async fn grants_to(&self, org: OrgId, at: WallTime) -> Result<Vec<Grant>, UseCaseError> {
         // The views that follow decide with what holds now.
         drop(self.sharing_now().await?);

@@ -34,6 +34,7 @@ mod partners;
 mod people;
 mod seconds;
 mod sharing;
+mod statistics;
 
 pub use db::{Dialect, Store, StoreSettings};
 pub use lez::{KeyAccess, LezVault};

@@ -27,7 +27,7 @@ use crate::wiring::exports::EvidenceDesk;
 use crate::wiring::log_tasks::{self, LogParts};
 use crate::wiring::media_port::{Sockets, media_port};
 use crate::wiring::system::{SystemClock, SystemRandom, random_32};
-use crate::wiring::{identity, read_keys, reads};
+use crate::wiring::{identity, read_keys, reads, statistics};
 
 /// Connections to the central database (SQLite: readers).
 const CONNECTIONS_MAX: u32 = 8;
@@ -102,6 +102,7 @@ impl Core {
                 .context("the place of evidence exports")?,
         );
         extensions.exports = Some(exports.clone());
+        extensions.statistics = statistics::desk(&config.statistics, Arc::clone(&store) as _)?;
         extensions.fines = extensions.fines.map(|parts| parts.with_samples(&config.identity.installation));
         extensions.identity = identity::parts(config, &secret_32(&key_dir.join("factors.key"))?)?;
         let cases = UseCases::new(Parts {
@@ -220,6 +221,7 @@ pub(crate) async fn run(config: &Config, stop: CancellationToken) -> anyhow::Res
     spawn_reconcilers(config, &core, &tasks, &background);
     log_tasks::spawn(config, &log, &tasks, &background).await?;
     reads::spawn(config, &core.cases, &tasks, &background)?;
+    statistics::spawn(&core.cases, &tasks, &background);
     read_keys::tend(&core.read_keys, &tasks, &background);
     serve_metrics(config, &tasks, &background).await?;
 

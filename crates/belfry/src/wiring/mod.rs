@@ -14,6 +14,7 @@ pub(crate) mod log_terms;
 pub(crate) mod media_port;
 pub(crate) mod read_keys;
 pub(crate) mod reads;
+pub(crate) mod statistics;
 pub(crate) mod system;
 pub(crate) mod traffic;
 pub(crate) mod witnesses;

@@ -1,13 +1,12 @@
 //! Published counts and travel times, on both databases.
 
 use vms_app::gate::action::ViewStatistics;
-use vms_app::gate::{Permit, Target, Why};
+use vms_app::gate::{Permit, Why};
 use vms_app::statistics_ports::{CountRow, RouteCode, Sample, SiteCode, StatQuery, StatisticsStore as _, TimeRow};
 use vms_core::Profile;
 use vms_store::Store;
 
-use crate::reads::permit_as;
-use crate::suite::{at, postgres, span, sqlite};
+use crate::suite::{at, permit_for, postgres, span, sqlite};
 
 on_both!(
     a_published_number_never_changes,
@@ -25,7 +24,7 @@ fn time(route: &str, from_s: i64, mean_s: u32) -> TimeRow {
 }
 
 async fn permit() -> Permit<ViewStatistics> {
-    permit_as::<ViewStatistics>(Profile::P20, Target::none(), Why::default()).await
+    permit_for(Profile::P20, &Why::default()).await
 }
 
 fn query(place: &str, to_s: i64, limit: u32) -> StatQuery {
