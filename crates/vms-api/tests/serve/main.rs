@@ -59,6 +59,8 @@ mod revoke;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
+mod statistics;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod timing;
