@@ -16,8 +16,8 @@ use crate::backoff::Backoff;
 use crate::record::{AttemptFailure, ItemOutcome};
 use crate::stub::{Quota, StubSettings, fleet, serve};
 use crate::{
-    Ask, AskEnd, ClientSettings, FlowBook, FlowId, FlowRefusal, LookUp, MemoryDayCache, Query, RegistryClient,
-    RegistryError, RegistryPorts, Reply,
+    Ask, AskEnd, ClientSettings, FlowBook, FlowId, FlowRefusal, HolderLookUp, HolderReply, LookUp, MemoryDayCache,
+    Query, RegistryClient, RegistryError, RegistryPorts, Reply,
 };
 
 const NOON: WallTime = WallTime::from_secs(1_795_345_200);
@@ -334,4 +334,93 @@ async fn a_new_holder_starts_a_new_registration_of_the_same_vehicle() {
     assert_eq!(before.vehicle_key, after.vehicle_key);
     assert_eq!(before.registration_to, Some("2026-03-01".parse().unwrap()));
     assert_eq!(after.registration_from, Some("2026-03-02".parse().unwrap()));
+}
+
+impl Scene {
+    async fn holders(&self, on_behalf_of: &str, queries: &[Query]) -> HolderLookUp {
+        let flow = FlowId::new("DS-ZBT-HOLDER");
+        let ask = Ask { flow: &flow, institution: "municipality", purpose: Purpose::Zbt, reason: "dec_9" };
+        self.client.holders(ask, on_behalf_of, queries).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn holders_go_by_their_own_flow_on_behalf_of_one_municipality() {
+    let scene = scene(StubSettings { new_holder_ppm: 1_000_000, ..StubSettings::default() }, |_| {}).await;
+    let mut queries = fleet_queries(601);
+    queries.push(queries[3].clone());
+    queries.push(Query { at: WallTime::from_secs(1_767_000_000), ..queries[3].clone() });
+    queries.push(Query { country: Country::parse("F").unwrap(), ..query("AA123BB") });
+    let found = scene.holders("ELSENE", &queries).await;
+    let sizes: Vec<_> = found.asked.iter().map(|record| record.items.len()).collect();
+    assert_eq!(sizes, [500, 102], "equal plates at equal instants once; the French one not at all");
+    let record = &found.asked[1];
+    assert_eq!(
+        (record.flow.as_str(), record.institution.as_str(), record.purpose, record.reason.as_str()),
+        ("DS-ZBT-HOLDER", "municipality:ELSENE", Purpose::Zbt, "dec_9")
+    );
+    assert_eq!(found.replies.last().unwrap(), &(HolderReply::NotAsked, None));
+    assert_eq!(found.replies[3], found.replies[601]);
+    let known = found.replies.iter().filter(|(reply, _)| matches!(reply, HolderReply::Found(_))).count();
+    assert!(known > 500, "{known}");
+    // The holder at the instant of the read, not today's.
+    let at = |place: usize| match &found.replies[place].0 {
+        HolderReply::Found(holder) => holder.id.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_ne!(at(3), at(602), "another holder since March");
+    assert_eq!(found.replies[3].1.as_deref(), Some("req-0"));
+    assert!(!format!("{found:?}").contains(&at(3)), "hidden where it is shown to developers");
+
+    // The same flow for something else, or another flow for this: nothing leaves.
+    for (flow, institution, purpose) in [
+        ("DS-LEZ-HOLDER", "brussel-fiscaliteit", Purpose::Zbt),
+        ("DS-ZBT-HOLDER", "brussel-fiscaliteit", Purpose::Zbt),
+        ("DS-ZBT-HOLDER", "municipality", Purpose::Lez),
+        ("DS-TRJ-HOLDER", "police-zone", Purpose::Trajectory),
+        ("DS-ZBT-RR", "municipality", Purpose::Zbt),
+    ] {
+        let flow = FlowId::new(flow);
+        let ask = Ask { flow: &flow, institution, purpose, reason: "dec_9" };
+        let refused = scene.client.holders(ask, "ELSENE", &queries[..1]).await;
+        assert!(matches!(refused, Err(RegistryError::Refused(_))), "{flow} {institution}");
+    }
+    // The integrator says no to a question that does not say for whom, and to holders by the flow for vehicles.
+    let silent = scene.holders("", &queries[..1]).await;
+    assert_eq!(silent.asked[0].end, AskEnd::Refused { status: 403 });
+    assert_eq!(silent.replies[0].0, HolderReply::Unanswered);
+}
+
+#[tokio::test]
+async fn holders_that_contradict_wait_or_exceed_a_quota_are_told_apart() {
+    let queries = fleet_queries(40);
+    let all = async |stub: StubSettings| {
+        let scene = scene(stub, |settings| settings.retry_after_max = Duration::ZERO).await;
+        scene.holders("ELSENE", &queries).await
+    };
+    let two = all(StubSettings { contradictory_ppm: 1_000_000, ..StubSettings::default() }).await;
+    assert!(two.replies.iter().any(|(reply, _)| *reply == HolderReply::Unusable));
+    assert!(!two.replies.iter().any(|(reply, _)| matches!(reply, HolderReply::Found(_))));
+    let pending =
+        StubSettings { pending_ppm: 1_000_000, pending_for: Duration::from_secs(60), ..StubSettings::default() };
+    assert!(all(pending).await.replies.iter().all(|(reply, _)| *reply == HolderReply::Pending));
+    let quota = Some(Quota { requests: 0, per: Duration::from_secs(3_600) });
+    let refused = all(StubSettings { quota, ..StubSettings::default() }).await;
+    assert!(matches!(refused.asked[0].end, AskEnd::GaveUp { last: AttemptFailure::Quota { .. } }));
+    assert!(refused.replies.iter().all(|(reply, _)| *reply == HolderReply::Unanswered));
+    // A source that says more than it was asked gets nothing stored.
+    let chatty = |axum::Json(body): axum::Json<serde_json::Value>| async move {
+        let item = body["items"][0].clone();
+        let vehicle = serde_json::json!({ "category": "M1" });
+        let holder = serde_json::json!({ "id": "P-1", "kind": "person" });
+        let answer = serde_json::json!({ "plate": item["plate"], "country": item["country"], "at": item["at"],
+            "state": "found", "vehicle": vehicle, "holder": holder });
+        axum::Json(serde_json::json!({ "request_id": body["request_id"], "answers": [answer] }))
+    };
+    let router = Router::new()
+        .route("/v1/flows/{flow}/holders:batch", post(chatty))
+        .route("/v1/flows/{flow}/vehicles:batch", post(chatty));
+    let scene = scene_with(router, |_| {}).await;
+    assert_eq!(scene.holders("ELSENE", &queries[..1]).await.replies[0].0, HolderReply::Unusable);
+    assert_eq!(scene.look_up(&queries[..1]).await.replies[0], Reply::Unusable);
 }

@@ -13,6 +13,7 @@ export const keys = {
   gated: ["gated"] as const,
   reads: ["reads"] as const,
   watchlist: ["watchlist"] as const,
+  permits: ["permits"] as const,
   hits: ["hits"] as const,
   findings: ["findings"] as const,
   partners: ["partners"] as const,

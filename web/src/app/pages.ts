@@ -22,6 +22,7 @@ import {
   Share2,
   Siren,
   Snowflake,
+  Ticket,
   UserRoundSearch,
   Users,
 } from "lucide-react";
@@ -51,6 +52,7 @@ export const PAGES: readonly PageInfo[] = [
     icon: ClipboardCheck,
     rights: ["finding.review", "zbt.review", "trajectory.review"],
   },
+  { path: "/permits", key: "permits", icon: Ticket, rights: ["permit.edit", "permit.view"] },
   { path: "/holds", key: "holds", icon: Snowflake, rights: ["hold.set", "hold.release", "audit.view"] },
   { path: "/gated", key: "gated", icon: Gavel, rights: ["gated.propose", "gated.approve"] },
   { path: "/exports", key: "exports", icon: PackageCheck, rights: ["export", "export.approve", "audit.view"] },

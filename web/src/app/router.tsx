@@ -95,6 +95,12 @@ const findingsRoute = createRoute({
   beforeLoad: guard("/findings"),
   component: lazyRouteComponent(() => import("../routes/findings/FindingsPage"), "FindingsPage"),
 });
+const permitsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/permits",
+  beforeLoad: guard("/permits"),
+  component: lazyRouteComponent(() => import("../routes/permits/PermitsPage"), "PermitsPage"),
+});
 export interface HoldsSearch {
   /** Opens the form for this camera. */
   camera?: string;
@@ -225,6 +231,7 @@ export const router = createRouter({
     hitsRoute,
     watchlistRoute,
     findingsRoute,
+    permitsRoute,
     holdsRoute,
     gatedRoute,
     exportsRoute,

@@ -49,6 +49,7 @@ mod oversight;
 #[cfg(test)]
 mod partners;
 #[cfg(test)]
+mod permits;
 mod playback;
 #[cfg(test)]
 mod reads;

@@ -15,13 +15,13 @@ use traffic_rules::{PlateReading, plate_type, trajectory, zbt};
 use vms_app::BoxError;
 use vms_app::fines::FineAnswer;
 use vms_app::fines_ports::FineKind;
-use vms_app::gate::{Actor, Permit, Why};
 use vms_app::gate::action::DecodeAnpr;
+use vms_app::gate::{Actor, Permit, Why};
 use vms_app::lez::findings::Verdict;
 use vms_app::lez_ports::{
     Direction, FindingFile, FindingMeasure, FindingVerdict, Holder, HolderAnswer, HolderKind, HolderRegistry,
-    HolderReply, LezStore as _, NewFinding, NewRead, PurposeCopy, ReadFacts, ReadFrom, RegistryAsk, Settled, Settlement,
-    StoredRead, Tally, VehicleQuery,
+    HolderReply, LezStore as _, NewFinding, NewRead, PurposeCopy, ReadFacts, ReadFrom, RegistryAsk, Settled,
+    Settlement, StoredRead, Tally, VehicleQuery,
 };
 use vms_app::ports::Clock as _;
 use vms_app::traffic_ports::{Sites, TrafficParts};
@@ -40,7 +40,9 @@ on_both!(
     a_holder_is_asked_for_after_the_statement_and_goes_with_it,
     a_municipality_gets_its_own_and_no_other,
     a_stretch_is_handed_over_with_everything_that_was_measured,
-    a_record_whose_term_ends_is_closed_and_the_run_closes,
+    a_record_whose_term_ends_is_closed_in_the_low_emission_zone,
+    a_record_whose_term_ends_is_closed_in_a_zone,
+    a_record_whose_term_ends_is_closed_on_a_stretch,
 );
 
 const SITES: &str = r#"
@@ -85,12 +87,7 @@ pub(super) struct FakeHolders {
 
 #[async_trait]
 impl HolderRegistry for FakeHolders {
-    async fn holders(
-        &self,
-        authority: &str,
-        reason: &str,
-        queries: &[VehicleQuery],
-    ) -> Result<HolderAnswer, BoxError> {
+    async fn holders(&self, authority: &str, reason: &str, queries: &[VehicleQuery]) -> Result<HolderAnswer, BoxError> {
         let mut asked = self.asked.lock().unwrap();
         asked.push((authority.to_owned(), reason.to_owned(), queries.len()));
         let request = format!("request {}", asked.len());
@@ -270,7 +267,8 @@ impl Town {
         };
         let file = file(&plate, &input, &outcome);
         let (purpose, classes) = (Purpose::Zbt, ("RC-ZBT-OK", "RC-ZBT-CAND"));
-        let made = Made { purpose, classes, authority: self.job.org, slot: zone.to_owned(), measure, file, exit_at: None };
+        let made =
+            Made { purpose, classes, authority: self.job.org, slot: zone.to_owned(), measure, file, exit_at: None };
         self.made(plate, made).await
     }
 
@@ -315,8 +313,7 @@ impl Town {
         };
         let (slot, file) = (format!("TRJ-STE|{}", entered.micros), file(&plate, &input, &outcome));
         let (purpose, classes) = (Purpose::Trajectory, ("RC-TRJ-PASS", "RC-TRJ-FILE"));
-        let made =
-            Made { purpose, classes, authority: self.job.org, slot, measure, file, exit_at: Some(left) };
+        let made = Made { purpose, classes, authority: self.job.org, slot, measure, file, exit_at: Some(left) };
         self.made(plate, made).await
     }
 
@@ -356,7 +353,8 @@ async fn a_holder_is_asked_for_after_the_statement_and_goes_with_it(store: &Stor
     assert_eq!(town.leaves("registry_asked"), 1);
     let reason = town.registry.asked.lock().unwrap()[0].1.clone();
     assert!(town.log.entries().iter().any(|entry| entry.decision.is_some_and(|id| id.to_string() == reason)));
-    let row = sqlx::query("select items, reason, institution from lez_registry_ask").fetch_one(store.read()).await.unwrap();
+    let row =
+        sqlx::query("select items, reason, institution from lez_registry_ask").fetch_one(store.read()).await.unwrap();
     let (items, said): (Vec<u8>, String) = (row.try_get("items").unwrap(), row.try_get("reason").unwrap());
     assert!(said == reason && !items.windows(3).any(|piece| piece == b"AAA"));
     assert_eq!(row.try_get::<String, _>("institution").unwrap(), "municipality:ELSENE");
@@ -372,7 +370,10 @@ async fn a_holder_is_asked_for_after_the_statement_and_goes_with_it(store: &Stor
     let (records, rejects) = (lines(&done.folder, "offences.jsonl"), lines(&done.folder, "rejects.jsonl"));
     assert_eq!(texts(&records, "finding"), [ids[0].to_string()]);
     assert_eq!(records[0]["holder"]["state"], "found");
-    assert_eq!((records[0]["holder"]["id"].as_str(), records[0]["holder"]["kind"].as_str()), (Some("P-7"), Some("person")));
+    assert_eq!(
+        (records[0]["holder"]["id"].as_str(), records[0]["holder"]["kind"].as_str()),
+        (Some("P-7"), Some("person"))
+    );
     assert_eq!((records[0]["zone"].as_str(), records[0]["amount_cents"].as_u64()), (Some("ZBT-XL-A"), Some(5_800)));
     assert_eq!(texts(&rejects, "reason"), ["holder_unknown", "holder_unusable"]);
     let table = std::fs::read_to_string(done.folder.join("offences.csv")).unwrap();
@@ -429,9 +430,8 @@ async fn a_municipality_gets_its_own_and_no_other(store: &Store) {
     assert!(matches!(lines_of, Err(UseCaseError::NotFound(_))), "{lines_of:?}");
     let key = texts(&lines(&done.folder, "offences.jsonl"), "offence").remove(0);
     let answer = FineAnswer { offence: key, answer: "accepted".to_owned(), code: None };
-    let answers = async |actor: &Actor, kind| {
-        town.cases.fine_answers(actor, kind, std::slice::from_ref(&answer)).await.unwrap()
-    };
+    let answers =
+        async |actor: &Actor, kind| town.cases.fine_answers(actor, kind, std::slice::from_ref(&answer)).await.unwrap();
     assert_eq!(answers(&other, FineKind::Zbt).await, ["unknown"]);
     assert_eq!(answers(&fisc, FineKind::Lez).await, ["unknown"]);
     assert_eq!(answers(&town.job, FineKind::Zbt).await, ["noted"]);
@@ -454,7 +454,10 @@ async fn a_stretch_is_handed_over_with_everything_that_was_measured(store: &Stor
     // 0.2 m shorter and twice the clocks' 0.1 s longer than measured: 869.8 m in 50.2 s are 62.37 km/h.
     assert_eq!((of("certified_mm"), of("used_mm"), of("time_us")), (Some(870_000), Some(869_800), Some(50_000_000)));
     assert_eq!(of("favourable_us"), Some(50_200_000));
-    assert_eq!((of("measured_kmh"), of("corrected_kmh"), of("limit_kmh"), of("over_kmh")), (Some(62), Some(56), Some(50), Some(6)));
+    assert_eq!(
+        (of("measured_kmh"), of("corrected_kmh"), of("limit_kmh"), of("over_kmh")),
+        (Some(62), Some(56), Some(50), Some(6))
+    );
     assert_eq!(measured["margin"], serde_json::json!({ "code": "margin_flat", "kmh": 6 }));
     assert_eq!(measured["certificate"], "DEMO-DISTANCE-1");
     assert_eq!(measured["instruments"][1]["verification"], "DEMO-VERIFICATION-2");
@@ -479,55 +482,68 @@ async fn a_stretch_is_handed_over_with_everything_that_was_measured(store: &Stor
     assert_eq!(town.cases.fine_status(&town.job, town.kind).await.unwrap().runs[0].state(), "closed");
 }
 
-async fn a_record_whose_term_ends_is_closed_and_the_run_closes(store: &Store) {
-    for kind in FineKind::ALL {
-        let town = town(store).await.of(kind).await;
-        sqlx::query("delete from lez_finding").execute(store.read()).await.ok();
-        let start = town.clock.now();
-        let mut ids = Vec::new();
-        for n in 1..=3 {
-            ids.push(town.approved(&plate(n), "4").await);
-            town.answered().await;
-        }
-        let window = town.window(start);
-        let run = town.cases.fine_run_now(&town.job, kind, window, "holder01", false).await.unwrap();
-        assert_eq!((run.totals.taken, run.totals.records), (3, 3));
-        town.cases.fine_lines(&town.job, &run.id, "holder01", 0).await.unwrap();
-        // Before the signature: it becomes a number that was refused.
-        expire(store, ids[1], town.clock.now()).await;
-        let swept = town.vault.lez_sweep(town.clock.now()).await.unwrap();
-        assert_eq!((swept.findings, swept.closed), (1, 1));
-        let done = town.batch(window);
-        let (records, rejects) = (lines(&done.folder, "offences.jsonl"), lines(&done.folder, "rejects.jsonl"));
-        assert_eq!(texts(&records, "finding"), [ids[0].to_string(), ids[2].to_string()]);
-        assert_eq!((texts(&rejects, "finding"), texts(&rejects, "reason")), (vec![ids[1].to_string()], vec!["term_ended".to_owned()]));
-        assert_eq!((done.facts.totals.taken, done.facts.totals.records, done.facts.totals.refused), (3, 2, 1));
-        // After it, before the answer: it is closed, and the run closes with the other answer.
-        expire(store, ids[0], town.clock.now()).await;
-        assert_eq!(town.vault.lez_sweep(town.clock.now()).await.unwrap().closed, 1);
-        let answer = |n: usize| FineAnswer {
-            offence: records[n]["offence"].as_str().unwrap().to_owned(),
-            answer: "accepted".to_owned(),
-            code: None,
-        };
-        let told = town.cases.fine_answers(&town.job, kind, &[answer(0), answer(1)]).await.unwrap();
-        assert_eq!(told, ["term_ended", "noted"]);
-        let run = town.cases.fine_status(&town.job, kind).await.unwrap().runs.remove(0);
-        assert_eq!((run.state(), run.answers.accepted, run.answers.ended), ("closed", 1, 1));
-        // The folder that was written stays what it is; a lost one cannot be written again.
-        assert!(town.batch(window).was_there);
-        std::fs::remove_dir_all(&done.folder).unwrap();
-        let lost = town.cases.fine_lines(&town.job, &run.id, "holder01", 0).await;
-        assert!(matches!(lost, Err(UseCaseError::Conflict(Conflict::WrongState("finding_erased")))), "{lost:?}");
-        let row = sqlx::query("select vehicle, body from fine_line where ended_at_us is not null order by position")
-            .fetch_all(store.read())
-            .await
-            .unwrap();
-        let is_bare = |row: &sqlx::any::AnyRow| {
-            row.try_get::<String, _>("vehicle").unwrap().is_empty() && row.try_get::<Option<Vec<u8>>, _>("body").unwrap().is_none()
-        };
-        assert!(row.len() >= 2 && row.iter().all(is_bare), "nothing of a person stays");
+async fn a_record_whose_term_ends_is_closed_in_the_low_emission_zone(store: &Store) {
+    a_record_whose_term_ends_is_closed_and_the_run_closes(store, FineKind::Lez).await;
+}
+
+async fn a_record_whose_term_ends_is_closed_in_a_zone(store: &Store) {
+    a_record_whose_term_ends_is_closed_and_the_run_closes(store, FineKind::Zbt).await;
+}
+
+async fn a_record_whose_term_ends_is_closed_on_a_stretch(store: &Store) {
+    a_record_whose_term_ends_is_closed_and_the_run_closes(store, FineKind::Trajectory).await;
+}
+
+async fn a_record_whose_term_ends_is_closed_and_the_run_closes(store: &Store, kind: FineKind) {
+    let town = town(store).await.of(kind).await;
+    let start = town.clock.now();
+    let mut ids = Vec::new();
+    for n in 1..=3 {
+        ids.push(town.approved(&plate(n), "4").await);
+        town.answered().await;
     }
+    let window = town.window(start);
+    let run = town.cases.fine_run_now(&town.job, kind, window, "holder01", false).await.unwrap();
+    assert_eq!((run.totals.taken, run.totals.records), (3, 3));
+    town.cases.fine_lines(&town.job, &run.id, "holder01", 0).await.unwrap();
+    // Before the signature: it becomes a number that was refused.
+    expire(store, ids[1], town.clock.now()).await;
+    let swept = town.vault.lez_sweep(town.clock.now()).await.unwrap();
+    assert_eq!((swept.findings, swept.closed), (1, 1));
+    let done = town.batch(window);
+    let (records, rejects) = (lines(&done.folder, "offences.jsonl"), lines(&done.folder, "rejects.jsonl"));
+    assert_eq!(texts(&records, "finding"), [ids[0].to_string(), ids[2].to_string()]);
+    assert_eq!(
+        (texts(&rejects, "finding"), texts(&rejects, "reason")),
+        (vec![ids[1].to_string()], vec!["term_ended".to_owned()])
+    );
+    assert_eq!((done.facts.totals.taken, done.facts.totals.records, done.facts.totals.refused), (3, 2, 1));
+    // After it, before the answer: it is closed, and the run closes with the other answer.
+    expire(store, ids[0], town.clock.now()).await;
+    assert_eq!(town.vault.lez_sweep(town.clock.now()).await.unwrap().closed, 1);
+    let answer = |n: usize| FineAnswer {
+        offence: records[n]["offence"].as_str().unwrap().to_owned(),
+        answer: "accepted".to_owned(),
+        code: None,
+    };
+    let told = town.cases.fine_answers(&town.job, kind, &[answer(0), answer(1)]).await.unwrap();
+    assert_eq!(told, ["term_ended", "noted"]);
+    let run = town.cases.fine_status(&town.job, kind).await.unwrap().runs.remove(0);
+    assert_eq!((run.state(), run.answers.accepted, run.answers.ended), ("closed", 1, 1));
+    // The folder that was written stays what it is; a lost one cannot be written again.
+    assert!(town.batch(window).was_there);
+    std::fs::remove_dir_all(&done.folder).unwrap();
+    let lost = town.cases.fine_lines(&town.job, &run.id, "holder01", 0).await;
+    assert!(matches!(lost, Err(UseCaseError::Conflict(Conflict::WrongState("finding_erased")))), "{lost:?}");
+    let row = sqlx::query("select vehicle, body from fine_line where ended_at_us is not null order by position")
+        .fetch_all(store.read())
+        .await
+        .unwrap();
+    let is_bare = |row: &sqlx::any::AnyRow| {
+        row.try_get::<String, _>("vehicle").unwrap().is_empty()
+            && row.try_get::<Option<Vec<u8>>, _>("body").unwrap().is_none()
+    };
+    assert!(row.len() >= 2 && row.iter().all(is_bare), "nothing of a person stays");
 }
 
 async fn expire(store: &Store, id: FindingId, at: WallTime) {
