@@ -18,6 +18,7 @@ use vms_app::words::{CameraKind, Language};
 use vms_core::{Profile, Right};
 
 mod partner;
+mod traffic;
 
 use crate::cli::DemoArgs;
 use crate::complain;
@@ -38,12 +39,15 @@ const PARTNER_RTSP_PORT: u16 = 8555;
 const PARTNER_HTTP_PORT: u16 = 8491;
 
 /// Accounts of the demo: name, what they are, organisation, profile, language.
-const PEOPLE: [(&str, &str, &str, Profile, Language); 8] = [
+const PEOPLE: [(&str, &str, &str, Profile, Language); 11] = [
     ("admin", "Platform administrator", "PARADIGM", Profile::P18, Language::En),
     ("operator", "Control-room operator, zone 5340", "5340", Profile::P01, Language::Nl),
     ("supervisor", "Supervisor of operators, zone 5340", "5340", Profile::P02, Language::En),
     ("chef", "Zone chief, zone 5340", "5340", Profile::P03, Language::Fr),
     ("lez", "LEZ agent, tax administration", "FISC", Profile::P07, Language::Fr),
+    ("gas", "Sanctioning official, Ixelles", "ELSENE", Profile::P09, Language::Fr),
+    ("vergunning", "Keeper of permits, Ixelles", "ELSENE", Profile::P10, Language::Nl),
+    ("snelheid", "Verifier of average speed, zone 5340", "5340", Profile::P06, Language::Nl),
     ("techniek", "Technician, operator company", "IRISNET", Profile::P17, Language::Nl),
     ("mivb", "Local administrator of the partner MIVB", "MIVB", Profile::P19, Language::Fr),
     ("toezicht", "Oversight commission", "CC", Profile::P21, Language::Nl),
@@ -99,7 +103,12 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     }
     all.extend(children(&config, &config_path)?);
     announce(&config, &dir, &secrets);
-    supervise(all, stop).await
+    let time = traffic::is_there(&dir).then(|| tokio::spawn(traffic::keep_time(dir)));
+    let ended = supervise(all, stop).await;
+    if let Some(time) = time {
+        time.abort();
+    }
+    ended
 }
 
 fn write_config(args: &DemoArgs, dir: &Path, path: &Path) -> anyhow::Result<()> {
@@ -115,6 +124,9 @@ fn write_config(args: &DemoArgs, dir: &Path, path: &Path) -> anyhow::Result<()> 
     config.cameras.allowed_networks = vec!["127.0.0.0/8".into()];
     config.cameras.allowed_ports = vec![(SIM_PORT, PARTNER_RTSP_PORT)];
     config.registry.url = format!("http://127.0.0.1:{REGISTRY_PORT}");
+    if args.cameras.is_none() {
+        traffic::configure(&mut config, dir)?;
+    }
     config.ingest.children = 1 + args.extra / 25;
     config.recorder.disk_cap_mib = 4 * 1024;
     config.recorder.time = crate::config::TimeSource::Host;

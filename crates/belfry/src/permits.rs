@@ -16,20 +16,8 @@ use crate::client::{Failure, ServerArgs, Session};
 use crate::print;
 
 /// First line of a CSV file. A row with `list` is an entry of that list, without it a permit.
-const COLUMNS: [&str; 12] = [
-    "list",
-    "id",
-    "plate",
-    "country",
-    "right",
-    "zones",
-    "from",
-    "to",
-    "granted_at",
-    "status",
-    "group",
-    "evidence",
-];
+const COLUMNS: [&str; 12] =
+    ["list", "id", "plate", "country", "right", "zones", "from", "to", "granted_at", "status", "group", "evidence"];
 /// Entries of one request.
 const ENTRIES: usize = 500;
 /// Largest file, bytes.
@@ -117,7 +105,9 @@ pub(crate) async fn run(args: PermitsArgs) -> anyhow::Result<()> {
 /// A text as one step of a path.
 fn segment(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-    text.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 async fn list(session: &Session, as_json: bool) -> anyhow::Result<()> {
@@ -180,8 +170,7 @@ async fn import(
     }
     refused.sort_by_key(|one| one.line);
     if as_json {
-        let told: Vec<Value> =
-            refused.iter().map(|one| json!({ "line": one.line, "reason": one.reason })).collect();
+        let told: Vec<Value> = refused.iter().map(|one| json!({ "line": one.line, "reason": one.reason })).collect();
         print(&format!("{}\n", json!({ "permits": permits, "listings": listings, "not_taken": told })));
     } else {
         refused.iter().for_each(|one| print(&format!("NOT TAKEN  line {}: {}\n", one.line, one.reason)));
@@ -220,7 +209,8 @@ fn csv_entries(bytes: &[u8]) -> Result<(Vec<Entry>, Vec<Refused>), String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let head = bytes.split(|byte| *byte == b'\n').next().unwrap_or(b"");
     let delimiter = if head.contains(&b';') { b';' } else { b',' };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).trim(csv::Trim::All).from_reader(bytes);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).trim(csv::Trim::All).from_reader(bytes);
     let columns: Vec<String> = reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned).collect();
     if let Some(unknown) = columns.iter().find(|column| !COLUMNS.contains(&column.as_str())) {
         return Err(format!("column `{unknown}` of the first line is not known; `--columns` prints them"));
