@@ -209,8 +209,16 @@ async fn index_since(shared: &Arc<Shared>, after: u64, limit: u32) -> Control {
     keeper::flush_index(shared).await;
     lock(&shared.board).carried.index = after;
     match shared.index.since(after, limit.clamp(1, PAGE_MAX)).await {
-        Ok((segments, gaps, cursor)) => Control::IndexPage { segments, gaps, cursor },
-        Err(error) => Refusal::new("unavailable", &error.to_string()).control(),
+        Ok((segments, gaps, cursor)) => {
+            lock(&shared.index_health).answered();
+            Control::IndexPage { segments, gaps, cursor }
+        }
+        Err(error) => {
+            lock(&shared.index_health).silent(shared.clock.mono());
+            metrics::counter!("recorder_index_errors_total").increment(1);
+            tracing::error!(error = %error.in_full(), "the index could not be read");
+            Refusal::new("unavailable", &error.to_string()).control()
+        }
     }
 }
 

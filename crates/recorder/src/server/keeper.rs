@@ -152,6 +152,8 @@ pub(crate) struct IndexHealth {
     /// It took something since this process began.
     has_worked: bool,
     failing_since: Option<MonoTime>,
+    /// The same of reading: after a failing disk it may take writes and answer nothing.
+    unread_since: Option<MonoTime>,
 }
 
 /// An index that worked and then takes nothing for so long is opened anew, by a new process.
@@ -159,7 +161,17 @@ const INDEX_STUCK_US: u64 = 30_000_000;
 
 impl IndexHealth {
     fn worked(&mut self) {
-        *self = Self { has_worked: true, failing_since: None };
+        (self.has_worked, self.failing_since) = (true, None);
+    }
+
+    /// Somebody was answered from it.
+    pub(super) fn answered(&mut self) {
+        (self.has_worked, self.unread_since) = (true, None);
+    }
+
+    /// Somebody was not.
+    pub(super) fn silent(&mut self, now: MonoTime) {
+        self.unread_since.get_or_insert(now);
     }
 
     fn failed(&mut self, now: MonoTime) {
@@ -169,8 +181,8 @@ impl IndexHealth {
     /// Whether a new start is called for. After a failing disk SQLite may refuse everything until its files are opened anew, or made anew from
     /// the media. An index that never worked in this process is no reason: on a disk that is gone, starts would follow starts.
     pub(super) fn is_stuck(&self, now: MonoTime) -> bool {
-        let failing = self.failing_since.map_or(0, |since| now.micros.saturating_sub(since.micros));
-        self.has_worked && failing >= INDEX_STUCK_US
+        let since = |at: Option<MonoTime>| at.map_or(0, |at| now.micros.saturating_sub(at.micros));
+        self.has_worked && since(self.failing_since).max(since(self.unread_since)) >= INDEX_STUCK_US
     }
 }
 
@@ -454,5 +466,23 @@ mod tests {
         assert!(health.is_stuck(at(3_630)), "since the first failure, not the last");
         health.worked();
         assert!(!health.is_stuck(at(4_000)), "it is over");
+    }
+
+    #[test]
+    fn an_index_that_takes_writes_and_answers_nobody_is_stuck_too() {
+        let at = |seconds: u64| MonoTime { micros: seconds * 1_000_000 };
+        let mut health = IndexHealth::default();
+        health.silent(at(0));
+        assert!(!health.is_stuck(at(3_600)), "it never worked here");
+        health.worked();
+        assert!(health.is_stuck(at(3_600)), "a write that works does not answer anybody");
+        health.answered();
+        assert!(!health.is_stuck(at(3_600)));
+        health.silent(at(3_600));
+        health.silent(at(3_625));
+        assert!(!health.is_stuck(at(3_629)));
+        assert!(health.is_stuck(at(3_630)));
+        health.answered();
+        assert!(!health.is_stuck(at(4_000)));
     }
 }
