@@ -364,9 +364,9 @@ async fn holders_go_by_their_own_flow_on_behalf_of_one_municipality() {
     let known = found.replies.iter().filter(|(reply, _)| matches!(reply, HolderReply::Found(_))).count();
     assert!(known > 500, "{known}");
     // The holder at the instant of the read, not today's.
-    let at = |place: usize| match &found.replies[place].0 {
-        HolderReply::Found(holder) => holder.id.clone(),
-        other => panic!("{other:?}"),
+    let at = |place: usize| {
+        let HolderReply::Found(holder) = &found.replies[place].0 else { panic!("{:?}", found.replies[place].0) };
+        holder.id.clone()
     };
     assert_ne!(at(3), at(602), "another holder since March");
     assert_eq!(found.replies[3].1.as_deref(), Some("req-0"));

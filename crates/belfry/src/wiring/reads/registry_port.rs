@@ -1,5 +1,8 @@
 //! The registry of the use cases over `registry`'s client: which flow knows plates of which country.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,12 +138,7 @@ impl VehicleRegistry for RegistryPort {
 
 #[async_trait]
 impl HolderRegistry for RegistryPort {
-    async fn holders(
-        &self,
-        authority: &str,
-        reason: &str,
-        queries: &[VehicleQuery],
-    ) -> Result<HolderAnswer, BoxError> {
+    async fn holders(&self, authority: &str, reason: &str, queries: &[VehicleQuery]) -> Result<HolderAnswer, BoxError> {
         let query = |query: &VehicleQuery| Query { plate: query.plate.clone(), country: query.country, at: query.at };
         let batch: Vec<Query> = queries.iter().map(query).collect();
         let flow = FlowId::new(HOLDER_FLOW);
