@@ -185,6 +185,8 @@ pub(crate) enum TimeSource {
 pub(crate) struct Reads {
     /// The keys that they are sealed with.
     pub keys: Keys,
+    /// Reads that cameras publish at a broker; without it nobody is asked.
+    pub mqtt: Option<crate::wiring::mqtt::MqttConfig>,
 }
 
 /// Camera sessions.

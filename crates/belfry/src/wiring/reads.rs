@@ -101,6 +101,9 @@ pub(crate) fn spawn(
             async move { link.round().await }
         }));
     }
+    if let Some(mqtt) = &config.reads.mqtt {
+        super::mqtt::spawn(mqtt, cases, tasks, stop)?;
+    }
     deciding(&service, tasks, stop);
     let boot = std::fs::read("/proc/sys/kernel/random/boot_id").context("the boot of this host")?;
     let dir = read_keys::reads_dir(config);

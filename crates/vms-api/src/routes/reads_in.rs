@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use http::HeaderMap;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,6 +22,11 @@ pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(reads_push)).routes(routes!(onvif_push))
 }
 
+/// The body as it stands.
+fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
+    body.map_err(|rejection| Problem::new(rejection.status(), "body", "The request body does not read, or is too large"))
+}
+
 /// A signed batch of reads, at most 200. Given again it is harmless; each read is answered for itself.
 #[utoipa::path(post, path = "/api/v1/machine/reads", tag = "machines",
     params(("belfry-signature" = String, Header, description = "JWS, detached (RFC 7515, RFC 7797: `b64: false`), over the body as it stands")),
@@ -34,13 +40,13 @@ async fn reads_push(
     State(api): State<Api>,
     session: Session,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<PushedView>, Problem> {
     let mut all = headers.get_all(SIGNATURE_HEADER).iter();
     let only = all.next().filter(|_| all.next().is_none());
     // None, two, or one that is no text: a signature that does not read.
     let signature = only.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let pushed = api.cases.reads_push(session.actor(), PushForm::Detached(signature), &body).await?;
+    let pushed = api.cases.reads_push(session.actor(), PushForm::Detached(signature), &whole(body)?).await?;
     Ok(Json(pushed.into()))
 }
 
@@ -58,8 +64,8 @@ async fn onvif_push(
     State(api): State<Api>,
     session: Session,
     Path(camera): Path<String>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<PushedView>, Problem> {
     let form = PushForm::Onvif { camera: &camera, kind: None };
-    Ok(Json(api.cases.reads_push(session.actor(), form, &body).await?.into()))
+    Ok(Json(api.cases.reads_push(session.actor(), form, &whole(body)?).await?.into()))
 }

@@ -3,10 +3,14 @@
 use std::net::SocketAddr;
 
 use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{Method, Request, StatusCode};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SerialNumber,
 };
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -20,6 +24,8 @@ type Issuer = CertifiedIssuer<'static, KeyPair>;
 struct Machine {
     pem: String,
     fingerprint: String,
+    der: Vec<u8>,
+    key: KeyPair,
 }
 
 fn authority(name: &str) -> Issuer {
@@ -41,7 +47,21 @@ fn machine(issuer: &Issuer, purpose: ExtendedKeyUsagePurpose, days: i64, serial:
     params.not_after = if days < 0 { now } else { rcgen::date_time_ymd(2096, 1, 1) };
     let made = params.signed_by(&key, issuer).unwrap();
     let fingerprint = hex::encode(Sha256::digest(made.der()));
-    Machine { pem: format!("{}{}", made.pem(), key.serialize_pem()), fingerprint }
+    let der = made.der().to_vec();
+    Machine { pem: format!("{}{}", made.pem(), key.serialize_pem()), fingerprint, der, key }
+}
+
+impl Machine {
+    /// A detached signature by the certificate's own key.
+    fn sign(&self, body: &str) -> String {
+        let header = json!({ "alg": "ES256", "b64": false, "crit": ["b64"], "x5c": [STANDARD.encode(&self.der)] });
+        let header = URL_SAFE_NO_PAD.encode(header.to_string());
+        let random = SystemRandom::new();
+        let pkcs8 = self.key.serialize_der();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8, &random).unwrap();
+        let signature = key.sign(&random, format!("{header}.{body}").as_bytes()).unwrap();
+        format!("{header}..{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+    }
 }
 
 struct Place {
@@ -255,4 +275,66 @@ async fn a_machine_has_no_password_and_a_person_no_certificate() {
     let one = machine(&place.issuer, ExtendedKeyUsagePurpose::ClientAuth, 90, 1);
     place.note(&one, "2027-02-01T00:00:00Z").await;
     assert_eq!(place.token(&place.client(Some(&one))).await.0, 200);
+}
+
+/// The contract of docs/READS.md from outside: a real handshake, a real token, a signature by the key of the certificate itself.
+#[tokio::test]
+async fn a_camera_pushes_what_it_read() {
+    let place = place().await;
+    let camera = crate::reads::read_town(&place.town).await;
+    let zone = place.town.org("5340").await.to_string();
+    let wish = json!({ "user_name": "camera-l1", "name": "Camera L1", "org_id": zone, "profile": "P24" });
+    let (_, made) = place.town.post(&place.administrator, "/api/v1/users", wish).await;
+    let place = Place { account: made["id"].as_str().unwrap().to_owned(), ..place };
+    let one = machine(&place.issuer, ExtendedKeyUsagePurpose::ClientAuth, 90, 31);
+    assert_eq!(place.note(&one, "2027-02-01T00:00:00Z").await.0, StatusCode::CREATED);
+    let client = place.client(Some(&one));
+    let (_, view) = place.token(&client).await;
+    let token = view["token"].as_str().unwrap().to_owned();
+    assert!(view["rights"].as_array().unwrap().contains(&json!("reads.push")));
+    let push = async |path: &str, body: String, signature: Option<String>| {
+        let request = client.post(place.url(path)).bearer_auth(&token).header("content-type", "application/json").body(body);
+        let request = match signature {
+            Some(signature) => request.header("belfry-signature", signature),
+            None => request,
+        };
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), serde_json::from_str::<Value>(&response.text().await.unwrap()).unwrap())
+    };
+    let batch = json!({ "v": 1, "reads": [
+        { "id": "p-1", "camera": "L1", "at": "2026-11-22T12:00:04Z", "plate": "1-BBB-222", "confidence": 0.97 },
+        { "id": "p-2", "camera": "L1", "at": "2026-11-22T12:00:04Z", "plate": "??", "confidence": 0.97 },
+        { "id": "p-3", "camera": "C9", "at": "2026-11-22T12:00:04Z", "plate": "1CCC333", "confidence": 0.97 },
+    ] })
+    .to_string();
+    let (status, problem) = push("/api/v1/machine/reads", batch.clone(), None).await;
+    assert_eq!((status, problem["errors"][0]["problem"].as_str()), (422, Some("signature_malformed")));
+    let (status, answer) = push("/api/v1/machine/reads", batch.clone(), Some(one.sign(&batch))).await;
+    let wanted = json!([{ "id": "p-1", "outcome": "kept", "code": null },
+        { "id": "p-2", "outcome": "refused", "code": "plate_malformed" },
+        { "id": "p-3", "outcome": "refused", "code": "camera_not_admitted" }]);
+    assert_eq!((status, &answer["reads"]), (200, &wanted), "{answer}");
+    let (_, answer) = push("/api/v1/machine/reads", batch.clone(), Some(one.sign(&batch))).await;
+    assert_eq!(answer["reads"][0]["outcome"], "duplicate");
+    let event = json!({ "UtcTime": "2026-11-22T12:00:05.5Z", "Data": { "LicensePlateInfo": { "LicensePlateInfo":
+        { "PlateNumber": { "@Likelihood": 0.9, "#text": "1BBB222" } } } } });
+    for (path, wanted) in [("onvif/L1", 200), (&format!("onvif/{camera}"), 200), ("onvif/C9", 404)] {
+        let (status, answer) = push(&format!("/api/v1/machine/reads/{path}"), event.to_string(), None).await;
+        assert_eq!(status, wanted, "{path}: {answer}");
+        if wanted == 200 {
+            assert_eq!(answer["reads"][0]["outcome"], "duplicate", "the same passage by ONVIF: {answer}");
+        }
+    }
+    assert_eq!(push("/api/v1/machine/reads", "x".repeat(3 * 1024 * 1024), Some(one.sign(&batch))).await.0, 413);
+    // The police of that zone see it like one of our own reader.
+    let operator = place.town.person("operator").await;
+    let (_, page) = place.town.get(&operator, &format!("/api/v1/reads?camera={camera}")).await;
+    let plates: Vec<&str> = page["items"].as_array().unwrap().iter().map(|read| read["plate"].as_str().unwrap()).collect();
+    assert_eq!(plates, ["1BBB222", "1AAA111"]);
+    let leaves = place.town.leaves();
+    assert!(leaves.iter().any(|leaf| leaf == "batch reads_pushed"), "{leaves:?}");
+    assert!(!format!("{:?}", place.town.log.entries()).contains("BBB222"), "no plate in the log");
+    // The log is away: nothing is called delivered.
+    place.town.log.set_mode(vms_app::fakes::LogMode::Down);
+    assert_eq!(push("/api/v1/machine/reads", batch.clone(), Some(one.sign(&batch))).await.0, 503);
 }

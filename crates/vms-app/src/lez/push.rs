@@ -7,7 +7,7 @@
 //! digest and, for each read that was refused, what the refusal can be made again from. No plate, and no id that a sender chose.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use audit::LeafKind;
 use reads_in::batch::{ClockClaim, PushedRead};
@@ -22,6 +22,7 @@ use crate::cases::UseCases;
 use crate::error::{Entity, UseCaseError};
 use crate::gate::action::PushReads;
 use crate::gate::{Actor, GateError, Permit, Target, Why};
+use crate::identity::machines::MACHINE_PROFILE;
 use crate::lez_ports::{ClockSpan, Direction, LezStore, NewRead, ReadClock, ReadFacts, ReadFrom};
 use crate::model::Camera;
 
@@ -80,6 +81,8 @@ pub struct Pushed {
 #[derive(Debug, Default)]
 pub(crate) struct PushDesk {
     permits: Mutex<HashMap<(SessionId, CameraId), Arc<Permit<PushReads>>>>,
+    /// Of connections that have none of their own.
+    session: OnceLock<SessionId>,
 }
 
 impl PushDesk {
@@ -325,6 +328,26 @@ impl UseCases {
         };
         self.refuse_stranger("reads pushed", word).await?;
         Err(UseCaseError::invalid("signature", word))
+    }
+
+    /// The machine in whose name a connection that has no session of its own delivers (a broker's), as it stands now: an account that was
+    /// switched off delivers nothing any more.
+    ///
+    /// # Errors
+    /// `NotFound` for an account that is none, is no machine's or is switched off; `Unavailable`.
+    pub async fn push_actor(&self, user_name: &str) -> Result<Actor, UseCaseError> {
+        let account = self.stores.account_by_user_name(&user_name.to_lowercase()).await?;
+        let account = account.filter(|account| account.profile == MACHINE_PROFILE && account.disabled_at.is_none());
+        let account = account.ok_or(UseCaseError::NotFound(Entity::User))?;
+        let org = self.org(account.org).await?.ok_or(UseCaseError::NotFound(Entity::Org))?;
+        Ok(Actor {
+            user: account.id,
+            session: *self.pushing.session.get_or_init(|| SessionId::from_uuid(self.ids.uuid())),
+            org: account.org,
+            profile: account.profile,
+            user_name: account.user_name,
+            org_code: org.code,
+        })
     }
 
     /// Takes a delivery of reads from a machine. Given again it is harmless. When it returns, what it calls kept is durable.

@@ -1,5 +1,7 @@
 //! The pipeline of reads over a reader that speaks `link`, the real registry stub and real databases.
 
+mod erasure;
+mod elsewhere;
 mod fines;
 
 use std::collections::BTreeMap;
@@ -40,6 +42,8 @@ use super::registry_port::RegistryPort;
 use super::{ReaderLink, extensions};
 use crate::config::Traffic;
 
+use self::erasure::conforming_reads_are_nowhere_a_day_later;
+use self::elsewhere::{a_readers_clock_travels_along, reads_published_at_a_broker_are_taken_and_none_is_lost};
 use self::fines::a_job_hands_over_what_people_approved;
 
 const CAMERA: CameraId = CameraId::from_bytes([1; 16]);
@@ -61,6 +65,7 @@ fn noon() -> WallTime {
 struct Spool {
     reads: Vec<(ReadRow, Bytes, Bytes)>,
     assigned: Vec<ReaderCamera>,
+    clocks: Vec<link::message::CameraClockRow>,
     /// Acknowledgements are lost: the connection ends instead of an answer.
     deaf: bool,
 }
@@ -73,6 +78,7 @@ struct Stage {
     spool: Arc<Mutex<Spool>>,
     service: Arc<ReadService>,
     link: ReaderLink,
+    ring: Arc<KeyRing>,
     /// The stub's socket, not served yet: connections wait.
     registry: Option<TcpListener>,
     tasks: JoinSet<()>,
@@ -108,6 +114,9 @@ on_both!(
     police_copies_are_the_owners_alone,
     grants_are_logged_and_renewed,
     a_job_hands_over_what_people_approved,
+    a_readers_clock_travels_along,
+    reads_published_at_a_broker_are_taken_and_none_is_lost,
+    conforming_reads_are_nowhere_a_day_later,
 );
 
 fn camera(owner: OrgId) -> Camera {
@@ -162,13 +171,14 @@ async fn stage(url: String, dir: tempfile::TempDir) -> Stage {
     let signer = CapabilitySigner::from_seed(&[3; 32]);
     let gate = Arc::new(Gate::new(table, log.clone(), clock.clone(), ids.clone(), signer));
     let stores: Arc<dyn Stores> = Arc::new(store.clone());
+    let ring = key_ring(dir.path());
     let extensions = extensions(
         dir.path(),
         &Traffic::default(),
         &store,
         Arc::clone(&stores),
         Arc::clone(&gate),
-        key_ring(dir.path()),
+        ring.clone(),
     )
     .unwrap();
     let parts = Parts {
@@ -212,7 +222,7 @@ async fn stage(url: String, dir: tempfile::TempDir) -> Stage {
     let listener = LinkListener::bind(&socket, Role::Reader, Vec::new()).unwrap();
     tasks.spawn(reader(listener, Arc::clone(&spool)));
     let link = ReaderLink::new(Arc::clone(&service), socket, 12);
-    Stage { cases, clock, log, store, spool, service, link, registry: Some(registry), tasks, dir }
+    Stage { cases, clock, log, store, spool, service, link, ring, registry: Some(registry), tasks, dir }
 }
 
 async fn org(cases: &UseCases, code: &str) -> OrgId {
@@ -242,7 +252,8 @@ async fn reader(listener: LinkListener, spool: Arc<Mutex<Spool>>) {
                 }
                 spool.reads.retain(|(row, ..)| row.spool > upto);
             } else if request == Control::ReaderHealth {
-                let report = Control::ReaderReport { cameras: Vec::new(), spooled: 0, problem: None, clocks: Vec::new() };
+                let clocks = spool.lock().unwrap().clocks.clone();
+                let report = Control::ReaderReport { cameras: Vec::new(), spooled: 0, problem: None, clocks };
                 if peer.sender.send(report).await.is_err() {
                     break;
                 }
