@@ -35,7 +35,7 @@ authority = "5340"
 "#;
 
 /// Metres: the drawn road has 330.
-const DISTANCE: &str = "400.0";
+const DISTANCE: &str = "475.0";
 
 fn certificates() -> String {
     let mut text = "# DEMONSTRATION ONLY: made-up certificates for the simulated town. They say nothing about any real measuring site.\n"
