@@ -236,13 +236,8 @@ mod tests {
         let sites = [site("A"), site("B")];
         let offer = Offer { minutes, by_lane: false };
         let (shortest, longest) = (Duration::from_secs(20), Duration::from_secs(300));
-        let route = Route {
-            code: RouteCode::new("AB"),
-            from: SiteCode::new("A"),
-            to: SiteCode::new("B"),
-            shortest,
-            longest,
-        };
+        let route =
+            Route { code: RouteCode::new("AB"), from: SiteCode::new("A"), to: SiteCode::new("B"), shortest, longest };
         Accumulator::new(sites.iter().map(|site| (site, offer)), [route], at(second)).unwrap()
     }
 
@@ -270,9 +265,8 @@ mod tests {
     #[test]
     fn reads_become_counts_and_times() {
         // Six vehicles drive from A to B across the change of the quarter of an hour.
-        let reads: Vec<Sighting> = (0..6)
-            .flat_map(|n| [read("A", n, 870 + i64::from(n)), read("B", n, 950 + i64::from(n))])
-            .collect();
+        let reads: Vec<Sighting> =
+            (0..6).flat_map(|n| [read("A", n, 870 + i64::from(n)), read("B", n, 950 + i64::from(n))]).collect();
         let mut accumulator = started(Minutes::Five, 0);
         let published = run(&mut accumulator, 0..1_300, &reads);
         assert_eq!(counts(&published, "A"), [(0, None), (300, None), (600, Some(6)), (900, None)]);

@@ -10,7 +10,8 @@ mod guarantee {
     use statistics::datex::{Places, Publisher, measured, sites};
     use statistics::travel::Sample;
     use statistics::{
-        Counter, Detector, Figure, Keyring, Offer, Pass, Route, RouteCode, Site, SiteCode, Taken, TravelTime, counts_api,
+        Counter, Detector, Figure, Keyring, Offer, Pass, Route, RouteCode, Site, SiteCode, Taken, TravelTime,
+        counts_api,
     };
     use vms_core::{Country, Plate, WallTime};
 

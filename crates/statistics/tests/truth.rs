@@ -7,9 +7,7 @@ mod truth {
 
     use sim::traffic::{CORRIDOR, DayPlan, Passage, day};
     use statistics::counts::Minutes;
-    use statistics::{
-        Accumulator, Detector, Offer, Published, Route, RouteCode, Sighting, Site, SiteCode, TravelTime,
-    };
+    use statistics::{Accumulator, Detector, Offer, Published, Route, RouteCode, Sighting, Site, SiteCode, TravelTime};
     use vms_core::{Country, Plate, WallTime};
 
     /// 2026-11-21T00:00:00Z.
@@ -175,7 +173,7 @@ mod truth {
         }
         let (mut shown, mut small, mut empty) = (0, 0, 0);
         for cell in published.cells.iter().filter(|cell| cell.from < at(86_399_999)) {
-            let camera: u16 = cell.site.as_str()[1..].parse().unwrap();
+            let camera: u16 = cell.site.as_str().trim_start_matches('S').parse().unwrap();
             let mut true_cell = truth.remove(&(camera, cell.from.micros / 1_000_000)).unwrap_or_default();
             true_cell.1.sort_unstable();
             true_cell.1.dedup();

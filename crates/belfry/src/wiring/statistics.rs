@@ -67,3 +67,33 @@ fn figures(report: &RoundReport) {
     gauge("belfry_statistics_waiting", report.waiting);
     gauge("belfry_statistics_unwritten", report.unwritten);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_read_at_the_start_and_a_wrong_one_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("central.db").display());
+        let store = vms_store::Store::open(&vms_store::StoreSettings { url, connections_max: 2 }).unwrap();
+        let store: Arc<dyn StatisticsStore> = Arc::new(store);
+        let made = |places: &Path| {
+            let config = Statistics { places: places.display().to_string(), keep_days: 0 };
+            desk(&config, Arc::clone(&store))
+        };
+        assert!(
+            desk(&Statistics::default(), Arc::clone(&store)).unwrap().is_none(),
+            "nothing is counted without a file"
+        );
+        let file = dir.path().join("places.toml");
+        assert!(format!("{:#}", made(&file).unwrap_err()).contains("places.toml"), "a file that is not there");
+        let head = "[publisher]\ncountry = \"be\"\nidentifier = \"X\"\n";
+        std::fs::write(&file, head).unwrap();
+        assert!(made(&file).unwrap().is_some());
+        let route = "[[route]]\ncode = \"R\"\nfrom = \"A\"\nto = \"B\"\nshortest_s = 1\nlongest_s = 9\n";
+        std::fs::write(&file, format!("{head}{route}")).unwrap();
+        let problem = format!("{:#}", made(&file).unwrap_err());
+        assert!(problem.contains("places.toml") && problem.contains("`R`"), "{problem}");
+    }
+}

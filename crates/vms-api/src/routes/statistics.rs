@@ -30,7 +30,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(statistics_times))
 }
 
-/// Counted places (`request=devices`, GeoJSON) or their newest counts (`request=live`), in the form of the region's counts API. A number that
+/// Counted places (`request=devices`, `GeoJSON`) or their newest counts (`request=live`), in the form of the region's counts API. A number that
 /// may not be shown is null, with `suppressed`.
 #[utoipa::path(get, path = "/api/v1/statistics/counts", tag = "statistics", params(CountsQuery), responses(
     (status = 200, description = "Places, or counts by place, detector and interval", body = Value),

@@ -75,7 +75,8 @@ async fn driven(vehicles: i64) -> (Town, Value, Value) {
     town.clock.pass_s(600);
     for second in 0..80 {
         let at = town.clock.now();
-        let drives = [(&one, second), (&two, second - 60)].into_iter().filter(|(_, vehicle)| (0..vehicles).contains(vehicle));
+        let drives =
+            [(&one, second), (&two, second - 60)].into_iter().filter(|(_, vehicle)| (0..vehicles).contains(vehicle));
         let reads: Vec<NewRead> =
             drives.map(|(camera, vehicle)| read(camera, u32::try_from(vehicle).unwrap(), at)).collect();
         // Delivered twice, as after a lost acknowledgement: it is one read.

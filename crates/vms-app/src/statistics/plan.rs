@@ -208,9 +208,8 @@ impl Plan {
                 RawDirection::Leaving => Direction::Leaving,
             });
             let known = self.by_camera.entry(detector.camera.clone()).or_default();
-            let same = |counts: &Counts| {
-                counts.direction.is_none() || direction.is_none() || counts.direction == direction
-            };
+            let same =
+                |counts: &Counts| counts.direction.is_none() || direction.is_none() || counts.direction == direction;
             if known.iter().any(same) {
                 return Err(wrong(entry, "a camera counts in one direction at one place only"));
             }
@@ -299,12 +298,15 @@ mod tests {
     }
 
     fn route(code: &str, from: &str, to: &str, longest: u32) -> String {
-        format!("[[route]]\ncode = \"{code}\"\nfrom = \"{from}\"\nto = \"{to}\"\nshortest_s = 40\nlongest_s = {longest}\n")
+        format!(
+            "[[route]]\ncode = \"{code}\"\nfrom = \"{from}\"\nto = \"{to}\"\nshortest_s = 40\nlongest_s = {longest}\n"
+        )
     }
 
     #[test]
     fn a_file_says_where_a_read_counts() {
-        let one = site("A", "{ camera = \"C1\", direction = \"approaching\", lane = 1 }, { camera = \"C2\", lane = 2 }");
+        let one =
+            site("A", "{ camera = \"C1\", direction = \"approaching\", lane = 1 }, { camera = \"C2\", lane = 2 }");
         let other = site("B", "{ camera = \"C1\", direction = \"leaving\", lane = 1 }");
         let plan = Plan::parse(&format!("{HEAD}{one}{other}{}", route("R", "A", "B", 450))).unwrap();
         for (camera, direction, wanted) in [

@@ -70,8 +70,7 @@ impl FeedRules {
     /// # Errors
     /// [`SeedError`] names the value.
     pub fn parse(text: &str) -> Result<Self, SeedError> {
-        let raw: Raw =
-            toml::from_str(text).map_err(|error| SeedError::Syntax { file: FILE, source: error.into() })?;
+        let raw: Raw = toml::from_str(text).map_err(|error| SeedError::Syntax { file: FILE, source: error.into() })?;
         let wrong = |value: &str, problem| SeedError::Value { file: FILE, value: value.to_owned(), problem };
         let sources = raw.feed.iter().map(|feed| &feed.source);
         if sources.chain([&raw.publication.source, &raw.retention.source]).any(|source| source.trim().is_empty()) {

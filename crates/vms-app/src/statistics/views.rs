@@ -153,11 +153,7 @@ impl UseCases {
     ///
     /// # Errors
     /// As [`UseCases::statistics_devices`]; `Invalid`; `NotFound` for a site that the actor does not see.
-    pub async fn statistics_counts(
-        &self,
-        actor: &Actor,
-        query: StatQuery,
-    ) -> Result<Vec<CountRow>, UseCaseError> {
+    pub async fn statistics_counts(&self, actor: &Actor, query: StatQuery) -> Result<Vec<CountRow>, UseCaseError> {
         let permit = self.statistics_permit(actor, "counts").await?;
         check_span(query.range)?;
         let desk = self.statistics()?;

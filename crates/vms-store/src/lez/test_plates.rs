@@ -214,6 +214,7 @@ async fn a_search_goes_by_its_tokens() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: half an hour, and 30 GB of disk (docs/operations.md)"]
 async fn searches_over_a_month_of_the_region() {
+    #[expect(clippy::disallowed_methods, reason = "a measurement")]
     let reads = std::env::var("BELFRY_SEARCH_READS").map_or(49_500_000, |text| text.parse().unwrap());
     let index = on_sqlite(360_000, 30).await;
     println!("SQLite: 10.8 M plates of days stand in the index");

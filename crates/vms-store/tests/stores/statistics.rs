@@ -34,7 +34,10 @@ fn query(place: &str, to_s: i64, limit: u32) -> StatQuery {
 async fn a_published_number_never_changes(store: &Store) {
     let with_speed = CountRow { speed_kmh: Some(31), ..count("A", None, 0, Some(12)) };
     store.stat_put(&[with_speed.clone(), count("A", None, 300, None)], &[time("R", 0, 85)]).await.unwrap();
-    store.stat_put(&[count("A", None, 0, Some(99)), count("A", None, 300, Some(99))], &[time("R", 0, 5)]).await.unwrap();
+    store
+        .stat_put(&[count("A", None, 0, Some(99)), count("A", None, 300, Some(99))], &[time("R", 0, 5)])
+        .await
+        .unwrap();
     let rows = store.stat_counts(&permit().await, &query("A", 900, 10)).await.unwrap();
     assert_eq!(rows, [with_speed.clone(), count("A", None, 300, None)]);
     assert_eq!(store.stat_times(&permit().await, &query("R", 900, 10)).await.unwrap(), [time("R", 0, 85)]);
