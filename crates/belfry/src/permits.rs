@@ -223,7 +223,7 @@ fn csv_entries(bytes: &[u8]) -> Result<(Vec<Entry>, Vec<Refused>), String> {
     let (mut entries, mut refused) = (Vec::new(), Vec::new());
     for row in reader.records() {
         let row = row.map_err(|error| error.to_string())?;
-        let line = row.position().map_or(0, csv::Position::line);
+        let line = row.position().map_or(0, |position| line_of(bytes, position.byte()));
         if row.len() != columns.len() {
             refused.push(Refused { line, reason: "too many or too few columns".to_owned() });
             continue;
@@ -236,6 +236,14 @@ fn csv_entries(bytes: &[u8]) -> Result<(Vec<Entry>, Vec<Refused>), String> {
         }
     }
     Ok((entries, refused))
+}
+
+/// The line, from 1, on which a row begins; the reader counts a carriage return's line feed to the row after it.
+fn line_of(bytes: &[u8], begins: u64) -> u64 {
+    let (before, rest) = bytes.split_at(usize::try_from(begins).unwrap_or(usize::MAX).min(bytes.len()));
+    let feeds = |some: &[u8]| some.iter().filter(|byte| **byte == b'\n').count();
+    let blank = rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
+    u64::try_from(1 + feeds(before) + feeds(rest.get(..blank).unwrap_or_default())).unwrap_or(u64::MAX)
 }
 
 fn entry(cells: &Map<String, Value>) -> Result<(bool, Value), String> {
