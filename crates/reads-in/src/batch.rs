@@ -273,9 +273,8 @@ impl RawRead {
         if self.countries.len() > COUNTRIES_MAX {
             return Err(ReadFault::Country);
         }
-        let country = |raw: &RawCountry| {
-            Ok((Country::parse(&raw.sign).ok_or(ReadFault::Country)?, sure(raw.confidence)?))
-        };
+        let country =
+            |raw: &RawCountry| Ok((Country::parse(&raw.sign).ok_or(ReadFault::Country)?, sure(raw.confidence)?));
         let direction = match self.direction {
             Some(Direction::Approaching) => "approaching",
             Some(Direction::Leaving) => "leaving",

@@ -96,11 +96,12 @@ fn holds(header: &Header, input: &[u8], signature: &str) -> Result<String, JwsFa
     }
     let key = certificate.public_key();
     // The key says which algorithm it is for; the header may only agree.
-    let algorithm: &'static dyn VerificationAlgorithm = match (header.alg.as_str(), key.algorithm.algorithm.to_id_string().as_str()) {
-        ("EdDSA", OID_ED25519) => &ED25519,
-        ("ES256", OID_EC) => &ECDSA_P256_SHA256_FIXED,
-        _ => return Err(JwsFault::Algorithm),
-    };
+    let algorithm: &'static dyn VerificationAlgorithm =
+        match (header.alg.as_str(), key.algorithm.algorithm.to_id_string().as_str()) {
+            ("EdDSA", OID_ED25519) => &ED25519,
+            ("ES256", OID_EC) => &ECDSA_P256_SHA256_FIXED,
+            _ => return Err(JwsFault::Algorithm),
+        };
     let key = UnparsedPublicKey::new(algorithm, key.subject_public_key.data.as_ref());
     key.verify(input, &signature).map_err(|_| JwsFault::Signature)?;
     Ok(hex::encode(Sha256::digest(&der)))

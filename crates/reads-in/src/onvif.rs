@@ -61,7 +61,9 @@ pub(crate) struct RawPlate {
 impl RawPlate {
     pub(crate) fn read(self) -> Result<OnvifPlate, ReadFault> {
         let odds = |odds: Option<f64>| {
-            odds.map_or(Ok(Confidence::from_millionths(0)), |odds| crate::batch::confidence(odds).ok_or(ReadFault::Confidence))
+            odds.map_or(Ok(Confidence::from_millionths(0)), |odds| {
+                crate::batch::confidence(odds).ok_or(ReadFault::Confidence)
+            })
         };
         let number = self.number.ok_or(ReadFault::Plate)?;
         let country = self.country.as_deref().and_then(|code| crate::country::sign(code.trim()));

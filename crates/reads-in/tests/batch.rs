@@ -24,13 +24,20 @@ fn one(raw: Value) -> Result<batch::PushedRead, batch::Refused> {
 #[test]
 fn a_read_is_read_whole() {
     let read = one(read()).unwrap();
-    assert_eq!((read.at, read.second_at), (WallTime::from_micros(1_795_172_400_250_000), Some(WallTime::from_micros(1_795_172_400_250_100))));
+    assert_eq!(
+        (read.at, read.second_at),
+        (WallTime::from_micros(1_795_172_400_250_000), Some(WallTime::from_micros(1_795_172_400_250_100)))
+    );
     assert_eq!((read.plate.reveal(), read.confidence.millionths(), read.looks), ("1ABC234", 985_000, 4));
     assert_eq!((read.countries[0].0.as_str(), read.countries[0].1.millionths()), ("B", 990_000));
     let clock = read.clock.unwrap();
     assert_eq!((clock.offset_us, clock.uncertainty_us, clock.source.as_str()), (-120, 900, "ptp-gnss"));
-    assert_eq!((read.verification.as_deref(), &read.crop[..]), (Some("DEMO-VERIFICATION-1"), &[0xff, 0xd8, 0xff, 0xe0][..]));
-    let bare = one(json!({ "id": "1", "camera": "C", "at": "2026-11-20T11:00:00Z", "plate": "1", "confidence": 1 })).unwrap();
+    assert_eq!(
+        (read.verification.as_deref(), &read.crop[..]),
+        (Some("DEMO-VERIFICATION-1"), &[0xff, 0xd8, 0xff, 0xe0][..])
+    );
+    let bare =
+        one(json!({ "id": "1", "camera": "C", "at": "2026-11-20T11:00:00Z", "plate": "1", "confidence": 1 })).unwrap();
     assert_eq!((bare.clock, bare.verification, bare.direction.as_str(), bare.looks), (None, None, "unknown", 1));
 }
 

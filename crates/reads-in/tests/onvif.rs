@@ -125,7 +125,8 @@ fn what_does_not_read_is_named_or_refused() {
     ] {
         assert_eq!(parse(text.as_bytes(), None), Err(wanted), "{what}");
     }
-    let object = &METADATA[METADATA.find("<tt:Object ObjectId=\"17\">").unwrap()..METADATA.find("<tt:Object ObjectId=\"18\">").unwrap()];
+    let object = &METADATA
+        [METADATA.find("<tt:Object ObjectId=\"17\">").unwrap()..METADATA.find("<tt:Object ObjectId=\"18\">").unwrap()];
     let many = METADATA.replace(object, &object.repeat(201));
     assert_eq!(parse(many.as_bytes(), None), Err(OnvifFault::TooMuch));
 }

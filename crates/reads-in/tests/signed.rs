@@ -88,7 +88,11 @@ fn whatever_is_changed_does_not_hold() {
         ("a shared secret", with(&ed, "alg", json!("HS256")), JwsFault::Algorithm),
         ("the other kind", with(&ed, "alg", json!("ES256")), JwsFault::Algorithm),
         ("the other kind", with(&ec, "alg", json!("EdDSA")), JwsFault::Algorithm),
-        ("somebody else's certificate", with(&ed, "x5c", json!([STANDARD.encode(&senders()[0].der)])), JwsFault::Signature),
+        (
+            "somebody else's certificate",
+            with(&ed, "x5c", json!([STANDARD.encode(&senders()[0].der)])),
+            JwsFault::Signature,
+        ),
         ("no certificate", with(&ed, "x5c", json!([])), JwsFault::Certificate),
         ("rubbish", with(&ed, "x5c", json!(["AAAA"])), JwsFault::Certificate),
         ("bytes behind it", with(&ed, "x5c", json!([STANDARD.encode(longer)])), JwsFault::Certificate),

@@ -32,8 +32,8 @@ use traffic_rules::Day;
 use vms_app::gate::Permit;
 use vms_app::gate::action::{DecodeAnpr, ListReads, SearchReads};
 use vms_app::lez_ports::{
-    CopyFate, DayCount, Finding, FindingDecision, FindingPermit, FindingState, LezStore, PictureKind, PriorFinding, PurposeCopy,
-    ReadPermit, ReadQuery, RegistryAsk, Settled, Settlement, StoredRead, Swept, WaitingRead,
+    CopyFate, DayCount, Finding, FindingDecision, FindingPermit, FindingState, LezStore, PictureKind, PriorFinding,
+    PurposeCopy, ReadPermit, ReadQuery, RegistryAsk, Settled, Settlement, StoredRead, Swept, WaitingRead,
 };
 use vms_app::ports::Ids;
 use vms_app::ports::store::Stored;

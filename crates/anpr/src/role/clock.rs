@@ -200,7 +200,9 @@ mod tests {
     #[test]
     fn what_chrony_says_is_a_bound_or_nothing() {
         let line = |offset: &str, delay: &str, dispersion: &str, leap: &str| {
-            format!("0A000001,10.0.0.1,2,1795171200.250000000,{offset},-0.000000021,0.000004,1.2,0.0,0.04,{delay},{dispersion},64.2,{leap}\n")
+            format!(
+                "0A000001,10.0.0.1,2,1795171200.250000000,{offset},-0.000000021,0.000004,1.2,0.0,0.04,{delay},{dispersion},64.2,{leap}\n"
+            )
         };
         for (text, wanted) in [
             (line("0.000012000", "0.001000000", "0.000300000", "Normal"), Some(812)),

@@ -15,8 +15,8 @@ mod shared;
 mod still;
 mod work;
 
-pub use host::{DecodeError, Decoded, Decoder, Decoders, Host};
 pub use clock::{ClockWatch, HostWord, fuzz_host_word, host_word};
+pub use host::{DecodeError, Decoded, Decoder, Decoders, Host};
 pub use shared::Counters;
 
 use std::path::PathBuf;

@@ -202,7 +202,11 @@ pub(crate) async fn run(config: MqttConfig, cases: Arc<UseCases>, stop: Cancella
         metrics::gauge!("belfry_mqtt_connected").set(0.0);
         if let Err(error) = ended {
             // Once as a warning; a broker that stays away is no news every five seconds.
-            if told { tracing::debug!("{error:#}") } else { tracing::warn!("reads over MQTT: {error:#}") }
+            if told {
+                tracing::debug!("{error:#}")
+            } else {
+                tracing::warn!("reads over MQTT: {error:#}")
+            }
             told = true;
         }
         tokio::select! {

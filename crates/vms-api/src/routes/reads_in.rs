@@ -24,7 +24,9 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// The body as it stands.
 fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
-    body.map_err(|rejection| Problem::new(rejection.status(), "body", "The request body does not read, or is too large"))
+    body.map_err(|rejection| {
+        Problem::new(rejection.status(), "body", "The request body does not read, or is too large")
+    })
 }
 
 /// A signed batch of reads, at most 200. Given again it is harmless; each read is answered for itself.

@@ -293,7 +293,8 @@ async fn a_camera_pushes_what_it_read() {
     let token = view["token"].as_str().unwrap().to_owned();
     assert!(view["rights"].as_array().unwrap().contains(&json!("reads.push")));
     let push = async |path: &str, body: String, signature: Option<String>| {
-        let request = client.post(place.url(path)).bearer_auth(&token).header("content-type", "application/json").body(body);
+        let request =
+            client.post(place.url(path)).bearer_auth(&token).header("content-type", "application/json").body(body);
         let request = match signature {
             Some(signature) => request.header("belfry-signature", signature),
             None => request,
@@ -329,7 +330,8 @@ async fn a_camera_pushes_what_it_read() {
     // The police of that zone see it like one of our own reader.
     let operator = place.town.person("operator").await;
     let (_, page) = place.town.get(&operator, &format!("/api/v1/reads?camera={camera}")).await;
-    let plates: Vec<&str> = page["items"].as_array().unwrap().iter().map(|read| read["plate"].as_str().unwrap()).collect();
+    let plates: Vec<&str> =
+        page["items"].as_array().unwrap().iter().map(|read| read["plate"].as_str().unwrap()).collect();
     assert_eq!(plates, ["1BBB222", "1AAA111"]);
     let leaves = place.town.leaves();
     assert!(leaves.iter().any(|leaf| leaf == "batch reads_pushed"), "{leaves:?}");

@@ -164,7 +164,12 @@ impl UseCases {
         let fates = self.lez_store()?.read_take(&permit, &copies).await?;
         let became = read_fates.iter().map(|fate| fate.became(&fates)).collect();
         let is = |wanted: CopyFate| move |pair: &(&PurposeCopy, &CopyFate)| *pair.1 == wanted;
-        let fresh: Vec<_> = copies.iter().zip(&fates).filter(is(CopyFate::Kept)).map(|(copy, _)| (copy.read.read, copy.purpose)).collect();
+        let fresh: Vec<_> = copies
+            .iter()
+            .zip(&fates)
+            .filter(is(CopyFate::Kept))
+            .map(|(copy, _)| (copy.read.read, copy.purpose))
+            .collect();
         // Before anything can fail: a delivery that comes again has nothing fresh, and must not be counted twice.
         if let Some(statistics) = &self.extensions().statistics {
             statistics.offer(&copies, &fresh);

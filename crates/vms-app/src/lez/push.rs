@@ -77,24 +77,27 @@ pub struct Pushed {
     pub clocks: Vec<Option<&'static str>>,
 }
 
+/// A machine's session and a camera.
+type Pair = (SessionId, CameraId);
+
 /// Which machine is admitted for which camera.
 #[derive(Debug, Default)]
 pub(crate) struct PushDesk {
-    permits: Mutex<HashMap<(SessionId, CameraId), Arc<Permit<PushReads>>>>,
+    permits: Mutex<HashMap<Pair, Arc<Permit<PushReads>>>>,
     /// Of connections that have none of their own.
     session: OnceLock<SessionId>,
 }
 
 impl PushDesk {
-    fn known(&self, key: (SessionId, CameraId)) -> Option<Arc<Permit<PushReads>>> {
+    fn known(&self, key: Pair) -> Option<Arc<Permit<PushReads>>> {
         self.permits.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
-    fn forget(&self, key: (SessionId, CameraId)) {
+    fn forget(&self, key: Pair) {
         self.permits.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 
-    fn keep(&self, key: (SessionId, CameraId), permit: Permit<PushReads>) {
+    fn keep(&self, key: Pair, permit: Permit<PushReads>) {
         let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
         if permits.len() >= PERMITS_MAX {
             let now = permit.at();

@@ -175,8 +175,9 @@ fn awaits_clock(entries: &[StoredRead], exits: &[StoredRead]) -> bool {
 }
 
 fn input_of(place: &Place, entries: &[StoredRead], exits: &[StoredRead]) -> TrajectoryInput {
-    let clock =
-        |reads: &[StoredRead]| reads.first().map_or_else(|| end_clock(None), |read| end_clock(read.facts.clock.as_ref()));
+    let clock = |reads: &[StoredRead]| {
+        reads.first().map_or_else(|| end_clock(None), |read| end_clock(read.facts.clock.as_ref()))
+    };
     let second = |reads: &[StoredRead]| reads.first().and_then(|read| read.facts.clock.as_ref()?.second_us);
     let stated = |reads: &[StoredRead]| reads.first().and_then(|read| read.facts.from.stated());
     let control = match (second(entries), second(exits)) {

@@ -91,7 +91,9 @@ impl LezVault {
     pub(super) async fn note_pushing(&self, copies: &[PurposeCopy]) -> Stored<()> {
         let is_known = {
             let known = self.pushing.read().await;
-            known.as_ref().is_some_and(|known| copies.iter().all(|copy| !is_pushed(copy) || known.contains(&copy.read.camera)))
+            known
+                .as_ref()
+                .is_some_and(|known| copies.iter().all(|copy| !is_pushed(copy) || known.contains(&copy.read.camera)))
         };
         if is_known {
             return Ok(());

@@ -148,7 +148,11 @@ async fn a_pushed_pair_is_usable_with_clock_and_certificate_and_not_without(stor
     let plates: Vec<&str> = queue.iter().map(|sight| sight.finding.file.plate.reveal()).collect();
     assert_eq!(plates, ["1CAR001"]);
     let Snapshot::Trajectory(both) = &queue[0].snapshot else { panic!("of another purpose") };
-    assert_eq!((both.0.entry_clock.offset_us, both.0.entry_clock.uncertainty_us), (100, 900), "the worst that was stated");
+    assert_eq!(
+        (both.0.entry_clock.offset_us, both.0.entry_clock.uncertainty_us),
+        (100, 900),
+        "the worst that was stated"
+    );
     assert_eq!(both.0.entry_clock.locked_until, Some(at(80)), "what came later was carried over");
     assert_eq!(both.0.stated.exit.as_deref(), Some("DEMO-VERIFICATION-2"));
     let measured = both.1.measured.as_ref().unwrap();
@@ -215,7 +219,10 @@ async fn who_is_not_admitted_is_refused_and_the_log_says_why(store: &Store) {
         other => panic!("{other:?}"),
     };
     assert_eq!(word(send(&police, String::new(), &body).await.unwrap_err()), "signature_malformed");
-    assert_eq!(word(send(&police, commune.signature(body.as_bytes()), &body).await.unwrap_err()), "signature_key_unknown");
+    assert_eq!(
+        word(send(&police, commune.signature(body.as_bytes()), &body).await.unwrap_err()),
+        "signature_key_unknown"
+    );
     assert_eq!(word(send(&police, police.signature(b"{}"), &body).await.unwrap_err()), "signature_wrong");
     assert_eq!(word(send(&police, police.signature(b"{}"), "{}").await.unwrap_err()), "malformed");
     let person = Actor { profile: Profile::P01, ..police.actor.clone() };
@@ -287,5 +294,8 @@ async fn who_is_not_admitted_is_refused_and_the_log_says_why(store: &Store) {
     assert_eq!(again, 3, "{details}");
     assert!(!format!("{entries:?}").contains("CAR00"), "no plate in the log");
     let admitted = entries.iter().filter(|entry| entry.details["right"] == "reads.push").count();
-    assert_eq!(admitted, 5, "one opening leaf for TRJ-1; a refusal each for a person, TRJ-2, and ZBT-1 in two deliveries");
+    assert_eq!(
+        admitted, 5,
+        "one opening leaf for TRJ-1; a refusal each for a person, TRJ-2, and ZBT-1 in two deliveries"
+    );
 }

@@ -43,10 +43,14 @@ pub(super) async fn a_readers_clock_travels_along(stage: Stage) {
     assert_eq!((known.locked_until, known.offset_us), (noon().plus(Duration::from_secs(90)), -1_500));
     let officer = stage.person("5340", Profile::P01).await;
     let list = stage.cases.read_list(&officer, ReadFilter::default(), 10).await.unwrap();
-    let mut clocks: Vec<_> = list.reads.iter().map(|read| (read.facts.plate.reveal(), read.facts.clock.clone())).collect();
+    let mut clocks: Vec<_> =
+        list.reads.iter().map(|read| (read.facts.plate.reveal(), read.facts.clock.clone())).collect();
     clocks.sort_by_key(|(plate, _)| *plate);
     let first = clocks[0].1.as_ref().unwrap();
-    assert_eq!((first.second_us, first.uncertainty_us, first.source.as_str()), (Some(noon().micros - 1_400), 8_900, "host"));
+    assert_eq!(
+        (first.second_us, first.uncertainty_us, first.source.as_str()),
+        (Some(noon().micros - 1_400), 8_900, "host")
+    );
     assert_eq!(clocks[1].1, None, "a spool of before says nothing, and nothing is made up");
 }
 
@@ -102,7 +106,8 @@ impl Broker {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let made = params.signed_by(&key, &self.authority).unwrap();
-        let (certificate, file) = (self.dir.path().join(format!("{name}.pem")), self.dir.path().join(format!("{name}.key")));
+        let (certificate, file) =
+            (self.dir.path().join(format!("{name}.pem")), self.dir.path().join(format!("{name}.key")));
         std::fs::write(&certificate, made.pem()).unwrap();
         std::fs::write(&file, key.serialize_pem()).unwrap();
         (certificate, file)
