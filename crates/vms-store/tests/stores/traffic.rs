@@ -169,8 +169,7 @@ pub(crate) async fn town(store: &Store) -> Town {
     .unwrap();
     let cases = Arc::new(cases);
     cases.seed_organisations().await.unwrap();
-    let owner = org(&cases, "ELSENE").await;
-    let zone = org(&cases, "5339").await;
+    let (owner, zone) = (org(&cases, "ELSENE").await, org(&cases, "5339").await);
     let cameras = [
         camera(1, "ZBT-1", CameraKind::Zbt, owner),
         camera(2, "ZBT-2", CameraKind::Zbt, owner),
@@ -192,9 +191,8 @@ pub(crate) async fn org(cases: &UseCases, code: &str) -> OrgId {
 }
 
 pub(crate) fn read(n: u8, camera: u8, plate: &str, at: WallTime) -> NewRead {
-    let locked_from_us = noon().micros - 86_400_000_000;
     let clock = ReadClock {
-        locked_from_us,
+        locked_from_us: noon().micros - 86_400_000_000,
         locked_until_us: Some(noon().micros + 30 * 86_400_000_000),
         offset_us: 0,
         uncertainty_us: 1_000,
@@ -501,8 +499,7 @@ async fn a_run_that_was_too_fast_is_one_finding_with_both_ends(store: &Store) {
     assert_eq!((measured.truncated_kmh, measured.corrected_kmh, measured.limit_kmh), (77, 71, 50));
     assert_eq!(both.0.entry_clock.uncertainty_us, 1_000, "the state of the clock travelled along");
     assert_eq!(sight.finding.measure.amount_cents, None, "the processing centre names an amount");
-    let exit = sight.finding.exit.unwrap();
-    assert_eq!((exit.at, exit.has_overview), (at(40), true));
+    assert_eq!(sight.finding.exit.map(|exit| (exit.at, exit.has_overview)), Some((at(40), true)));
     for (kind, wanted) in [(PictureKind::Crop, vec![1_u8; 900]), (PictureKind::ExitCrop, vec![2_u8; 900])] {
         let picture = town.cases.finding_picture(&officer, sight.finding.id, kind, Some(sight.decision)).await.unwrap();
         assert_eq!(picture, Bytes::from(wanted));
