@@ -13,7 +13,9 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Subcommand, ValueEnum};
-use fines::{Batch, Ledger, LedgerError, Line, Picture, Progress, RealDisk, RunError, RunFacts, Seal, Totals, answer, verify};
+use fines::{
+    Batch, Ledger, LedgerError, Line, Picture, Progress, RealDisk, RunError, RunFacts, Seal, Totals, answer, verify,
+};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use reqwest::Method;
@@ -448,11 +450,7 @@ async fn ack(server: &MachineArgs, kind: Kind, file: &Path) -> anyhow::Result<u8
     Ok(u8::from(!bad.is_empty()))
 }
 
-async fn told(
-    session: &Machine,
-    kind: Kind,
-    answers: &[answer::Answer],
-) -> anyhow::Result<Vec<(String, String)>> {
+async fn told(session: &Machine, kind: Kind, answers: &[answer::Answer]) -> anyhow::Result<Vec<(String, String)>> {
     let path = format!("/api/v1/fines/answers?kind={}", kind.word());
     let mut outcomes = Vec::with_capacity(answers.len());
     for some in answers.chunks(ANSWERS) {

@@ -40,7 +40,8 @@ const fn is_zero(count: &u64) -> bool {
 impl Totals {
     /// Whether everything taken went somewhere.
     pub const fn reconcile(&self) -> bool {
-        self.taken == self.records + self.merged + self.refused && self.records == self.fines + self.warnings + self.files
+        self.taken == self.records + self.merged + self.refused
+            && self.records == self.fines + self.warnings + self.files
     }
 }
 

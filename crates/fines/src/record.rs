@@ -245,9 +245,8 @@ const MEASURED: Column = ("measured_kmh", |record| of(&record.measurement, |m| m
 const CORRECTED: Column = ("corrected_kmh", |record| of(&record.measurement, |m| m.corrected_kmh.to_string()));
 const LIMIT: Column = ("limit_kmh", |record| of(&record.measurement, |m| m.limit_kmh.to_string()));
 
-const LEZ: &[Column] = &[
-    OFFENCE, KIND, FINE_RULE, AMOUNT, CURRENCY, READ_AT, DAY, CAMERA, PLACE_NL, PLACE_FR, PLATE, COUNTRY, SUPERSEDES,
-];
+const LEZ: &[Column] =
+    &[OFFENCE, KIND, FINE_RULE, AMOUNT, CURRENCY, READ_AT, DAY, CAMERA, PLACE_NL, PLACE_FR, PLATE, COUNTRY, SUPERSEDES];
 const ZBT: &[Column] = &[
     OFFENCE,
     KIND,

@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use fines::verify::{Trust, Verdict, folder};
 use fines::{
-    Batch, Camera, Disk, Kind, Ledger, LedgerError, Line, Manifest, Picture, PictureFact, RealDisk, Record, Reject, RunError,
-    RunFacts, Seal, SealKey, Totals, run, sha256,
+    Batch, Camera, Disk, Kind, Ledger, LedgerError, Line, Manifest, Picture, PictureFact, RealDisk, Record, Reject,
+    RunError, RunFacts, Seal, SealKey, Totals, run, sha256,
 };
 use proptest::prelude::*;
 
@@ -341,8 +341,7 @@ fn ends(rows: &mut Rows, position: u64) {
     let record: Record = serde_json::from_str(&line.text).unwrap();
     let (run, outcome, reason) = (record.run, "refused".to_owned(), "term_ended".to_owned());
     let reject = Reject { schema: 1, run, position, finding: record.finding, outcome, reason, until: None };
-    *line =
-        Line { position, is_record: false, text: serde_json::to_string(&reject).unwrap(), pictures: Vec::new() };
+    *line = Line { position, is_record: false, text: serde_json::to_string(&reject).unwrap(), pictures: Vec::new() };
     (facts.totals.records, facts.totals.refused) = (facts.totals.records - 1, facts.totals.refused + 1);
     if record.kind == Kind::Fine {
         facts.totals.fines -= 1;

@@ -273,12 +273,7 @@ fn values<T: Serialize>(parts: &[T]) -> Result<Vec<Value>, UseCaseError> {
 }
 
 /// The line of a finding whose term ended before its run was signed.
-pub(crate) fn ended_text(
-    run: &str,
-    position: u64,
-    finding: FindingId,
-    outcome: &str,
-) -> Result<String, UseCaseError> {
+pub(crate) fn ended_text(run: &str, position: u64, finding: FindingId, outcome: &str) -> Result<String, UseCaseError> {
     let (finding, reason) = (finding.to_string(), "term_ended");
     text_of(&RejectPart { schema: SCHEMA, run, position, finding, outcome, reason, until: None })
 }
@@ -466,9 +461,7 @@ impl<'a> Making<'a> {
         offence: &str,
     ) -> Result<(Vec<PictureKind>, Vec<PicturePart>, Vec<&'static str>), UseCaseError> {
         let (mut kinds, mut parts, mut withheld) = (Vec::new(), Vec::new(), Vec::new());
-        for kind in
-            [PictureKind::Crop, PictureKind::Overview, PictureKind::ExitCrop, PictureKind::ExitOverview]
-        {
+        for kind in [PictureKind::Crop, PictureKind::Overview, PictureKind::ExitCrop, PictureKind::ExitOverview] {
             let Some(bytes) = self.parts.store.fine_picture(self.permit, finding.id, kind).await? else { continue };
             let is_shown = match kind {
                 // The plate and a little around it: there is nobody in it.

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 
 use crate::dto::common::parse_range;
 use crate::dto::fines::{
-    FineAnswerView, FineAnswersDto, FineAnswersOutcome, FineKindQuery, FineLineView, FineLinesQuery, FineLinesView, FineRunDto,
-    FineRunView, FineSealView, FineSignDto, FineStatusView, fine_kind,
+    FineAnswerView, FineAnswersDto, FineAnswersOutcome, FineKindQuery, FineLineView, FineLinesQuery, FineLinesView,
+    FineRunDto, FineRunView, FineSealView, FineSignDto, FineStatusView, fine_kind,
 };
 use crate::problem::Problem;
 use crate::session::{Body, Session};
@@ -50,7 +50,8 @@ async fn fine_status(
     (status = 503, description = "`log_unavailable`", body = Problem)))]
 async fn fine_run(State(api): State<Api>, session: Session, Body(dto): Body<FineRunDto>) -> Result<Response, Problem> {
     let range = parse_range(&dto.from, &dto.to)?;
-    let run = api.cases.fine_run(session.actor(), fine_kind(dto.kind.as_deref())?, range, &dto.holder, dto.dry_run).await?;
+    let run =
+        api.cases.fine_run(session.actor(), fine_kind(dto.kind.as_deref())?, range, &dto.holder, dto.dry_run).await?;
     Ok(match run {
         Some(run) => Json(FineRunView::from(&run)).into_response(),
         None => StatusCode::ACCEPTED.into_response(),

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use vms_app::fines_ports::{
-    AnswerCounts, FineDesk, FineKind, FineLine, FineParts, FinePermit, FineRun, FineSeal, FineStore, FineTotals, HandedOver, KeptAnswer,
-    KeptHolder, NewFineLine,
+    AnswerCounts, FineDesk, FineKind, FineLine, FineParts, FinePermit, FineRun, FineSeal, FineStore, FineTotals,
+    HandedOver, KeptAnswer, KeptHolder, NewFineLine,
 };
 use vms_app::lez_ports::{Finding, PictureKind};
 use vms_app::ports::StoreError;
@@ -74,12 +74,7 @@ impl FineStore for Batch {
         Ok(Some(Bytes::from_static(b"\xff\xd8masked")))
     }
 
-    async fn fine_open(
-        &self,
-        _permit: &FinePermit,
-        _run: &FineRun,
-        _lines: &[NewFineLine],
-    ) -> Result<(), StoreError> {
+    async fn fine_open(&self, _permit: &FinePermit, _run: &FineRun, _lines: &[NewFineLine]) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -77,8 +77,7 @@ impl ReadService {
         let why = Why { purpose: Some(Purpose::Zbt), ..Why::default() };
         let permit = self.cases.gate.permit::<AskHolders>(&self.actor().await?, target, &why).await?;
         let wanted = self.store.holder_wanted(&permit, now, upto, BATCH_MAX).await?;
-        let query =
-            |one: &HolderWanted| VehicleQuery { plate: one.plate.clone(), country: one.country, at: one.at };
+        let query = |one: &HolderWanted| VehicleQuery { plate: one.plate.clone(), country: one.country, at: one.at };
         let queries: Vec<VehicleQuery> = wanted.iter().map(query).collect();
         let reason = permit.decision().to_string();
         let answer = registry.holders(&org.code, &reason, &queries).await.map_err(UseCaseError::Internal)?;

@@ -426,9 +426,8 @@ impl FineStore for LezVault {
     }
 
     async fn fine_runs(&self, permit: &FinePermit, limit: u32) -> Stored<Vec<FineRun>> {
-        let sql = format!(
-            "select {RUN} from fine_run where purpose = $1 and authority_id = $2 order by chain desc limit $3"
-        );
+        let sql =
+            format!("select {RUN} from fine_run where purpose = $1 and authority_id = $2 order by chain desc limit $3");
         let (purpose, authority) = whose(permit);
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(purpose).bind(authority).bind(i64::from(limit));
         query.fetch_all(&self.store.read).await.map_err(db_error)?.iter().map(run_of).collect()
@@ -451,13 +450,7 @@ impl FineStore for LezVault {
         })
     }
 
-    async fn fine_lines(
-        &self,
-        permit: &FinePermit,
-        run: &str,
-        after: u64,
-        limit: u32,
-    ) -> Stored<Vec<FineLine>> {
+    async fn fine_lines(&self, permit: &FinePermit, run: &str, after: u64, limit: u32) -> Stored<Vec<FineLine>> {
         let rows = sqlx::query(
             "select position, finding_id, offence, outcome, pictures, left_at_us, body, lez_finding.class as class,
                 lez_finding.purpose as purpose

@@ -86,17 +86,15 @@ impl LezVault {
                 let text = json!({ "id": holder, "kind": kind.as_str() }).to_string();
                 Some(self.seal(&key, &key_id, &id, FIELD, text.as_bytes())?)
             }
-            HolderOutcome::Unknown
-            | HolderOutcome::NotAsked
-            | HolderOutcome::Unusable
-            | HolderOutcome::Waits(..) => None,
+            HolderOutcome::Unknown | HolderOutcome::NotAsked | HolderOutcome::Unusable | HolderOutcome::Waits(..) => {
+                None
+            }
         };
         let (next_try, tries, answered) = match outcome {
             HolderOutcome::Waits(until, tries) => (until.micros, *tries, None),
-            HolderOutcome::Found(_)
-            | HolderOutcome::Unknown
-            | HolderOutcome::NotAsked
-            | HolderOutcome::Unusable => (0, wanted.tries, Some(at.micros)),
+            HolderOutcome::Found(_) | HolderOutcome::Unknown | HolderOutcome::NotAsked | HolderOutcome::Unusable => {
+                (0, wanted.tries, Some(at.micros))
+            }
         };
         let done = sqlx::query(
             "insert into finding_holder (finding_id, state, tries, next_try_us, answered_at_us, request, body)

@@ -213,7 +213,8 @@ async fn answers_come_back_once(store: &Store) {
         answer: answer.to_owned(),
         code: code.map(str::to_owned),
     };
-    let permit_free = async |answers: &[FineAnswer]| town.cases.fine_answers(&town.job, FineKind::Lez, answers).await.unwrap();
+    let permit_free =
+        async |answers: &[FineAnswer]| town.cases.fine_answers(&town.job, FineKind::Lez, answers).await.unwrap();
     let lines_open = town.cases.fine_lines(&town.job, &name(&town).await, "holder01", 0).await.unwrap();
     let open = lines_open[0].line.offence.clone().unwrap();
     assert_eq!(permit_free(&[answer(&open, "accepted", None)]).await, ["not_signed"]);
@@ -253,7 +254,11 @@ async fn answers_come_back_once(store: &Store) {
 /// What is to be corrected goes back to a person; approved again, it is a new record that names the old one.
 async fn corrected(town: &Town, ids: &[vms_core::FindingId], keys: &[String]) {
     assert!(town.vault.fine_holds(ids[0]).await.unwrap() && !town.vault.fine_holds(ids[2]).await.unwrap());
-    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting, 0, "not before a person looked again");
+    assert_eq!(
+        town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting,
+        0,
+        "not before a person looked again"
+    );
     assert_eq!(town.vault.fine_superseded(ids[2]).await.unwrap(), Some(keys[2].clone()));
     town.clock.pass_s(30 * 86_400);
     let undo = || Verdict::Undo("kenteken opnieuw bekijken".to_owned());
@@ -357,8 +362,9 @@ async fn one_works_a_run_and_only_the_job_may(store: &Store) {
         Err(error) => panic!("{error:?}"),
         Ok(run) => run.state().to_owned(),
     };
-    let run =
-        async |actor: &Actor, window, holder: &str| state(town.cases.fine_run_now(actor, FineKind::Lez, window, holder, false).await);
+    let run = async |actor: &Actor, window, holder: &str| {
+        state(town.cases.fine_run_now(actor, FineKind::Lez, window, holder, false).await)
+    };
     let other = Actor { org: OrgId::from_bytes([9; 16]), ..town.job.clone() };
     for (actor, wanted) in [(&town.agent, "denied"), (&other, "denied"), (&town.job, "open")] {
         assert_eq!(run(actor, window, "holder01").await, wanted);

@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use fines::{
-    Batch, Disk, Ledger, LedgerError, Line, Manifest, Picture, RealDisk, RunError, RunFacts, Seal, SealKey, Totals, verify,
+    Batch, Disk, Ledger, LedgerError, Line, Manifest, Picture, RealDisk, RunError, RunFacts, Seal, SealKey, Totals,
+    verify,
 };
 use keys::{KeyRing, KeyStoreConfig, OpenOptions, RealDisk as KeyDisk, SystemRandom};
 use policy::{CapabilitySigner, RoleTable};
@@ -147,12 +148,7 @@ impl FineStore for MortalStore {
     async fn fine_superseded(&self, finding: FindingId) -> Stored<Option<String>> {
         mortal!(self, self.0.fine_superseded(finding))
     }
-    async fn fine_picture(
-        &self,
-        permit: &FinePermit,
-        id: FindingId,
-        kind: PictureKind,
-    ) -> Stored<Option<Bytes>> {
+    async fn fine_picture(&self, permit: &FinePermit, id: FindingId, kind: PictureKind) -> Stored<Option<Bytes>> {
         mortal!(self, self.0.fine_picture(permit, id, kind))
     }
     async fn fine_open(&self, permit: &FinePermit, run: &FineRun, lines: &[NewFineLine]) -> Stored<()> {
