@@ -112,7 +112,9 @@ async fn recorder(run_dir: PathBuf, material: Material, pace: Duration) {
             assert_eq!(peer.peer, Role::Reader);
             match peer.receiver.recv_control().await.unwrap() {
                 Control::OpenLive { stream, .. } => replay(&mut peer, &material, stream.parse().unwrap(), pace).await,
-                Control::OpenStored { stream, to_us, .. } => stored(&mut peer, &material, stream.parse().unwrap(), to_us).await,
+                Control::OpenStored { stream, to_us, .. } => {
+                    stored(&mut peer, &material, stream.parse().unwrap(), to_us).await
+                }
                 other => panic!("{other:?}"),
             }
             // Keeps the connection until the reader leaves.

@@ -190,9 +190,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_no_leaves_at_a_whole_step() {
         let ms = Duration::from_millis;
-        for (took, step, wanted) in
-            [(ms(0), ms(20), ms(20)), (ms(3), ms(20), ms(20)), (ms(20), ms(20), ms(40)), (ms(47), ms(20), ms(60)), (ms(3), ms(0), ms(3))]
-        {
+        for (took, step, wanted) in [
+            (ms(0), ms(20), ms(20)),
+            (ms(3), ms(20), ms(20)),
+            (ms(20), ms(20), ms(40)),
+            (ms(47), ms(20), ms(60)),
+            (ms(3), ms(0), ms(3)),
+        ] {
             let began = Instant::now();
             tokio::time::advance(took).await;
             in_step(began, step).await;

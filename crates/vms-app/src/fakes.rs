@@ -288,7 +288,11 @@ impl MediaPort for FakeMedia {
         mask: &StillMask,
     ) -> Result<(WallTime, Bytes), MediaError> {
         self.note(MediaCall::Still(stream, span, mask.clone()));
-        if self.film.is_empty() { Err(MediaError::NoFootage) } else { Ok((span.from, Bytes::from_static(b"\xff\xd8still"))) }
+        if self.film.is_empty() {
+            Err(MediaError::NoFootage)
+        } else {
+            Ok((span.from, Bytes::from_static(b"\xff\xd8still")))
+        }
     }
 
     async fn probe(&self, _source: MediaSource, _spec: &StreamSpec) -> Result<ProbeReport, MediaError> {

@@ -18,9 +18,9 @@ use vms_core::{
 
 pub use crate::clock_ports::{ClockJournal, ClockSpan, ReadClock, ReadFrom};
 pub use crate::finding_ports::{FindingExit, FindingPermit};
-pub use crate::holder_ports::{HolderOutcome, HolderStore, HolderWanted};
 use crate::gate::Permit;
 use crate::gate::action::{DecodeAnpr, ListReads, SearchReads};
+pub use crate::holder_ports::{HolderOutcome, HolderStore, HolderWanted};
 pub use crate::lez_registry::{
     Holder, HolderAnswer, HolderKind, HolderRegistry, HolderReply, RegistryAnswer, RegistryReply, VehicleQuery,
     VehicleRegistry,

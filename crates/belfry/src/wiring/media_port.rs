@@ -365,7 +365,8 @@ impl MediaPort for LinkMedia {
         span: TimeRange,
         mask: &StillMask,
     ) -> Result<(WallTime, Bytes), MediaError> {
-        let area = |[left, top, right, bottom]: &[u16; 4]| Area { left: *left, top: *top, right: *right, bottom: *bottom };
+        let area =
+            |[left, top, right, bottom]: &[u16; 4]| Area { left: *left, top: *top, right: *right, bottom: *bottom };
         let mut connection = self.connect(MediaSource::Reader).await?;
         let ask = Control::Still(StillAsk {
             capability: picture,

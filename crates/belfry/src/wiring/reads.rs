@@ -174,8 +174,7 @@ fn deciding(service: &Arc<ReadService>, tasks: &TaskTracker, stop: &Cancellation
         async move {
             let round = holders.holder_round().await?;
             metrics::counter!("belfry_holders_answered_total").increment(round.answered);
-            metrics::gauge!("belfry_holders_waiting")
-                .set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
+            metrics::gauge!("belfry_holders_waiting").set(f64::from(u32::try_from(round.waiting).unwrap_or(u32::MAX)));
             Ok(())
         }
     }));

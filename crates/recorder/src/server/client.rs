@@ -130,6 +130,16 @@ async fn open(shared: &Arc<Shared>, role: Role, asked: Control) -> (Opened, Cont
     }
 }
 
+fn revoke(shared: &Shared, decision: &str) -> Control {
+    match decision.parse() {
+        Ok(decision) => {
+            shared.admissions.revoke(decision);
+            Control::Done
+        }
+        Err(_) => Refusal::new("bad_request", "not a decision id").control(),
+    }
+}
+
 /// Questions that only `serve` may ask.
 async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
     match asked {
@@ -147,13 +157,7 @@ async fn manage(shared: &Arc<Shared>, asked: Control) -> Control {
         }
         Control::Health => health(shared).await,
         Control::AlarmsWait { known } => alarms(shared, &known).await,
-        Control::Revoke { decision } => match decision.parse() {
-            Ok(decision) => {
-                shared.admissions.revoke(decision);
-                Control::Done
-            }
-            Err(_) => Refusal::new("bad_request", "not a decision id").control(),
-        },
+        Control::Revoke { decision } => revoke(shared, &decision),
         Control::Probe { request, spec } => {
             let report = probe(shared, spec).await;
             Control::Probed { request, report }

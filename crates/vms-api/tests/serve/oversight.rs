@@ -190,7 +190,11 @@ async fn a_persons_request_is_searched_by_time_and_place_and_has_a_term() {
     assert_eq!(town.post(&dpo, &one(&made, "answer"), answer.clone()).await.0, StatusCode::NO_CONTENT);
     assert_eq!(town.post(&dpo, &one(&made, "answer"), answer).await.1["code"], "wrong_state");
     let wish_of_still = json!({ "camera_id": cameras[0]["camera_id"], "at": "2026-11-20T10:00:10Z" });
-    assert_eq!(town.post(&dpo, &one(&made, "stills"), wish_of_still.clone()).await.1["code"], "wrong_state", "answered");
+    assert_eq!(
+        town.post(&dpo, &one(&made, "stills"), wish_of_still.clone()).await.1["code"],
+        "wrong_state",
+        "answered"
+    );
 
     let zone = town.person("zonedpo").await;
     let (_, routed) = town.post(&zone, path, wish).await;

@@ -42,7 +42,8 @@ async fn patterns(town: &Town, overseer: &Person, supervisor: &Person, done: &mu
     copy_details(town, done).await;
     for (plate, wanted) in [("9XYZ877", 3), ("9XYZ876", 2), ("9XYA876", 1), ("7AAZ877", 1), ("7AAZ8776", 0)] {
         let found = asked(town, overseer, plate).await;
-        let searches = found.iter().filter(|(user, right)| (user.as_str(), right.as_str()) == ("supervisor", "reads.search"));
+        let searches =
+            found.iter().filter(|(user, right)| (user.as_str(), right.as_str()) == ("supervisor", "reads.search"));
         assert_eq!(searches.count(), wanted, "{plate}: {found:?}");
     }
     let (mut cursor, mut seen) = (String::new(), Vec::new());

@@ -123,7 +123,9 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
         }
         ("POST", "/api/v1/complaints") => Some(json!({ "about_id": org, "channel": "brief",
             "text": "camera gericht op een venster" })),
-        ("POST", path) if path.ends_with("/stills") => Some(json!({ "camera_id": "cam_walk", "at": "2026-11-22T11:10:00Z" })),
+        ("POST", path) if path.ends_with("/stills") => {
+            Some(json!({ "camera_id": "cam_walk", "at": "2026-11-22T11:10:00Z" }))
+        }
         ("POST", "/api/v1/subject-requests") => {
             Some(json!({ "file_ref": "DSR-1", "reasons": "val van de fiets, groene jas",
             "language": "nl", "lat": 50.8467, "lon": 4.3525, "radius_m": 100, "from": "2026-11-22T11:00:00Z",

@@ -4,12 +4,13 @@ pub mod media;
 pub mod store;
 
 pub use media::{
-    Area, FootageFault, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, PartnerCatalogue, ProbeReport,
-    RangeForm, RangeHandle, RangeInfo, RangePart, RangeParts, StillMask,
+    Area, FootageFault, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, PartnerCatalogue,
+    ProbeReport, RangeForm, RangeHandle, RangeInfo, RangePart, RangeParts, StillMask,
 };
 pub use store::{
     AccountStore, CameraStore, CatalogueStore, EventStore, ExportStore, GrantStore, HoldStore, LeaseStore,
-    LegalChangeStore, LogDetailStore, OrgStore, PATTERNS, PartnerStore, PlaybackStore, SessionStore, StoreError, Stores,
+    LegalChangeStore, LogDetailStore, OrgStore, PATTERNS, PartnerStore, PlaybackStore, SessionStore, StoreError,
+    Stores,
 };
 
 use vms_core::WallTime;

@@ -1,7 +1,7 @@
 //! The pipeline of reads over a reader that speaks `link`, the real registry stub and real databases.
 
-mod erasure;
 mod elsewhere;
+mod erasure;
 mod fines;
 
 use std::collections::BTreeMap;
@@ -42,8 +42,8 @@ use super::registry_port::RegistryPort;
 use super::{ReaderLink, extensions};
 use crate::config::Traffic;
 
-use self::erasure::conforming_reads_are_nowhere_a_day_later;
 use self::elsewhere::{a_readers_clock_travels_along, reads_published_at_a_broker_are_taken_and_none_is_lost};
+use self::erasure::conforming_reads_are_nowhere_a_day_later;
 use self::fines::a_job_hands_over_what_people_approved;
 
 const CAMERA: CameraId = CameraId::from_bytes([1; 16]);
@@ -172,15 +172,9 @@ async fn stage(url: String, dir: tempfile::TempDir) -> Stage {
     let gate = Arc::new(Gate::new(table, log.clone(), clock.clone(), ids.clone(), signer));
     let stores: Arc<dyn Stores> = Arc::new(store.clone());
     let ring = key_ring(dir.path());
-    let extensions = extensions(
-        dir.path(),
-        &Traffic::default(),
-        &store,
-        Arc::clone(&stores),
-        Arc::clone(&gate),
-        ring.clone(),
-    )
-    .unwrap();
+    let extensions =
+        extensions(dir.path(), &Traffic::default(), &store, Arc::clone(&stores), Arc::clone(&gate), ring.clone())
+            .unwrap();
     let parts = Parts {
         stores: Arc::clone(&stores),
         gate,

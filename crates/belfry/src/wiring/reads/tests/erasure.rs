@@ -61,7 +61,9 @@ fn found(files: &[PathBuf], needles: &BTreeSet<Vec<u8>>) -> usize {
     let mut seen = BTreeSet::new();
     for path in files {
         let bytes = std::fs::read(path).unwrap_or_default();
-        seen.extend(bytes.windows(length).filter(|part| begins[pair(part)] && needles.contains(*part)).map(<[u8]>::to_vec));
+        seen.extend(
+            bytes.windows(length).filter(|part| begins[pair(part)] && needles.contains(*part)).map(<[u8]>::to_vec),
+        );
     }
     seen.len()
 }
@@ -103,7 +105,9 @@ async fn database_files(stage: &Stage) -> Vec<PathBuf> {
             let folder: String = row.try_get("data_directory").unwrap();
             ["base", "pg_wal"].iter().flat_map(|part| files(&Path::new(&folder).join(part))).collect()
         }
-        Err(_) => files(stage.dir.path()).into_iter().filter(|path| path.to_string_lossy().contains("central.db")).collect(),
+        Err(_) => {
+            files(stage.dir.path()).into_iter().filter(|path| path.to_string_lossy().contains("central.db")).collect()
+        }
     }
 }
 
@@ -131,7 +135,8 @@ pub(super) async fn conforming_reads_are_nowhere_a_day_later(mut stage: Stage) {
     stage.clock.pass_s(20 * i64::from(VEHICLES) + 5);
     stage.link.round().await.unwrap();
     assert_eq!(stage.spool.lock().unwrap().reads.len(), 0, "the spool was told that it may forget");
-    let rows = sqlx::query("select body, crop, overview, token from lez_read").fetch_all(stage.store.read()).await.unwrap();
+    let rows =
+        sqlx::query("select body, crop, overview, token from lez_read").fetch_all(stage.store.read()).await.unwrap();
     assert_eq!(rows.len(), usize::try_from(VEHICLES).unwrap(), "one purpose, one copy");
     let sealed: BTreeSet<Vec<u8>> = rows
         .iter()
@@ -168,7 +173,11 @@ pub(super) async fn conforming_reads_are_nowhere_a_day_later(mut stage: Stage) {
     let there = database_files(&stage).await;
     let all: Vec<PathBuf> =
         there.iter().cloned().chain(files(stage.dir.path())).filter(|path| *path != fleet).collect();
-    assert_eq!((found(&all, &plates), found(&all, &pictures)), (0, 0), "in the bytes of the database, its log and the keys");
+    assert_eq!(
+        (found(&all, &plates), found(&all, &pictures)),
+        (0, 0),
+        "in the bytes of the database, its log and the keys"
+    );
     // What is left in free pages and in the write-ahead log is sealed under keys that are gone.
     let left = found(&there, &sealed);
     println!(
