@@ -110,12 +110,13 @@ async fn recorder(run_dir: PathBuf, material: Material, pace: Duration) {
         peers.spawn(async move {
             let mut peer = link::socket::greet(stream, Role::Recorder, 0).await.unwrap();
             assert_eq!(peer.peer, Role::Reader);
-            match peer.receiver.recv_control().await.unwrap() {
-                Control::OpenLive { stream, .. } => replay(&mut peer, &material, stream.parse().unwrap(), pace).await,
-                Control::OpenStored { stream, to_us, .. } => {
-                    stored(&mut peer, &material, stream.parse().unwrap(), to_us).await
-                }
-                other => panic!("{other:?}"),
+            let asked = peer.receiver.recv_control().await.unwrap();
+            if let Control::OpenLive { stream, .. } = asked {
+                replay(&mut peer, &material, stream.parse().unwrap(), pace).await;
+            } else if let Control::OpenStored { stream, to_us, .. } = asked {
+                stored(&mut peer, &material, stream.parse().unwrap(), to_us).await;
+            } else {
+                return;
             }
             // Keeps the connection until the reader leaves.
             while peer.receiver.recv().await.is_ok() {}

@@ -3,9 +3,8 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stderr,
+    clippy::panic,
     clippy::indexing_slicing,
-    clippy::disallowed_methods,
     reason = "tests say what they expect and what they measured"
 )]
 

@@ -1,5 +1,7 @@
 //! The batch as a table: what each field may be, and what is said when it is not.
 
+#![expect(clippy::unwrap_used, reason = "tests say what they expect")]
+
 use proptest::prelude::*;
 use reads_in::batch::{self, BatchFault, ClockClaim, ReadFault};
 use reads_in::claim::{self, TimeFault};

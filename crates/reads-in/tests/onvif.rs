@@ -1,5 +1,7 @@
 //! Profile M messages in each of their forms, and what is made of them.
 
+#![expect(clippy::string_slice, reason = "tests say what they expect")]
+
 use reads_in::batch::ReadFault;
 use reads_in::onvif::{Kind, OnvifFault, parse, topic};
 use serde_json::json;

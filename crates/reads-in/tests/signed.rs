@@ -1,5 +1,7 @@
 //! Signatures made with real keys and certificates: what holds, and everything that does not.
 
+#![expect(clippy::unwrap_used, reason = "tests say what they expect")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm};

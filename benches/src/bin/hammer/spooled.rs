@@ -69,6 +69,7 @@ impl Feed {
             model: "hammer".to_owned(),
             crop_len: 0,
             overview_len: 0,
+            clock: None,
         })
     }
 }
@@ -130,7 +131,7 @@ async fn answer(peer: &mut Connection<UnixStream>, request: Control, feed: &Feed
         }
         Control::ReaderHealth => {
             let spooled = feed.offered.load(Ordering::Acquire).saturating_sub(feed.taken());
-            let report = Control::ReaderReport { cameras: Vec::new(), spooled, problem: None };
+            let report = Control::ReaderReport { cameras: Vec::new(), spooled, problem: None, clocks: Vec::new() };
             peer.sender.send(report).await
         }
         _ => peer.sender.send(Control::Refused { code: "hammer".to_owned(), detail: String::new() }).await,

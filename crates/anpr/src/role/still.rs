@@ -105,10 +105,12 @@ async fn footage(
         skip: 0,
         after: None,
     };
-    match connection.ask(open).await? {
-        Control::Refused { code, detail } => return Err(of_recorder(&code, detail)),
-        Control::StoredInfo { .. } => {}
-        other => return Err(refusal("unavailable", format!("the recorder answered out of turn: {other:?}"))),
+    let answer = connection.ask(open).await?;
+    if let Control::Refused { code, detail } = answer {
+        return Err(of_recorder(&code, detail));
+    }
+    if !matches!(answer, Control::StoredInfo { .. }) {
+        return Err(refusal("unavailable", "the recorder answered out of turn"));
     }
     let mut group = Group::default();
     let mut machine = StoredAssembler::new(stream);

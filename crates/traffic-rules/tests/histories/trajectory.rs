@@ -1,7 +1,7 @@
 //! Average speed by `domain.md` C1 and C2, read by eye: speeds found by trying one whole km/h after the other.
 
 use traffic_rules::trajectory::{
-    Control, EndClock, EndRead, LimitSign, Millimetres, RuleSet, SeedTexts, TrajectoryCode, TrajectoryInput,
+    Control, EndClock, EndRead, LimitSign, Millimetres, RuleSet, SeedTexts, Stated, TrajectoryCode, TrajectoryInput,
     TrajectoryOutcome, TrajectoryVerdict, decide,
 };
 use traffic_rules::{PlateKind, PlateReading};

@@ -50,6 +50,7 @@ mod oversight;
 mod partners;
 #[cfg(test)]
 mod permits;
+#[cfg(test)]
 mod playback;
 #[cfg(test)]
 mod reads;

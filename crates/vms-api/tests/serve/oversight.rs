@@ -121,6 +121,7 @@ async fn complaints_are_kept_and_answered() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn a_persons_request_is_searched_by_time_and_place_and_has_a_term() {
     let town = Town::settled().await;
     for (user, org) in [("portdpo", "HAVEN"), ("zonedpo", "5340")] {
@@ -218,10 +219,11 @@ async fn stills(town: &Town, dpo: &Person, path: &str, camera: &str) {
     let new = &town.leaves()[before..];
     let wanted = ["open subject_request.handle", "change subject_still_made"];
     assert!(wanted.iter().all(|leaf| new.iter().any(|one| one == leaf)), "{new:?}");
-    let asked = town.media.calls().into_iter().find_map(|call| match call {
-        MediaCall::Still(_, span, mask) => Some((span, mask)),
-        _ => None,
-    });
+    let asked = town
+        .media
+        .calls()
+        .into_iter()
+        .find_map(|call| if let MediaCall::Still(_, span, mask) = call { Some((span, mask)) } else { None });
     let (span, mask) = asked.expect("the reader was asked");
     let at = crate::town::instant("2026-11-20T10:00:10Z");
     assert_eq!((span.to.micros - at.micros, span.micros()), (1, 12_000_001));

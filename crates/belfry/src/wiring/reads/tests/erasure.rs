@@ -111,6 +111,7 @@ async fn database_files(stage: &Stage) -> Vec<PathBuf> {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 pub(super) async fn conforming_reads_are_nowhere_a_day_later(mut stage: Stage) {
     let mut own = camera(org(&stage.cases, "BM").await);
     own.id = OWN_CAMERA;
