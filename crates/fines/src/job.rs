@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::manifest::{FileDigest, Manifest, Totals, sha256};
+use crate::parquet_table::parquet_of;
 use crate::record::{Batch, Record, Reject, csv_of};
 use crate::sign::{Seal, key_pem};
 use crate::verify;
@@ -276,11 +277,16 @@ fn papers(disk: &dyn Disk, part: &Path, facts: &RunFacts, gathered: &Gathered) -
     }
     let mut files: Vec<FileDigest> = gathered.files.values().cloned().collect();
     let csv = csv_of(facts.batch, &gathered.records);
-    for (name, text) in
-        [("offences.jsonl", &gathered.offences), ("rejects.jsonl", &gathered.rejects), ("offences.csv", &csv)]
-    {
-        on("writing", &part.join(name), disk.put(&part.join(name), text.as_bytes()))?;
-        files.push(FileDigest::of(name, text.as_bytes()));
+    let table = parquet_of(&gathered.records)
+        .map_err(|error| RunError::NotReconciled(format!("offences.parquet could not be made: {error}")))?;
+    for (name, bytes) in [
+        ("offences.jsonl", gathered.offences.as_bytes()),
+        ("rejects.jsonl", gathered.rejects.as_bytes()),
+        ("offences.csv", csv.as_bytes()),
+        ("offences.parquet", table.as_slice()),
+    ] {
+        on("writing", &part.join(name), disk.put(&part.join(name), bytes))?;
+        files.push(FileDigest::of(name, bytes));
     }
     let manifest = Manifest::of(facts, files).bytes();
     on("writing", part, disk.put(&part.join("manifest.json"), &manifest))?;

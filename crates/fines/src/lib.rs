@@ -12,6 +12,7 @@ mod disk;
 mod job;
 mod manifest;
 pub mod mask;
+mod parquet_table;
 mod record;
 mod sign;
 pub mod verify;

@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Fine => "fine",
             Self::Warning => "warning",
@@ -330,8 +330,71 @@ pub fn csv_of(batch: Batch, records: &[Record]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A fine of the low-emission zone.
+    pub(crate) fn lez(position: u64) -> Record {
+        let camera = |code: &str| Camera {
+            id: format!("cam_{code}"),
+            code: code.to_owned(),
+            name_nl: "Grote Markt".to_owned(),
+            name_fr: "Grand-Place".to_owned(),
+        };
+        Record {
+            schema: SCHEMA,
+            offence: format!("ofc_{position:032x}"),
+            run: "run-1".to_owned(),
+            position,
+            finding: format!("fnd_{position:032x}"),
+            kind: Kind::Fine,
+            fine_rule: Some("F-LEZ".to_owned()),
+            amount_cents: Some(35_000),
+            currency: Some("EUR".to_owned()),
+            rule: Some("LEZ-01".to_owned()),
+            rule_set: "test".to_owned(),
+            read_at: "2026-11-21T10:00:00.25Z".to_owned(),
+            day: "2026-11-21".to_owned(),
+            camera: camera("L1"),
+            plate: "1TST001".to_owned(),
+            country: "B".to_owned(),
+            reasons: vec![serde_json::json!({ "code": "norm", "euro": "4" })],
+            snapshot_sha256: "00".repeat(32),
+            approved_by: "usr_1".to_owned(),
+            approved_at: "2026-11-21T11:00:00Z".to_owned(),
+            pictures: Vec::new(),
+            withheld: Vec::new(),
+            supersedes: None,
+            zone: None,
+            exit: None,
+            holder: None,
+            measurement: None,
+        }
+    }
+
+    /// A file of an average speed.
+    pub(crate) fn trajectory(position: u64) -> Record {
+        let base = lez(position);
+        let measurement = Measurement {
+            trajectory: "TRJ-1".to_owned(),
+            certificate: "B-2026-1".to_owned(),
+            certified_mm: 1_200_000,
+            time_us: 48_000_000,
+            measured_kmh: 90,
+            corrected_kmh: 84,
+            limit_kmh: 50,
+        };
+        let exit = Exit { read_at: "2026-11-21T10:00:48Z".to_owned(), camera: base.camera.clone() };
+        Record {
+            kind: Kind::File,
+            fine_rule: None,
+            amount_cents: None,
+            currency: None,
+            exit: Some(exit),
+            measurement: Some(measurement),
+            ..base
+        }
+    }
 
     #[test]
     fn a_cell_breaks_no_table_and_starts_no_formula() {

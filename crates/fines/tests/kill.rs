@@ -407,6 +407,50 @@ fn the_same_window_twice_is_the_same_batch_and_a_changed_one_is_told() {
     assert_eq!(folder(dir.path(), &trust).verdict, Verdict::Unreadable);
 }
 
+/// A folder whose Parquet table is another one, with a manifest that says so and a signature of the right key.
+fn resigned(folder: &Path, table: Option<&[u8]>) {
+    let mut manifest = Manifest::parse(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    let path = folder.join("offences.parquet");
+    manifest.files.retain(|file| file.file != "offences.parquet" || table.is_some());
+    match table {
+        None => std::fs::remove_file(path).unwrap(),
+        Some(table) => {
+            let entry = manifest.files.iter_mut().find(|file| file.file == "offences.parquet").unwrap();
+            (entry.bytes, entry.sha256) = (u64::try_from(table.len()).unwrap(), sha256(table));
+            std::fs::write(path, table).unwrap();
+        }
+    }
+    std::fs::write(folder.join("manifest.json"), manifest.bytes()).unwrap();
+    let seal = SealKey::from_seed(&[3; 32]).seal(&manifest.bytes());
+    std::fs::write(folder.join("manifest.sig"), seal.signature).unwrap();
+}
+
+#[test]
+fn the_parquet_table_is_that_of_the_lines() {
+    let trust = Trust { key: Some(SealKey::from_seed(&[3; 32]).public()), previous: None };
+    let made = |findings| {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = process(&book(findings), dir.path(), None, How::Before).0.unwrap().folder;
+        (dir, folder)
+    };
+    let ((_dir, own), (_other_dir, other)) = (made(FINDINGS), made(FINDINGS - 3));
+    let table = std::fs::read(own.join("offences.parquet")).unwrap();
+    assert_eq!((&table[..4], &table[table.len() - 4..]), (&b"PAR1"[..], &b"PAR1"[..]));
+    assert!(folder(&own, &trust).notes.iter().all(|note| !note.contains("parquet")));
+    // Of other lines, though signed.
+    resigned(&own, Some(&std::fs::read(other.join("offences.parquet")).unwrap()));
+    let report = folder(&own, &trust);
+    assert_eq!((report.verdict, report.words().contains("offences.parquet is not")), (Verdict::Changed, true));
+    // Of another program: only its digest is looked at, and the report says so.
+    resigned(&own, Some(b"PAR1 whatever somebody else's library writes PAR1"));
+    let report = folder(&own, &trust);
+    assert_eq!(report.verdict, Verdict::Holds, "{}", report.words());
+    assert!(report.notes.iter().any(|note| note.contains("another version")), "{:?}", report.notes);
+    // A batch of before has none.
+    resigned(&own, None);
+    assert_eq!(folder(&own, &trust).verdict, Verdict::Holds);
+}
+
 #[test]
 fn a_run_that_does_not_add_up_stays_open() {
     let dir = tempfile::tempdir().unwrap();

@@ -86,8 +86,8 @@ async fn statistics_datex_measured(
 }
 
 /// Stored counts of a place in its finest interval, oldest first.
-#[utoipa::path(get, path = "/api/v1/statistics/sites/{code}/counts", tag = "statistics",
-    params(("code" = String, Path), SpanQuery, PageQuery), responses(
+#[utoipa::path(get, path = "/api/v1/statistics/sites/{site}/counts", tag = "statistics",
+    params(("site" = String, Path), SpanQuery, PageQuery), responses(
     (status = 200, description = "Oldest first", body = Page<StoredCountView>),
     (status = 403, description = "Not allowed", body = Problem),
     (status = 404, description = "No such place", body = Problem),
@@ -108,8 +108,8 @@ async fn statistics_stored(
 }
 
 /// Stored travel times of a route, oldest first.
-#[utoipa::path(get, path = "/api/v1/statistics/routes/{code}/travel-times", tag = "statistics",
-    params(("code" = String, Path), SpanQuery, PageQuery), responses(
+#[utoipa::path(get, path = "/api/v1/statistics/routes/{route}/travel-times", tag = "statistics",
+    params(("route" = String, Path), SpanQuery, PageQuery), responses(
     (status = 200, description = "Oldest first", body = Page<TravelTimeView>),
     (status = 403, description = "Not allowed", body = Problem),
     (status = 404, description = "No such route", body = Problem),

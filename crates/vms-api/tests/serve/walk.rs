@@ -50,8 +50,8 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
             path.replace("{id}", export).replace("{name}", "custody.pdf")
         }
         "/api/v1/statistics/counts" => format!("{}?request=devices", line.path),
-        path if path.starts_with("/api/v1/statistics/sites/") => format!("{}?{span}", path.replace("{code}", "S1")),
-        path if path.starts_with("/api/v1/statistics/routes/") => format!("{}?{span}", path.replace("{code}", "R1")),
+        path if path.starts_with("/api/v1/statistics/sites/") => format!("{}?{span}", path.replace("{site}", "S1")),
+        path if path.starts_with("/api/v1/statistics/routes/") => format!("{}?{span}", path.replace("{route}", "R1")),
         path => path.replace("{file}", playback).replace("{part}", "0.m4s").replace("{id}", "none"),
     };
     let purpose = json!({ "code": "INTERVENTIE", "justification": "melding van een buurtbewoner", "case_ref": "BR-1" });
