@@ -296,13 +296,7 @@ impl RegistryClient {
 
     /// Matches answers to what was asked; what was not asked is dropped.
     fn take(&self, batch: &[Group], answer: BatchAnswer, found: &mut LookUp) -> Vec<ItemOutcome> {
-        let mut by_key: HashMap<(String, String, Option<WallTime>), Vec<serde_json::Value>> = HashMap::new();
-        for item in answer.answers {
-            let text = |field: &str| item.get(field).and_then(serde_json::Value::as_str).map(ToOwned::to_owned);
-            if let (Some(plate), Some(country), Some(at)) = (text("plate"), text("country"), text("at")) {
-                by_key.entry((plate, country, instant(&at))).or_default().push(item);
-            }
-        }
+        let mut by_key = by_question(answer.answers);
         let mut outcomes = Vec::with_capacity(batch.len());
         for group in batch {
             let country = group.key.country.as_str().to_owned();
@@ -316,6 +310,21 @@ impl RegistryClient {
         }
         outcomes
     }
+}
+
+/// What an answer is about: plate, country and instant.
+type AnswerKey = (String, String, Option<WallTime>);
+
+/// Answers by what they are about; one that does not say is dropped.
+pub(crate) fn by_question(answers: Vec<serde_json::Value>) -> HashMap<AnswerKey, Vec<serde_json::Value>> {
+    let mut by_key: HashMap<AnswerKey, Vec<serde_json::Value>> = HashMap::new();
+    for item in answers {
+        let text = |field: &str| item.get(field).and_then(serde_json::Value::as_str).map(ToOwned::to_owned);
+        if let (Some(plate), Some(country), Some(at)) = (text("plate"), text("country"), text("at")) {
+            by_key.entry((plate, country, instant(&at))).or_default().push(item);
+        }
+    }
+    by_key
 }
 
 /// What the answers for one plate amount to.

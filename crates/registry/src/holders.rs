@@ -5,12 +5,10 @@ use std::collections::HashMap;
 
 use vms_core::{Country, Plate, WallTime};
 
-use crate::client::{Ask, Query, RegistryClient, RegistryError};
+use crate::client::{Ask, Query, RegistryClient, RegistryError, by_question};
 use crate::flow::{Flow, Question};
 use crate::record::{AskEnd, AskRecord, AskedItem, ItemOutcome};
-use crate::wire::{
-    AnswerItem, AnswerState, BATCH_MAX, BatchAnswer, BatchItem, BatchRequest, WireHolder, instant, instant_text,
-};
+use crate::wire::{AnswerItem, AnswerState, BATCH_MAX, BatchAnswer, BatchItem, BatchRequest, WireHolder, instant_text};
 
 /// What a look-up gives for one query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,13 +146,7 @@ impl HolderLookUp {
 
     /// Matches answers to what was asked; what was not asked is dropped.
     fn take(&mut self, batch: &[Wanted], answer: BatchAnswer, request: &str) -> Vec<ItemOutcome> {
-        let mut by_key: HashMap<(String, String, Option<WallTime>), Vec<serde_json::Value>> = HashMap::new();
-        for item in answer.answers {
-            let text = |field: &str| item.get(field).and_then(serde_json::Value::as_str).map(ToOwned::to_owned);
-            if let (Some(plate), Some(country), Some(at)) = (text("plate"), text("country"), text("at")) {
-                by_key.entry((plate, country, instant(&at))).or_default().push(item);
-            }
-        }
+        let mut by_key = by_question(answer.answers);
         let mut outcomes = Vec::with_capacity(batch.len());
         for one in batch {
             let key = (one.plate.reveal().to_owned(), one.country.as_str().to_owned(), Some(one.at));
