@@ -84,7 +84,7 @@ pub const OVERSIGHT: &[Right] = &[
 ];
 
 /// Rights of machines.
-pub const MACHINE: &[Right] = &[Right::FineBatch, Right::AnprDecode, Right::ReadsPush];
+pub const MACHINE: &[Right] = &[Right::FineBatch, Right::AnprDecode, Right::ReadsPush, Right::StatisticsDeliver];
 
 /// Profiles that administer the platform and never look.
 pub const ADMINISTRATORS: &[Profile] = &[Profile::P17, Profile::P18];

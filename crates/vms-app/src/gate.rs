@@ -422,7 +422,7 @@ impl Gate {
         self.write(entry).await.map(drop)
     }
 
-    /// The permit of an earlier decision of the same session, right and at most 15 minutes ago: a request inside a use
+    /// The permit of an earlier decision of the same session (or account, [`Action::OF_ACCOUNT`]), right and at most 15 minutes ago: a request inside a use
     /// carries its decision id and writes no leaf of its own (blueprint 4.6). It says what was decided then: whoever shows
     /// something decides it again first (`UseCases::recalled`).
     ///
@@ -432,8 +432,9 @@ impl Gate {
         let now = self.clock.now();
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let found = open.get(&decision).ok_or(GateError::Unknown)?;
-        let fits =
-            found.session == actor.session && found.right == A::RIGHT && now.micros_since(found.at) < RENEWAL_LEAF_US;
+        let same_account = A::OF_ACCOUNT && found.actor.user == actor.user && found.actor.profile == actor.profile;
+        let is_theirs = found.session == actor.session || same_account;
+        let fits = is_theirs && found.right == A::RIGHT && now.micros_since(found.at) < RENEWAL_LEAF_US;
         if !fits {
             return Err(GateError::Unknown);
         }

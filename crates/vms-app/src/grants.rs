@@ -15,7 +15,14 @@ use crate::model::{Camera, EventScope, Grant, GrantTerms, Org};
 use crate::words::{EventKind, OrgKind};
 
 /// Rights that can be shared; everything else stays with the owner.
-pub const SHAREABLE: [Right; 4] = [Right::CameraList, Right::Live, Right::Playback, Right::StatisticsView];
+pub const SHAREABLE: [Right; 6] = [
+    Right::CameraList,
+    Right::Live,
+    Right::Playback,
+    Right::ReadsPush,
+    Right::StatisticsView,
+    Right::StatisticsDeliver,
+];
 /// Most cameras of one request.
 pub(crate) const CAMERAS_MAX: usize = 500;
 /// Longest period: a grant is looked at again at least every two years.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use vms_core::{TimeRange, WallTime};
 
 use crate::gate::Permit;
-use crate::gate::action::ViewStatistics;
+use crate::gate::action::{DeliverStatistics, ViewStatistics};
 use crate::ports::store::Stored;
 pub use ::statistics::travel::{RouteCode, Sample};
 pub use ::statistics::{SiteCode, VEHICLES_MIN};
@@ -54,6 +54,15 @@ pub struct StatQuery {
     pub limit: u32,
 }
 
+/// The permit of whoever sees statistics. Both see the same: the numbers are without people before they are kept.
+#[derive(Debug)]
+pub enum StatisticsPermit {
+    /// A person's.
+    Person(Permit<ViewStatistics>),
+    /// A machine's.
+    Machine(Permit<DeliverStatistics>),
+}
+
 /// Published counts and travel times.
 #[async_trait]
 pub trait StatisticsStore: Send + Sync + std::fmt::Debug {
@@ -64,7 +73,7 @@ pub trait StatisticsStore: Send + Sync + std::fmt::Debug {
     /// Machine: forgets rows that start before. How many.
     async fn stat_sweep(&self, before: WallTime) -> Stored<u64>;
     /// Counts of a site, oldest first.
-    async fn stat_counts(&self, permit: &Permit<ViewStatistics>, query: &StatQuery) -> Stored<Vec<CountRow>>;
+    async fn stat_counts(&self, permit: &StatisticsPermit, query: &StatQuery) -> Stored<Vec<CountRow>>;
     /// Travel times of a route, oldest first.
-    async fn stat_times(&self, permit: &Permit<ViewStatistics>, query: &StatQuery) -> Stored<Vec<TimeRow>>;
+    async fn stat_times(&self, permit: &StatisticsPermit, query: &StatQuery) -> Stored<Vec<TimeRow>>;
 }

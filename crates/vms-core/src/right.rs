@@ -171,6 +171,8 @@ words!(
         PermitEdit = "permit.edit",
         /// See statistics of traffic and findings.
         StatisticsView = "statistics.view",
+        /// Machine only: fetch those statistics for whoever runs it.
+        StatisticsDeliver = "statistics.deliver",
         /// See technical rates: reads per camera, confidence, delay.
         StatisticsTechnical = "statistics.technical",
 

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
-use vms_app::gate::Permit;
-use vms_app::gate::action::ViewStatistics;
 use vms_app::ports::store::Stored;
-use vms_app::statistics_ports::{CountRow, RouteCode, Sample, SiteCode, StatQuery, StatisticsStore, TimeRow};
+use vms_app::statistics_ports::{
+    CountRow, RouteCode, Sample, SiteCode, StatQuery, StatisticsPermit, StatisticsStore, TimeRow,
+};
 use vms_core::WallTime;
 
 use crate::bounded::Writing;
@@ -133,7 +133,7 @@ impl StatisticsStore for Store {
         }
     }
 
-    async fn stat_counts(&self, _permit: &Permit<ViewStatistics>, query: &StatQuery) -> Stored<Vec<CountRow>> {
+    async fn stat_counts(&self, _permit: &StatisticsPermit, query: &StatQuery) -> Stored<Vec<CountRow>> {
         let (after, lane) = query.after.map_or((i64::MIN, 0), |(at, lane)| (at.micros, lane));
         let rows = sqlx::query(
             "select site, lane, from_us, to_us, vehicles, speed_kmh from stat_count
@@ -152,7 +152,7 @@ impl StatisticsStore for Store {
         rows.iter().map(count_of).collect()
     }
 
-    async fn stat_times(&self, _permit: &Permit<ViewStatistics>, query: &StatQuery) -> Stored<Vec<TimeRow>> {
+    async fn stat_times(&self, _permit: &StatisticsPermit, query: &StatQuery) -> Stored<Vec<TimeRow>> {
         let after = query.after.map_or(i64::MIN, |(at, _)| at.micros);
         let rows = sqlx::query(
             "select route, from_us, to_us, mean_s, sample from stat_time

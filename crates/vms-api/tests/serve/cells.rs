@@ -112,6 +112,8 @@ fn rights_of(line: &Line) -> Vec<Right> {
             &[Right::RetentionPropose, Right::RetentionApprove, Right::AuditView, Right::HoldSet, Right::HoldRelease]
         }
         "/api/v1/grant-requests" => &[Right::GrantRequest],
+        // A machine's own right for the same.
+        path if path.starts_with("/api/v1/statistics") => &[Right::StatisticsDeliver],
         // One queue per profile, of one purpose.
         path if path.starts_with("/api/v1/findings") => &[Right::ZbtReview, Right::TrajectoryReview],
         "/api/v1/users" => &[Right::UserView, Right::UserCount],

@@ -37,6 +37,7 @@ fn shows(line: &Line) -> bool {
         "/api/v1/reads",
         "/api/v1/findings",
         "/api/v1/fines",
+        "/api/v1/statistics",
     ];
     let ends = ["/timeline", "/test-picture", "/files/{name}", "/audit", "/audit/plate-searches", "/stills"];
     is_asking && (prefixes.iter().any(|start| path.starts_with(start)) || ends.iter().any(|end| path.ends_with(end)))
@@ -123,9 +124,32 @@ async fn fines(town: &Town, asks: &mut Vec<Ask>) {
     let sign = json!({ "holder": HOLDER, "manifest": "{}" });
     ask("POST /api/v1/fines/runs/{id}/signature", Method::POST, format!("{run}/signature"), Some(sign));
     ask("POST /api/v1/fines/answers", Method::POST, "/api/v1/fines/answers".to_owned(), Some(answers));
+    let passes = json!({ "items": [{ "plate": "1AAA111", "country": "B", "day": "2026-11-22",
+        "bought_at": "2026-11-22T06:00:00Z" }] });
+    ask("POST /api/v1/fines/passes", Method::POST, "/api/v1/fines/passes".to_owned(), Some(passes));
 }
 
-/// A town where each of these requests is answered.
+/// Counts and travel times: two forms as a person asks for them, three as a machine does.
+async fn statistics(town: &Town, asks: &mut Vec<Ask>) {
+    // The route of the town's plan ends there.
+    town.camera("C2").await;
+    town.account("counts", "5340", Profile::P11).await;
+    town.account("countsjob", "5340", Profile::P24).await;
+    let (person, job) = (town.person("counts").await, town.person("countsjob").await);
+    let span = "from=2026-11-22T11:00:00Z&to=2026-11-22T13:00:00Z";
+    for (line, person, query) in [
+        ("GET /api/v1/statistics/counts", &job, "?request=live".to_owned()),
+        ("GET /api/v1/statistics/datex/sites", &person, String::new()),
+        ("GET /api/v1/statistics/datex/measured", &job, String::new()),
+        ("GET /api/v1/statistics/sites/{site}/counts", &person, format!("?{span}")),
+        ("GET /api/v1/statistics/routes/{route}/travel-times", &job, format!("?{span}")),
+    ] {
+        let path = line.trim_start_matches("GET ").replace("{site}", "S1").replace("{route}", "R1");
+        let path = format!("{path}{query}");
+        asks.push(Ask { line, person: person.clone(), method: Method::GET, path, body: None });
+    }
+}
+
 /// A masked still for the person of a request to the port.
 async fn still(town: &Town, asks: &mut Vec<Ask>) {
     town.account("portdpo", "HAVEN", Profile::P20).await;
@@ -141,6 +165,7 @@ async fn still(town: &Town, asks: &mut Vec<Ask>) {
     asks.push(Ask { line: "POST /api/v1/subject-requests/{id}/stills", person, method: Method::POST, path, body });
 }
 
+/// A town where each of these requests is answered.
 async fn stage() -> Stage {
     let town = Town::with_parts(Town::identity(), Some(crate::fines_fake::parts())).await.peopled().await;
     let lez = crate::reads::read_town(&town).await;
@@ -155,6 +180,7 @@ async fn stage() -> Stage {
     findings(&town, &town.person("lezagent").await, &mut asks).await;
     fines(&town, &mut asks).await;
     still(&town, &mut asks).await;
+    statistics(&town, &mut asks).await;
     let span = "from=2026-11-22T11:00:00Z&to=2026-11-22T13:00:00Z";
     let search =
         json!({ "plate": "1AAA111", "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T13:00:00Z", "purpose": why() });

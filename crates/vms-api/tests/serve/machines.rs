@@ -340,3 +340,50 @@ async fn a_camera_pushes_what_it_read() {
     place.town.log.set_mode(vms_app::fakes::LogMode::Down);
     assert_eq!(push("/api/v1/machine/reads", batch.clone(), Some(one.sign(&batch))).await.0, 503);
 }
+
+/// The contract of docs/STATISTICS.md from outside: a program of the mobility administration with its certificate, at each of the five addresses.
+#[tokio::test]
+async fn a_program_fetches_counts_and_travel_times() {
+    let place = place().await;
+    crate::statistics::driven_in(&place.town, 7).await;
+    // Its log-in is older than the drive that was just simulated.
+    let place = Place { administrator: place.town.person("administrator").await, ..place };
+    let zone = place.town.org("5340").await.to_string();
+    let wish = json!({ "user_name": "counts-job", "name": "Counts", "org_id": zone, "profile": "P24" });
+    let (status, made) = place.town.post(&place.administrator, "/api/v1/users", wish).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let place = Place { account: made["id"].as_str().unwrap().to_owned(), ..place };
+    let one = machine(&place.issuer, ExtendedKeyUsagePurpose::ClientAuth, 90, 41);
+    assert_eq!(place.note(&one, "2027-02-01T00:00:00Z").await.0, StatusCode::CREATED);
+    let client = place.client(Some(&one));
+    let (_, view) = place.token(&client).await;
+    let token = view["token"].as_str().unwrap().to_owned();
+    assert!(view["rights"].as_array().unwrap().contains(&json!("statistics.deliver")), "{view}");
+    let ask = async |path: &str, etag: Option<String>| {
+        let request = client.get(place.url(&format!("/api/v1/statistics/{path}"))).bearer_auth(&token);
+        let request = if let Some(etag) = etag { request.header("if-none-match", etag) } else { request };
+        let response = request.send().await.unwrap();
+        let etag = response.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned());
+        (response.status().as_u16(), etag, response.text().await.unwrap())
+    };
+    let span = "from=2026-11-22T12:00:00Z&to=2026-11-22T13:00:00Z";
+    for (path, part) in [
+        ("counts?request=devices", "\"traverse_name\":\"S1\""),
+        ("counts?request=live&interval=5", "\"count\":7"),
+        ("datex/sites", "MeasurementSiteTablePublication"),
+        ("datex/measured?interval=5", "<com:vehicleFlowRate>84</com:vehicleFlowRate>"),
+        (&format!("sites/S1/counts?{span}"), "\"count\":7"),
+        (&format!("routes/R1/travel-times?{span}"), "\"mean_s\":60"),
+    ] {
+        let (status, etag, text) = ask(path, None).await;
+        assert_eq!((status, text.contains(part)), (200, true), "{path}: {text}");
+        assert!(!text.contains("XYZ"), "{path}: a plate");
+        if path.starts_with("datex/") {
+            assert_eq!(ask(path, etag).await.0, 304, "{path}");
+        }
+    }
+    // Four vehicles are nobody's business, whoever asks: the cells before hold none, and those of 15 minutes hold small ones.
+    let (_, _, live) = ask("counts?request=live&interval=15", None).await;
+    assert!(live.contains("\"suppressed\":true") && !live.contains("\"count\":7"), "{live}");
+    assert!(place.town.leaves().iter().any(|leaf| leaf == "use statistics.deliver"), "{:?}", place.town.leaves());
+}

@@ -65,11 +65,16 @@ async fn camera_of(town: &Town, code: &str, kind: &str) -> Value {
     camera
 }
 
-/// Two LEZ cameras; so many vehicles drive from one to the other in a minute, within the cell from 12:10 on.
 async fn driven(vehicles: i64) -> (Town, Value, Value) {
     let town = Town::settled().await;
-    let (one, two) = (camera_of(&town, "C1", "lez").await, camera_of(&town, "C2", "lez").await);
-    let service = service(&town);
+    let (one, two) = driven_in(&town, vehicles).await;
+    (town, one, two)
+}
+
+/// Two LEZ cameras; so many vehicles drive from one to the other in a minute, within the cell from 12:10 on.
+pub(crate) async fn driven_in(town: &Town, vehicles: i64) -> (Value, Value) {
+    let (one, two) = (camera_of(town, "C1", "lez").await, camera_of(town, "C2", "lez").await);
+    let service = service(town);
     let desk = town.cases.extensions().statistics.clone().unwrap();
     desk.round(&town.cases).await.unwrap();
     town.clock.pass_s(600);
@@ -88,7 +93,7 @@ async fn driven(vehicles: i64) -> (Town, Value, Value) {
     }
     town.clock.pass_s(400);
     desk.round(&town.cases).await.unwrap();
-    (town, one, two)
+    (one, two)
 }
 
 async fn mobility(town: &Town, org: &str) -> Person {
@@ -130,6 +135,11 @@ async fn four_vehicles_are_nobodys_business() {
     assert_eq!(times["items"], json!([]), "{times}");
 }
 
+fn share(camera: &Value, org: &str, right: &str) -> Value {
+    json!({ "camera_ids": [camera["id"]], "partner_id": org, "rights": [right],
+        "from": "2026-11-22T12:00:00Z", "to": "2027-11-22T11:00:00Z" })
+}
+
 #[tokio::test]
 async fn others_see_what_is_shared_and_nothing_else() {
     let (town, one, two) = driven(7).await;
@@ -139,13 +149,9 @@ async fn others_see_what_is_shared_and_nothing_else() {
     let span = "from=2026-11-22T12:00:00Z&to=2026-11-22T13:00:00Z";
     let counts = format!("/api/v1/statistics/sites/S1/counts?{span}");
     assert_eq!(town.get(&mobility, &counts).await.0, StatusCode::NOT_FOUND);
-    let share = |camera: &Value, org: String| {
-        json!({ "camera_ids": [camera["id"]], "partner_id": org, "rights": ["statistics.view"],
-            "from": "2026-11-22T12:00:00Z", "to": "2027-11-22T11:00:00Z" })
-    };
     let (chief, org) = (town.person("chief").await, town.org("BM").await.to_string());
     for (camera, sites, routes) in [(&one, 1, StatusCode::NOT_FOUND), (&two, 2, StatusCode::OK)] {
-        let (status, told) = town.post(&chief, "/api/v1/grants", share(camera, org.clone())).await;
+        let (status, told) = town.post(&chief, "/api/v1/grants", share(camera, &org, "statistics.view")).await;
         assert_eq!(status, StatusCode::CREATED, "{told}");
         let (_, devices) = town.get(&mobility, DEVICES).await;
         assert_eq!(devices["features"].as_array().unwrap().len(), sites, "{devices}");
@@ -197,6 +203,60 @@ async fn datex_answers_to_its_entity_tag_and_a_person_leaves_one_leaf_a_quarter(
         let (status, told) = answer(town.send(Town::request(&own, Method::GET, path, None)).await).await;
         assert_eq!((status, told["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some(field)));
     }
+}
+
+/// A program of the mobility administration: a right of its own, and with it what its people see, no more and no less.
+#[tokio::test]
+async fn a_machine_gets_what_the_owner_shared_for_it_and_leaves_a_leaf_a_quarter_per_account() {
+    let (town, one, two) = driven(7).await;
+    town.account("mobilityjob", "BM", Profile::P24).await;
+    let (person, job) = (mobility(&town, "BM").await, town.person("mobilityjob").await);
+    let (chief, org) = (town.person("chief").await, town.org("BM").await.to_string());
+    let places = async |who: &Person| {
+        let (status, devices) = town.get(who, DEVICES).await;
+        assert_eq!(status, StatusCode::OK, "{devices}");
+        devices["features"].as_array().unwrap().len()
+    };
+    // What is shared for people is not shared for machines, and the other way round.
+    for (right, seen) in [("statistics.view", [0, 2]), ("statistics.deliver", [2, 2])] {
+        for camera in [&one, &two] {
+            let (status, told) = town.post(&chief, "/api/v1/grants", share(camera, &org, right)).await;
+            assert_eq!(status, StatusCode::CREATED, "{told}");
+        }
+        assert_eq!([places(&job).await, places(&person).await], seen, "{right}");
+    }
+    let span = "from=2026-11-22T12:00:00Z&to=2026-11-22T13:00:00Z";
+    let counts = format!("/api/v1/statistics/sites/S1/counts?{span}");
+    let times = format!("/api/v1/statistics/routes/R1/travel-times?{span}");
+    for path in [DEVICES, LIVE, &counts, &times] {
+        let (status, told) = town.get(&job, path).await;
+        assert_eq!((status, &told), (StatusCode::OK, &town.get(&person, path).await.1), "{path}");
+    }
+    assert_eq!(town.get(&job, LIVE).await.1["data"]["S1"]["results"]["15m"]["suppressed"], true);
+    // A new token every ten minutes is a new session: the use goes on, and each request in it is decided again.
+    let uses = |form: &str| {
+        let entries = town.log.entries();
+        let of = |details: &Value| details["right"] == "statistics.deliver" && details["object"] == form;
+        entries.iter().filter(|entry| entry.kind.as_str() == "use" && of(&entry.details)).count()
+    };
+    for (seconds, wanted) in [(0, 1), (500, 1), (300, 1), (200, 2), (0, 2)] {
+        town.clock.pass_s(seconds);
+        let job = town.person("mobilityjob").await;
+        assert_eq!(town.get(&job, LIVE).await.0, StatusCode::OK);
+        assert_eq!(uses("statistics:live"), wanted, "{:?}", town.leaves());
+    }
+    // Another machine of the same organisation is somebody else.
+    town.account("secondjob", "BM", Profile::P24).await;
+    assert_eq!(town.get(&town.person("secondjob").await, LIVE).await.0, StatusCode::OK);
+    assert_eq!(uses("statistics:live"), 3);
+    // The commission suspends what 5340 shares: nothing is delivered any more.
+    let stop = json!({ "step": "suspend", "reason": "klacht in onderzoek", "authority": "CC-2026-14" });
+    let overseer = town.person("overseer").await;
+    let (status, told) = town.post(&overseer, "/api/v1/flows/SHARE:5340:BM:*/switch", stop).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    let job = town.person("mobilityjob").await;
+    assert_eq!(places(&job).await, 0);
+    assert_eq!(town.get(&job, &counts).await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

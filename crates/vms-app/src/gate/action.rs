@@ -15,6 +15,8 @@ pub trait Action: Send + Sync + 'static {
     const AGGREGATED: bool = false;
     /// Nothing is changed by it (condition r).
     const READS_ONLY: bool = !matches!(Self::GRAIN, LeafKind::Change);
+    /// A use of it goes on whichever session the account has: a machine gets a new one with each token, every ten minutes.
+    const OF_ACCOUNT: bool = false;
 }
 
 macro_rules! actions {
@@ -158,6 +160,17 @@ impl Action for ViewStatistics {
     const RIGHT: Right = Right::StatisticsView;
     const GRAIN: LeafKind = LeafKind::Use;
     const AGGREGATED: bool = true;
+}
+
+/// Machine: fetch counts and travel times without people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliverStatistics {}
+
+impl Action for DeliverStatistics {
+    const RIGHT: Right = Right::StatisticsDeliver;
+    const GRAIN: LeafKind = LeafKind::Use;
+    const AGGREGATED: bool = true;
+    const OF_ACCOUNT: bool = true;
 }
 
 /// Order an evidence export: it waits for a second person.

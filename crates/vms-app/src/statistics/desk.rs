@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ::statistics::accumulator::LeftOut;
 use ::statistics::{Accumulator, Figure, Published, Sighting, TravelTime};
-use vms_core::{CameraId, Country, DecisionId, Plate, Profile, Purpose, ReadId, SessionId, WallTime};
+use vms_core::{CameraId, Country, DecisionId, Plate, Profile, Purpose, ReadId, SessionId, UserId, WallTime};
 
 use super::{FeedRules, Plan};
 use crate::cases::UseCases;
@@ -80,6 +80,18 @@ pub struct RoundReport {
     pub waiting: usize,
 }
 
+/// Whose use goes on under one decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Whose {
+    /// A person's, in one session.
+    Session(SessionId),
+    /// A machine's, whatever token it holds at the moment.
+    Account(UserId),
+}
+
+/// A use that goes on: whose, with which profile, and of which form.
+pub(super) type Use = (Whose, Profile, String);
+
 /// The statistics of one process.
 pub struct StatisticsDesk {
     pub(super) plan: Plan,
@@ -93,7 +105,7 @@ pub struct StatisticsDesk {
     /// One round at a time.
     round: tokio::sync::Mutex<()>,
     /// Uses that go on, by who and what: one leaf each, and 15 minutes (blueprint 4.6).
-    pub(super) standing: Mutex<HashMap<(SessionId, Profile, String), DecisionId>>,
+    pub(super) standing: Mutex<HashMap<Use, DecisionId>>,
 }
 
 impl std::fmt::Debug for StatisticsDesk {
@@ -277,7 +289,7 @@ impl StatisticsDesk {
         Ok(())
     }
 
-    pub(super) fn remember(&self, key: (SessionId, Profile, String), decision: DecisionId) {
+    pub(super) fn remember(&self, key: Use, decision: DecisionId) {
         let mut standing = locked(&self.standing);
         if standing.len() >= STANDING_MAX {
             standing.clear();

@@ -12,12 +12,13 @@ use sha2::{Digest as _, Sha256};
 use vms_core::{TimeRange, WallTime};
 
 use super::StatisticsDesk;
-use super::desk::locked;
+use super::desk::{Whose, locked};
 use crate::cases::UseCases;
 use crate::error::{Conflict, Entity, UseCaseError};
-use crate::gate::action::ViewStatistics;
-use crate::gate::{Actor, Permit, Target, Why};
-use crate::statistics_ports::{CountRow, StatQuery, TimeRow};
+use crate::gate::action::{DeliverStatistics, ViewStatistics};
+use crate::gate::{Action, Actor, Permit, Target, Why};
+use crate::identity::machines::MACHINE_PROFILE;
+use crate::statistics_ports::{CountRow, StatQuery, StatisticsPermit, TimeRow};
 
 /// Longest span of stored numbers in one question.
 const SPAN_MAX_US: i64 = 31 * 86_400_000_000;
@@ -50,12 +51,22 @@ impl UseCases {
         desk.ok_or(UseCaseError::Conflict(Conflict::NoSuchService("statistics")))
     }
 
-    /// One leaf per person, form and 15 minutes; each request inside is decided again and writes none (blueprint 4.6).
-    async fn statistics_permit(&self, actor: &Actor, form: &str) -> Result<Permit<ViewStatistics>, UseCaseError> {
-        let key = (actor.session, actor.profile, form.to_owned());
+    /// A machine asks with a right of its own; what it gets is decided and logged as for people.
+    async fn statistics_permit(&self, actor: &Actor, form: &str) -> Result<StatisticsPermit, UseCaseError> {
+        Ok(if actor.profile == MACHINE_PROFILE {
+            StatisticsPermit::Machine(self.statistics_permit_for(actor, form).await?)
+        } else {
+            StatisticsPermit::Person(self.statistics_permit_for(actor, form).await?)
+        })
+    }
+
+    /// One leaf per person (or machine), form and 15 minutes; each request inside is decided again and writes none (blueprint 4.6).
+    async fn statistics_permit_for<A: Action>(&self, actor: &Actor, form: &str) -> Result<Permit<A>, UseCaseError> {
+        let whose = if A::OF_ACCOUNT { Whose::Account(actor.user) } else { Whose::Session(actor.session) };
+        let key = (whose, actor.profile, form.to_owned());
         let known = self.extensions().statistics.as_ref().and_then(|desk| locked(&desk.standing).get(&key).copied());
         if let Some(decision) = known {
-            match self.recalled::<ViewStatistics>(actor, decision).await {
+            match self.recalled::<A>(actor, decision).await {
                 Err(UseCaseError::NotFound(Entity::Decision)) => {}
                 other => return other,
             }
@@ -63,7 +74,7 @@ impl UseCases {
         let circumstances = self.circumstances_of_own(actor, None).await?;
         let object = Some(format!("statistics:{form}"));
         let target = Target { owner: Some(actor.org), object, circumstances, ..Target::none() };
-        let permit = self.gate.permit::<ViewStatistics>(actor, target, &Why::default()).await?;
+        let permit = self.gate.permit::<A>(actor, target, &Why::default()).await?;
         if let Some(desk) = &self.extensions().statistics {
             desk.remember(key, permit.decision());
         }
@@ -75,7 +86,13 @@ impl UseCases {
         let cameras = self.cameras_now().await?;
         let may = |code: &str| {
             let camera = cameras.iter().find(|camera| camera.code == code);
-            camera.is_some_and(|camera| self.sees::<ViewStatistics>(actor, camera, &grants))
+            camera.is_some_and(|camera| {
+                if actor.profile == MACHINE_PROFILE {
+                    self.sees::<DeliverStatistics>(actor, camera, &grants)
+                } else {
+                    self.sees::<ViewStatistics>(actor, camera, &grants)
+                }
+            })
         };
         let seen: HashSet<&str> = cameras.iter().map(|camera| camera.code.as_str()).filter(|code| may(code)).collect();
         let planned = desk.plan.sites.iter();

@@ -1,8 +1,9 @@
 //! Published counts and travel times, on both databases.
 
-use vms_app::gate::action::ViewStatistics;
-use vms_app::gate::{Permit, Why};
-use vms_app::statistics_ports::{CountRow, RouteCode, Sample, SiteCode, StatQuery, StatisticsStore as _, TimeRow};
+use vms_app::gate::Why;
+use vms_app::statistics_ports::{
+    CountRow, RouteCode, Sample, SiteCode, StatQuery, StatisticsPermit, StatisticsStore as _, TimeRow,
+};
 use vms_core::Profile;
 use vms_store::Store;
 
@@ -23,8 +24,8 @@ fn time(route: &str, from_s: i64, mean_s: u32) -> TimeRow {
     TimeRow { route: RouteCode::new(route), from: at(from_s), to: at(from_s + 300), mean_s, sample: Sample::Some }
 }
 
-async fn permit() -> Permit<ViewStatistics> {
-    permit_for(Profile::P20, &Why::default()).await
+async fn permit() -> StatisticsPermit {
+    StatisticsPermit::Person(permit_for(Profile::P20, &Why::default()).await)
 }
 
 fn query(place: &str, to_s: i64, limit: u32) -> StatQuery {

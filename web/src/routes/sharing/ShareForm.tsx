@@ -14,7 +14,7 @@ import { PURPOSES, type PurposeCode } from "../../domain/purpose";
 import { toWire } from "../../domain/time";
 import { CameraChoice, useAct } from "./act";
 
-const RIGHTS = ["camera.list", "live", "playback"] as const;
+const RIGHTS = ["camera.list", "live", "playback", "reads.push", "statistics.view", "statistics.deliver"] as const;
 const YEAR = 365 * 86_400_000;
 
 /** Gives a share of own cameras, or asks an owner for one. */
