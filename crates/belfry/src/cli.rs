@@ -113,6 +113,9 @@ pub(crate) struct DemoArgs {
     /// Cameras of one's own (CSV as for `camera import`) instead of the simulated town.
     #[arg(long)]
     pub(crate) cameras: Option<PathBuf>,
+    /// Every approved finding waits for a second person, not one in twenty; with log-ins for them. Of a demo that is set up anew.
+    #[arg(long)]
+    pub(crate) second_person: bool,
     /// Make configuration, accounts and cameras, and end.
     #[arg(long)]
     pub(crate) setup_only: bool,

@@ -38,12 +38,17 @@ const REGISTRY_PORT: u16 = 8490;
 const PARTNER_RTSP_PORT: u16 = 8555;
 const PARTNER_HTTP_PORT: u16 = 8491;
 
-/// Accounts of the demo: name, what they are, organisation, profile, language.
-const PEOPLE: [(&str, &str, &str, Profile, Language); 11] = [
+/// Name, what they are, organisation, profile, language.
+type Person = (&'static str, &'static str, &'static str, Profile, Language);
+
+/// Accounts of the demo.
+const PEOPLE: [Person; 13] = [
     ("admin", "Platform administrator", "PARADIGM", Profile::P18, Language::En),
     ("operator", "Control-room operator, zone 5340", "5340", Profile::P01, Language::Nl),
     ("supervisor", "Supervisor of operators, zone 5340", "5340", Profile::P02, Language::En),
     ("chef", "Zone chief, zone 5340", "5340", Profile::P03, Language::Fr),
+    ("lijsten", "Keeper of watchlists, zone 5340", "5340", Profile::P05, Language::Fr),
+    ("dpo", "Data-protection officer, zone 5340", "5340", Profile::P20, Language::Nl),
     ("lez", "LEZ agent, tax administration", "FISC", Profile::P07, Language::Fr),
     ("gas", "Sanctioning official, Ixelles", "ELSENE", Profile::P09, Language::Fr),
     ("vergunning", "Keeper of permits, Ixelles", "ELSENE", Profile::P10, Language::Nl),
@@ -52,6 +57,20 @@ const PEOPLE: [(&str, &str, &str, Profile, Language); 11] = [
     ("mivb", "Local administrator of the partner MIVB", "MIVB", Profile::P19, Language::Fr),
     ("toezicht", "Oversight commission", "CC", Profile::P21, Language::Nl),
 ];
+
+/// Name of a demo in which every approved finding waits for a second person (`seed/lez/queue.toml`), and who that can be.
+const SECOND_PERSON: &str = "demo-second-person";
+const SECONDS: [Person; 3] = [
+    ("lez2", "Second LEZ agent, tax administration", "FISC", Profile::P07, Language::Nl),
+    ("gas2", "Second sanctioning official, Ixelles", "ELSENE", Profile::P09, Language::Nl),
+    ("snelheid2", "Second verifier of average speed, zone 5340", "5340", Profile::P06, Language::Fr),
+];
+
+/// Whom this demo has.
+fn people(config: &Config) -> impl Iterator<Item = &'static Person> {
+    let has_seconds = config.identity.installation == SECOND_PERSON;
+    PEOPLE.iter().chain(SECONDS.iter().filter(move |_| has_seconds))
+}
 
 /// What the demo prints so that people can look around; derived from the demo's own key file.
 struct Secrets {
@@ -132,7 +151,7 @@ fn write_config(args: &DemoArgs, dir: &Path, path: &Path) -> anyhow::Result<()> 
     config.recorder.time = crate::config::TimeSource::Host;
     config.log.origin = "demo.belfry.localhost/log".into();
     // Codes are enough here: seed/identity.toml says why.
-    config.identity.installation = "demo".into();
+    config.identity.installation = if args.second_person { SECOND_PERSON } else { "demo" }.into();
     write_durably(path, toml::to_string_pretty(&config)?.as_bytes(), 0o644)
 }
 
@@ -183,7 +202,7 @@ async fn seed(config: &Config, dir: &Path, list: &Path, secrets: &Secrets, with_
 }
 
 async fn seed_in(config: &Config, cases: &UseCases, dir: &Path, list: &Path, secrets: &Secrets) -> anyhow::Result<()> {
-    for (user_name, what, org, profile, language) in PEOPLE {
+    for &(user_name, what, org, profile, language) in people(config) {
         if cases.actor_of_command_line(user_name).await.is_err() {
             make_account(cases, user_name, what, org, profile, language, &secrets.password).await?;
         }
@@ -301,7 +320,7 @@ fn announce(config: &Config, dir: &Path, secrets: &Secrets) {
         "\n  Belfry's console: http://{}\n  All demo accounts have the password  {}",
         config.http.bind, secrets.password
     ));
-    for (user_name, what, ..) in PEOPLE {
+    for (user_name, what, ..) in people(config) {
         complain(&format!("    {user_name:<10} {what}"));
     }
     complain(&format!(

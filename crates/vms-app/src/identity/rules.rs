@@ -381,6 +381,7 @@ mod tests {
             (Profile::P24, "", "2026-12-01", false),
             (Profile::P18, "demo", "2026-12-01", false),
             (Profile::P18, "demo", "2027-11-23", true),
+            (Profile::P18, "demo-second-person", "2026-12-01", false),
             (Profile::P18, "somewhere", "2026-12-01", true),
         ] {
             assert_eq!(rules.needs_hardware(profile, installation, day(at)), wanted, "{profile} {installation} {at}");

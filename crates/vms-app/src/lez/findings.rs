@@ -287,15 +287,14 @@ impl UseCases {
     /// Whether an approval of this finding needs a second person: a share of them, chosen by a keyed hash, so that nobody in the queue can
     /// tell which before.
     fn is_sampled(&self, found: &Finding) -> Result<bool, UseCaseError> {
-        let rules = queue::rules();
-        let installation = self.extensions().fines.as_ref().and_then(|parts| parts.samples.as_ref());
-        if installation.is_none_or(|name| rules.without_sample.contains(name)) {
+        let Some(installation) = self.extensions().fines.as_ref().and_then(|parts| parts.samples.as_ref()) else {
             return Ok(false);
-        }
+        };
+        let per_mille = queue::rules().per_mille_of(installation);
         let keyed = self.lez_store()?.query_hash(&found.file.plate);
         let digest = Sha256::digest(format!("belfry sample v1|{keyed}|{}", found.id));
         let [a, b, c, d, ..] = digest.as_slice() else { return Ok(false) };
-        Ok(u32::from_be_bytes([*a, *b, *c, *d]) % 1_000 < rules.sample_per_mille)
+        Ok(u32::from_be_bytes([*a, *b, *c, *d]) % 1_000 < per_mille)
     }
 
     /// Whether this person can take this step now. A decision is taken back by whoever made it, within the term of the queue, and an

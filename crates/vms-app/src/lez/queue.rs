@@ -17,10 +17,28 @@ const QUEUE: &str = include_str!("../../../../seed/lez/queue.toml");
 #[serde(deny_unknown_fields)]
 pub(super) struct QueueRules {
     undo_minutes: i64,
-    pub(super) sample_per_mille: u32,
-    pub(super) without_sample: Vec<String>,
+    sample_per_mille: u32,
+    other_share: Vec<OtherShare>,
     #[serde(rename = "source")]
     _source: Vec<String>,
+}
+
+/// The share of an installation that is no real one.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OtherShare {
+    installation: String,
+    sample_per_mille: u32,
+    #[serde(rename = "reason")]
+    _reason: String,
+}
+
+impl QueueRules {
+    /// Of a thousand approvals in this installation so many need a second person.
+    pub(super) fn per_mille_of(&self, installation: &str) -> u32 {
+        let other = self.other_share.iter().find(|row| row.installation == installation);
+        other.map_or(self.sample_per_mille, |row| row.sample_per_mille)
+    }
 }
 
 pub(super) fn rules() -> &'static QueueRules {
@@ -152,5 +170,17 @@ impl UseCases {
             Queue::Trajectory => ReviewPermit::Trajectory(self.recalled(actor, decision).await?),
             Queue::Lez => ReviewPermit::Lez(self.recalled(actor, decision).await?),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_a_sample_is_that_of_the_installation() {
+        for (installation, per_mille) in [("brussels", 50), ("", 50), ("demo", 0), ("demo-second-person", 1_000)] {
+            assert_eq!(rules().per_mille_of(installation), per_mille, "{installation}");
+        }
     }
 }
