@@ -5,16 +5,11 @@ import { useWords } from "./useWords";
 
 /** One step at a time towards the server: busy while it runs, its refusal in words, and what it made stale read again. */
 export function useAct(stale: QueryKey[], wordsOf?: (problem: Problem) => string) {
-  const { problem, t } = useWords();
+  const { problem, fields } = useWords();
   const client = useQueryClient();
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const words = (refusal: Problem): string => {
-    const fields = refusal.errors.map(
-      (one) => `${one.field}: ${t(`fieldProblem.${one.problem}`, { defaultValue: one.problem })}`,
-    );
-    return [wordsOf?.(refusal) ?? problem(refusal), ...fields].join(" ");
-  };
+  const words = (refusal: Problem): string => [wordsOf?.(refusal) ?? problem(refusal), ...fields(refusal)].join(" ");
   const act = async <T>(action: () => Promise<Result<T>>, done?: (value: T) => void): Promise<void> => {
     setBusy(true);
     const answer = await action();

@@ -5,14 +5,15 @@ import { why } from "../app/why";
 import { defaultPurpose, PURPOSES, type PurposeCode } from "../domain/purpose";
 import { Field, SelectInput, TextInput } from "./ui";
 
-/** What a form asks of the reason; begins with the reason of the running task. */
-export function useWhyFields() {
+/** What a form asks of the reason; begins with the reason of the running task. `purposes`: those that the form may have. */
+export function useWhyFields(purposes: readonly PurposeCode[] = PURPOSES) {
   const { profile } = useSession();
-  const [code, setCode] = useState<PurposeCode>(why.get()?.code ?? defaultPurpose(profile));
+  const first = why.get()?.code ?? defaultPurpose(profile);
+  const [code, setCode] = useState<PurposeCode>(purposes.includes(first) ? first : (purposes[0] ?? first));
   const [text, setText] = useState(why.get()?.justification ?? "");
   const [caseRef, setCaseRef] = useState(why.get()?.case_ref ?? "");
   const purpose = { code, justification: text.trim() || null, case_ref: caseRef.trim() || null };
-  return { purpose, code, setCode, text, setText, caseRef, setCaseRef };
+  return { purposes, purpose, code, setCode, text, setText, caseRef, setCaseRef };
 }
 
 /** Purpose, justification and case of a form that is sent whole. */
@@ -32,7 +33,7 @@ export function WhyFields({
         label={t("why.purpose")}
         value={fields.code}
         onChange={(event) => fields.setCode(event.target.value as PurposeCode)}
-        options={PURPOSES.map((one) => ({ value: one, label: t(`purpose.${one}`) }))}
+        options={fields.purposes.map((one) => ({ value: one, label: t(`purpose.${one}`) }))}
       />
       <Field label={t("why.justification")} hint={t("why.hint")}>
         {({ id, describedBy, invalid }) => (

@@ -18,6 +18,9 @@ export const PURPOSES = [
 ] as const;
 export type PurposeCode = (typeof PURPOSES)[number];
 
+/** What a plate may be looked for with; the server refuses the others (domain.md D3). */
+export const WATCH_PURPOSES: readonly PurposeCode[] = ["GERECHTELIJK_ONDERZOEK", "VERMISSING", "OPENBARE_ORDE"];
+
 export interface Why {
   code: PurposeCode;
   justification: string | null;

@@ -28,6 +28,11 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
   const decision = finding.decision_id ?? null;
   const isOpen = finding.state === "open" || finding.state === "unclear";
   const mine = finding.decided_by === useSession().user.id;
+  /** The chosen word of a rejection stands first in its reason. */
+  const reasonText = (reason: string): string => {
+    const [word = "", ...rest] = reason.split(": ");
+    return [code("rejectReason", word), ...rest].join(": ");
+  };
   const canUndo = mine && (!isOpen || finding.second_person_needed);
 
   const decide = async (verdict: FindingVerdict, reason: string | null): Promise<void> => {
@@ -130,10 +135,10 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
         <Notice>
           {t("findings.decided", {
             state: t(`findingState.${finding.state}`),
-            who: finding.decided_by ?? "–",
+            who: mine ? t("findings.you") : t("findings.another"),
             when: when(finding.decided_at),
           })}
-          {finding.decision_reason !== null ? ` ${finding.decision_reason}` : ""}
+          {finding.decision_reason !== null ? ` ${reasonText(finding.decision_reason)}` : ""}
         </Notice>
       )}
       {canUndo ? <UndoBar busy={busy} onDecide={(verdict, reason) => void decide(verdict, reason)} /> : null}

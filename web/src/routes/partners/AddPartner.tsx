@@ -10,7 +10,7 @@ import { Button, Notice, SelectInput, TextInput } from "../../components/ui";
 
 /** Connects a partner under its agreement. It begins switched off. */
 export function AddPartner({ onClose }: { onClose: () => void }) {
-  const { t, name, problem } = useWords();
+  const { t, name, refusal } = useWords();
   const client = useQueryClient();
   const orgs = useOrgs();
   const [form, setForm] = useState({ org_id: "", name: "", catalogue_url: "", document: "", date: "", advice: "" });
@@ -24,10 +24,7 @@ export function AddPartner({ onClose }: { onClose: () => void }) {
     const { document, date, advice, ...rest } = form;
     const answer = await admin.createPartner({ ...rest, agreement: { document, date, advice } });
     if (!answer.ok) {
-      const fields = answer.problem.errors.map(
-        (one) => `${one.field}: ${t(`fieldProblem.${one.problem}`, { defaultValue: one.problem })}`,
-      );
-      setError([problem(answer.problem), ...fields].join(" "));
+      setError(refusal(answer.problem));
       return;
     }
     await client.invalidateQueries({ queryKey: keys.partners });

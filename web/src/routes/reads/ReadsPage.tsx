@@ -73,7 +73,9 @@ export function ReadsPage() {
           <Notice tone="bad">{problem(list.error)}</Notice>
         </div>
       ) : null}
-      {list.isSuccess && rows.length === 0 ? <Empty icon={CarFront}>{t("reads.none")}</Empty> : null}
+      {list.isSuccess && rows.length === 0 ? (
+        <Empty icon={CarFront}>{found !== null ? t("reads.noneFound") : t("reads.none")}</Empty>
+      ) : null}
       {rows.length > 0 ? (
         <table>
           <caption className="sr-only">{t("page.reads")}</caption>
@@ -120,7 +122,7 @@ const DAYS = [1, 7, 30] as const;
 
 /** Search by plate: another right, and always under a purpose. */
 function PlateSearch({ onFound, active }: { onFound: (page: ListPage<Read> | null) => void; active: boolean }) {
-  const { t, problem } = useWords();
+  const { t, refusal } = useWords();
   const session = useSession();
   const [plate, setPlate] = useState("");
   const [match, setMatch] = useState<PlateMatch>("exact");
@@ -137,7 +139,7 @@ function PlateSearch({ onFound, active }: { onFound: (page: ListPage<Read> | nul
       readCalls.search(plate.trim(), match, toWire(now - days * 24 * HOUR + 60_000), toWire(now), purpose),
     );
     if (answer.ok) onFound(answer.value);
-    setError(answer.ok || "cancelled" in answer ? null : problem(answer.problem));
+    setError(answer.ok || "cancelled" in answer ? null : refusal(answer.problem));
   };
   return (
     <form onSubmit={(event) => void run(event)} className="flex items-end gap-2">

@@ -14,7 +14,7 @@ import { ConditionFields, profileWords } from "./EditUser";
 const PROFILES = Array.from({ length: 23 }, (_, i) => `P${String(i + 1).padStart(2, "0")}`);
 
 export function AddUser({ onClose, onSecret }: { onClose: () => void; onSecret: (password: string) => void }) {
-  const { t, name, problem } = useWords();
+  const { t, name, refusal } = useWords();
   const client = useQueryClient();
   const session = useSession();
   const orgs = useOrgs();
@@ -46,10 +46,7 @@ export function AddUser({ onClose, onSecret }: { onClose: () => void; onSecret: 
     };
     const answer = await admin.createUser(body as UserBody);
     if (!answer.ok) {
-      const fields = answer.problem.errors.map(
-        (one) => `${one.field}: ${t(`fieldProblem.${one.problem}`, { defaultValue: one.problem })}`,
-      );
-      setError([problem(answer.problem), ...fields].join(" "));
+      setError(refusal(answer.problem));
       return;
     }
     await client.invalidateQueries({ queryKey: keys.users });

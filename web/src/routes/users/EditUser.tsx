@@ -54,7 +54,7 @@ export const profileWords = (text: string): string[] =>
     .filter((word) => word !== "");
 
 export function EditUser({ user, onClose }: { user: UserNow; onClose: () => void }) {
-  const { t, problem } = useWords();
+  const { t, refusal } = useWords();
   const client = useQueryClient();
   const session = useSession();
   const [form, setForm] = useState({
@@ -74,10 +74,7 @@ export function EditUser({ user, onClose }: { user: UserNow; onClose: () => void
   const send = async (body: Partial<UserPatch>): Promise<void> => {
     const answer = await admin.patchUser(user.id, body as UserPatch);
     if (!answer.ok) {
-      const fields = answer.problem.errors.map(
-        (one) => `${one.field}: ${t(`fieldProblem.${one.problem}`, { defaultValue: one.problem })}`,
-      );
-      setError([problem(answer.problem), ...fields].join(" "));
+      setError(refusal(answer.problem));
       return;
     }
     await client.invalidateQueries({ queryKey: keys.users });

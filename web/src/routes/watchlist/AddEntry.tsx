@@ -7,6 +7,7 @@ import { Modal } from "../../components/Modal";
 import { MomentInput } from "../../components/moment";
 import { Button, Notice, TextInput } from "../../components/ui";
 import { useWhyFields, WhyFields } from "../../components/WhyFields";
+import { WATCH_PURPOSES } from "../../domain/purpose";
 import { HOUR, toWire } from "../../domain/time";
 
 /** The proposal of an entry; an urgent one lasts a day at most. */
@@ -16,7 +17,7 @@ export function AddEntry({ urgent, onClose }: { urgent: boolean; onClose: () => 
   const [plate, setPlate] = useState("");
   const [country, setCountry] = useState("B");
   const [ends, setEnds] = useState<number | null>(() => Date.now() + (urgent ? 12 * HOUR : 30 * 24 * HOUR));
-  const reason = useWhyFields();
+  const reason = useWhyFields(WATCH_PURPOSES);
   const submit = (event: React.FormEvent): void => {
     event.preventDefault();
     if (ends === null) {

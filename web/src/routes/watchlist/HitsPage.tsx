@@ -32,7 +32,9 @@ export function HitsPage() {
       <p className="px-4 pt-3 text-muted">{t("hits.explain")}</p>
       {list.isPending ? <Busy label={t("common.loading")} /> : null}
       {list.isError ? <Notice tone="bad">{problem(list.error)}</Notice> : null}
-      {list.data?.length === 0 ? <Empty icon={BellRing}>{t("hits.none")}</Empty> : null}
+      {list.data?.length === 0 ? (
+        <Empty icon={BellRing}>{state === "open" ? t("hits.noneOpen") : t("hits.none")}</Empty>
+      ) : null}
       <ul className="flex flex-col gap-3 p-4">
         {(list.data ?? []).map((hit) => (
           <HitCard key={hit.id} hit={hit} camera={byId.get(hit.camera_id) ?? null} />
