@@ -31,7 +31,7 @@ pub struct ShareAskDto {
     pub camera_ids: Vec<String>,
     /// Only for this profile of the asking organisation.
     pub profile: Option<String>,
-    /// Of `camera.list`, `live`, `playback`.
+    /// Of `camera.list`, `live`, `playback`, `statistics.view`; for machines `reads.push`, `statistics.deliver`.
     pub rights: Vec<String>,
     /// From then on, RFC 3339.
     pub from: String,

@@ -46,7 +46,7 @@ struct GrantView {
     partner: Option<OrgView>,
     /// Only this profile of theirs; null for all.
     profile: Option<String>,
-    /// `camera.list`, `live` or `playback`.
+    /// `camera.list`, `live`, `playback`, `statistics.view`; for machines `reads.push`, `statistics.deliver`.
     right: String,
     /// Only for this purpose; null for all.
     purpose: Option<String>,
@@ -90,7 +90,7 @@ struct ShareDto {
     partner_id: String,
     /// Only this profile of theirs.
     profile: Option<String>,
-    /// Of `camera.list`, `live`, `playback`.
+    /// Of `camera.list`, `live`, `playback`, `statistics.view`; for machines `reads.push`, `statistics.deliver`.
     rights: Vec<String>,
     /// Only for this purpose.
     purpose: Option<String>,

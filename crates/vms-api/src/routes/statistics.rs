@@ -12,7 +12,9 @@ use vms_app::statistics_ports::StatQuery;
 use vms_core::WallTime;
 
 use crate::dto::common::{Page, PageQuery, parse_range};
-use crate::dto::statistics::{CountsQuery, IntervalQuery, SpanQuery, StoredCountView, TravelTimeView};
+use crate::dto::statistics::{
+    CountedPlacesView, CountsQuery, IntervalQuery, SpanQuery, StoredCountView, TravelTimeView,
+};
 use crate::problem::Problem;
 use crate::session::Session;
 use crate::shell::Api;
@@ -23,11 +25,22 @@ const MINUTES: u32 = 15;
 /// Routes of this file.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
+        .routes(routes!(statistics_places))
         .routes(routes!(statistics_counts))
         .routes(routes!(statistics_datex_sites))
         .routes(routes!(statistics_datex_measured))
         .routes(routes!(statistics_stored))
         .routes(routes!(statistics_times))
+}
+
+/// What is counted: cross-sections with their finest interval, and routes. With these codes the stored numbers are asked for.
+#[utoipa::path(get, path = "/api/v1/statistics/places", tag = "statistics", responses(
+    (status = 200, description = "As far as the session sees them", body = CountedPlacesView),
+    (status = 403, description = "Not allowed", body = Problem),
+    (status = 409, description = "`no_such_service`: nothing is counted here", body = Problem),
+    (status = 503, description = "`log_unavailable`", body = Problem)))]
+async fn statistics_places(State(api): State<Api>, session: Session) -> Result<Json<CountedPlacesView>, Problem> {
+    Ok(Json(api.cases.statistics_places(session.actor()).await?.into()))
 }
 
 /// Counted places (`request=devices`, `GeoJSON`) or their newest counts (`request=live`), in the form of the region's counts API. A number that

@@ -129,7 +129,7 @@ async fn fines(town: &Town, asks: &mut Vec<Ask>) {
     ask("POST /api/v1/fines/passes", Method::POST, "/api/v1/fines/passes".to_owned(), Some(passes));
 }
 
-/// Counts and travel times: two forms as a person asks for them, three as a machine does.
+/// Counts and travel times: half the forms as a person asks for them, half as a machine does.
 async fn statistics(town: &Town, asks: &mut Vec<Ask>) {
     // The route of the town's plan ends there.
     town.camera("C2").await;
@@ -138,6 +138,7 @@ async fn statistics(town: &Town, asks: &mut Vec<Ask>) {
     let (person, job) = (town.person("counts").await, town.person("countsjob").await);
     let span = "from=2026-11-22T11:00:00Z&to=2026-11-22T13:00:00Z";
     for (line, person, query) in [
+        ("GET /api/v1/statistics/places", &person, String::new()),
         ("GET /api/v1/statistics/counts", &job, "?request=live".to_owned()),
         ("GET /api/v1/statistics/datex/sites", &person, String::new()),
         ("GET /api/v1/statistics/datex/measured", &job, String::new()),

@@ -368,6 +368,7 @@ async fn a_program_fetches_counts_and_travel_times() {
     };
     let span = "from=2026-11-22T12:00:00Z&to=2026-11-22T13:00:00Z";
     for (path, part) in [
+        ("places", "\"code\":\"R1\",\"from\":\"S1\""),
         ("counts?request=devices", "\"traverse_name\":\"S1\""),
         ("counts?request=live&interval=5", "\"count\":7"),
         ("datex/sites", "MeasurementSiteTablePublication"),

@@ -14,6 +14,7 @@ use vms_core::{Confidence, Country, Plate, Profile, ReadId, StreamId, WallTime};
 
 use crate::town::{Person, Town, answer, bytes_of, draft};
 
+const PLACES: &str = "/api/v1/statistics/places";
 const DEVICES: &str = "/api/v1/statistics/counts?request=devices";
 const LIVE: &str = "/api/v1/statistics/counts?request=live";
 const MEASURED: &str = "/api/v1/statistics/datex/measured?interval=5";
@@ -112,7 +113,12 @@ async fn reads_become_counts_for_whoever_may_see_them() {
     let five = &live["data"]["S1"]["results"]["5m"];
     assert_eq!((&five["count"], &five["start_time"]), (&json!(7), &json!("2026-11-22T12:10:00Z")), "{live}");
     assert_eq!(live["data"]["S1"]["results"]["15m"]["suppressed"], true, "its other cells are small");
-    let text = live.to_string() + &devices.to_string();
+    let (_, places) = town.get(&own, PLACES).await;
+    let site = &places["sites"][0];
+    assert_eq!((&site["code"], &site["minutes"], &site["lanes"]), (&json!("S1"), &json!(5), &json!([1])), "{places}");
+    let route = json!([{ "code": "R1", "from": "S1", "to": "S2", "shortest_s": 30, "longest_s": 300 }]);
+    assert_eq!((places["sites"].as_array().unwrap().len(), &places["routes"]), (2, &route), "{places}");
+    let text = live.to_string() + &devices.to_string() + &places.to_string();
     assert!(!text.contains("XYZ"), "no plate");
     let span = "from=2026-11-22T12:00:00Z&to=2026-11-22T13:00:00Z";
     let (_, stored) = town.get(&own, &format!("/api/v1/statistics/sites/S1/counts?{span}")).await;
@@ -228,7 +234,7 @@ async fn a_machine_gets_what_the_owner_shared_for_it_and_leaves_a_leaf_a_quarter
     let span = "from=2026-11-22T12:00:00Z&to=2026-11-22T13:00:00Z";
     let counts = format!("/api/v1/statistics/sites/S1/counts?{span}");
     let times = format!("/api/v1/statistics/routes/R1/travel-times?{span}");
-    for path in [DEVICES, LIVE, &counts, &times] {
+    for path in [PLACES, DEVICES, LIVE, &counts, &times] {
         let (status, told) = town.get(&job, path).await;
         assert_eq!((status, &told), (StatusCode::OK, &town.get(&person, path).await.1), "{path}");
     }

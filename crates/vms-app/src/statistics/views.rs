@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ::statistics::counts::Minutes;
 use ::statistics::datex::{self, Places};
-use ::statistics::{Route, Site, counts_api};
+use ::statistics::{Offer, Route, Site, counts_api};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use vms_core::{TimeRange, WallTime};
@@ -37,6 +37,15 @@ impl Tagged<String> {
         let etag = hex::encode(Sha256::digest(body.as_bytes()));
         Self { body, etag }
     }
+}
+
+/// What is counted, as far as an actor sees it.
+#[derive(Clone, Debug)]
+pub struct CountedPlaces {
+    /// Cross-sections, each with its finest interval.
+    pub sites: Vec<(Site, Offer)>,
+    /// Routes between two of them.
+    pub routes: Vec<Route>,
 }
 
 /// The places that an actor sees.
@@ -103,6 +112,20 @@ impl UseCases {
         let has = |code: &::statistics::SiteCode| sites.iter().any(|site| site.code == *code);
         let routes = desk.plan.routes.iter().filter(|route| has(&route.from) && has(&route.to)).cloned().collect();
         Ok(Seen { sites, routes })
+    }
+
+    /// The counted cross-sections and the routes between them.
+    ///
+    /// # Errors
+    /// As [`UseCases::statistics_devices`].
+    pub async fn statistics_places(&self, actor: &Actor) -> Result<CountedPlaces, UseCaseError> {
+        self.statistics_permit(actor, "places").await?;
+        let desk = self.statistics()?;
+        let Seen { sites, routes } = self.statistics_seen(actor, desk).await?;
+        let seen: HashSet<&str> = sites.iter().map(|site| site.code.as_str()).collect();
+        let planned = desk.plan.sites.iter().filter(|planned| seen.contains(planned.site.code.as_str()));
+        let sites = planned.map(|planned| (planned.site.clone(), planned.offer)).collect();
+        Ok(CountedPlaces { sites, routes })
     }
 
     /// The counted cross-sections, as the region's counts API names them.
