@@ -310,6 +310,11 @@ const server = createServer(async (request, response) => {
     });
     return json(200, finding);
   }
+  if (route === "GET /statistics/places") return json(200, data.counted);
+  if ((match = /^\/statistics\/(sites|routes)\/([\w.-]+)\/(?:counts|travel-times)$/.exec(path))) {
+    const found = (match[1] === "sites" ? data.counts : data.travelTimes)(match[2], url.searchParams);
+    return found === null ? problem(404, "not_found") : json(200, found);
+  }
   if (route === "GET /partners") return json(200, { items: data.partners, next_cursor: null });
   if ((match = /^PATCH \/partners\/(\w+)$/.exec(route))) {
     const partner = data.partners.find((one) => one.id === match[1]);

@@ -24,4 +24,5 @@ export const keys = {
   audit: ["audit"] as const,
   health: ["health"] as const,
   timeline: ["timeline"] as const,
+  statistics: ["statistics"] as const,
 };

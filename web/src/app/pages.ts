@@ -7,6 +7,7 @@ import {
   Bot,
   Car,
   Cctv,
+  ChartColumn,
   ClipboardCheck,
   Gavel,
   Grid2x2,
@@ -56,6 +57,7 @@ export const PAGES: readonly PageInfo[] = [
   { path: "/holds", key: "holds", icon: Snowflake, rights: ["hold.set", "hold.release", "audit.view"] },
   { path: "/gated", key: "gated", icon: Gavel, rights: ["gated.propose", "gated.approve"] },
   { path: "/exports", key: "exports", icon: PackageCheck, rights: ["export", "export.approve", "audit.view"] },
+  { path: "/counts", key: "counts", icon: ChartColumn, rights: ["statistics.view"] },
   {
     path: "/cameras",
     key: "cameras",

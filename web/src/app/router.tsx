@@ -137,6 +137,12 @@ const exportsRoute = createRoute({
   beforeLoad: guard("/exports"),
   component: lazyRouteComponent(() => import("../routes/exports/ExportsPage"), "ExportsPage"),
 });
+const countsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/counts",
+  beforeLoad: guard("/counts"),
+  component: lazyRouteComponent(() => import("../routes/counts/CountsPage"), "CountsPage"),
+});
 const camerasRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/cameras",
@@ -235,6 +241,7 @@ export const router = createRouter({
     holdsRoute,
     gatedRoute,
     exportsRoute,
+    countsRoute,
     camerasRoute,
     partnersRoute,
     sharingRoute,
