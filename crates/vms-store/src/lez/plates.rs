@@ -46,6 +46,11 @@ const BLOCK_MAX: usize = 65_536;
 const DAY_MAX: usize = 2_000_000;
 /// Fresh reads opened at once by a search.
 const FRESH_PAGE: i64 = 4_096;
+/// A page of reads that stand in no block yet. There are few of them and very many reads: a left join keeps SQLite, which guesses how many, from
+/// walking the reads in search of fresh ones, and sorts the page before it fetches bodies.
+const FRESH_SQL: &str = "select f.id as id, f.class as class, f.hour as hour, r.body as a
+      from (select id, class, hour from plate_fresh where owner_id = $1 and hour >= $2 and hour <= $3 and id > $4 order by id limit $5) f
+      left join lez_read r on r.purpose = 'OPENBARE_ORDE' and r.id = f.id order by f.id";
 /// Tokens in one statement.
 const TOKENS_MAX: usize = 2_048;
 /// Ids in one statement.
@@ -101,6 +106,11 @@ fn each_of(mut list: &[u8], mut work: impl FnMut(&[u8])) -> Stored<()> {
 fn opened(block: &Block, keys: &HashMap<KeyId, Key>) -> Stored<Option<Zeroizing<Vec<u8>>>> {
     let Some(key) = keys.get(&block.key) else { return Ok(None) };
     LezVault::open(key, &block.key, &block.id, "plates", &block.body).map(|list| Some(Zeroizing::new(list)))
+}
+
+/// Rows of fresh reads that are still there; one that is gone has no body.
+fn with_body(rows: Vec<AnyRow>) -> Vec<AnyRow> {
+    rows.into_iter().filter(|row| matches!(row.blob_opt("a"), Ok(Some(_)))).collect()
 }
 
 /// Work over many bytes, on a thread that may take its time.
@@ -227,11 +237,7 @@ impl LezVault {
     async fn fresh_like(&self, wish: &PlateWish, query: &ReadQuery) -> Stored<Seen> {
         let (mut seen, mut below) = (Seen::new(), String::new());
         loop {
-            let rows = sqlx::query(
-                "select f.id as id, f.class as class, f.hour as hour, r.body as a from plate_fresh f
-                   join lez_read r on r.purpose = 'OPENBARE_ORDE' and r.id = f.id
-                  where f.owner_id = $1 and f.hour >= $2 and f.hour <= $3 and f.id > $4 order by f.id limit $5",
-            )
+            let rows = sqlx::query(FRESH_SQL)
             .bind(query.owner.to_string())
             .bind(hour_of(query.range.from))
             .bind(hour_of(query.range.to))
@@ -242,7 +248,7 @@ impl LezVault {
             .map_err(db_error)?;
             let Some(last) = rows.last() else { return Ok(seen) };
             below = last.text("id")?;
-            for (plate, hour) in self.plates_in(&rows).await? {
+            for (plate, hour) in self.plates_in(&with_body(rows)).await? {
                 if wish.matches(plate.as_bytes()) {
                     seen.entry(hour / DAY_HOURS).or_default().insert(plate);
                 }
@@ -353,9 +359,8 @@ impl LezVault {
             return Ok(0);
         };
         let ids = rows.iter().map(|row| row.text("id")).collect::<Stored<Vec<_>>>()?;
-        // A read that is gone has no body; it leaves the heap with the others.
-        let there: Vec<AnyRow> = rows.into_iter().filter(|row| matches!(row.blob_opt("a"), Ok(Some(_)))).collect();
-        let plates: BTreeSet<String> = self.plates_in(&there).await?.into_iter().map(|(plate, _)| plate).collect();
+        // A read that is gone leaves the heap with the others.
+        let plates: BTreeSet<String> = self.plates_in(&with_body(rows)).await?.into_iter().map(|(plate, _)| plate).collect();
         let sealed = match self.key(&self.store.read, &heap.key).await? {
             Some(key) if !plates.is_empty() => Some(self.sealed_block(&key, &heap.key, &plates)?),
             _ => None,

@@ -206,13 +206,17 @@ async fn a_search_goes_by_its_tokens() {
         let plan: String = rows.iter().map(|row| row.text("detail").unwrap()).collect();
         assert!(plan.contains(wanted), "{tokens} tokens: {plan}");
     }
+    let sql = format!("explain query plan {FRESH_SQL}");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&index.vault.store.read).await.unwrap();
+    let plan: String = rows.iter().map(|row| row.text("detail").unwrap() + "; ").collect();
+    assert!(plan.contains("r USING INDEX sqlite_autoindex_lez_read_1 (purpose=? AND id=?)"), "each finds its own: {plan}");
 }
 
 /// 360,000 vehicles on each of 30 days (`domain.md` 0: 1.65 M reads a day, 49.5 M in 30 days). The index of plates then holds 10.8 M plates of days in
 /// 720 sealed rows, whatever the number of reads; an exact search goes through the rows of reads, of which there are as many as police copies:
 /// all 49.5 M where every camera is a police zone's. `BELFRY_SEARCH_READS` makes it fewer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement: half an hour, and 30 GB of disk (docs/operations.md)"]
+#[ignore = "a measurement: a quarter of an hour, and 30 GB of disk (docs/operations.md)"]
 async fn searches_over_a_month_of_the_region() {
     #[expect(clippy::disallowed_methods, reason = "a measurement")]
     let reads = std::env::var("BELFRY_SEARCH_READS").map_or(49_500_000, |text| text.parse().unwrap());
