@@ -14,7 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Subcommand, ValueEnum};
 use fines::{
-    Batch, Ledger, LedgerError, Line, Picture, Progress, RealDisk, RunError, RunFacts, Seal, Totals, answer, verify,
+    Batch, Ledger, LedgerError, Line, Picture, Progress, RealDisk, RunError, RunFacts, Seal, Totals, Waiting, answer,
+    verify,
 };
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -48,6 +49,7 @@ impl FinesArgs {
         match &self.what {
             FinesCommand::Run { server, .. }
             | FinesCommand::Ack { server, .. }
+            | FinesCommand::Passes { server, .. }
             | FinesCommand::Status { server, .. } => server.json,
             FinesCommand::Verify { json, .. } => *json,
         }
@@ -127,6 +129,16 @@ enum FinesCommand {
         /// The file.
         file: PathBuf,
     },
+    /// Tell which day passes were sold (JSON Lines), before `run`: no batch holds a finding whose vehicle had one. Giving a file twice is
+    /// harmless.
+    ///
+    /// A line: {"plate":"1ABC234","country":"B","day":"2026-11-21","bought_at":"2026-11-22T18:00:00+01:00"}
+    Passes {
+        #[command(flatten)]
+        server: MachineArgs,
+        /// The file.
+        file: PathBuf,
+    },
     /// Runs with what was answered, and how many approved findings wait.
     Status {
         #[command(flatten)]
@@ -147,6 +159,9 @@ pub(crate) fn run(args: FinesArgs) -> u8 {
         }
         FinesCommand::Ack { server, kind, file } => {
             crate::in_runtime_of(async move { ack(&server, kind, &file).await })
+        }
+        FinesCommand::Passes { server, file } => {
+            crate::in_runtime_of(async move { crate::fines_passes::told(&server, &file).await })
         }
         FinesCommand::Status { server, kind } => crate::in_runtime_of(async move { status(&server, kind).await }),
     };
@@ -170,6 +185,7 @@ fn state_words(word: &str) -> Option<(&'static str, u8)> {
         ),
         "not_all_left" => ("not every line was fetched: run it again", 5),
         "not_reconciled" | "differs" => ("the manifest is not that of the run: the run stays open", 1),
+        "other_version" => ("the job's program is of another version than Belfry: install the same and run it again", 1),
         "signed_otherwise" => ("the run was signed with another manifest", 1),
         _ => return None,
     })
@@ -268,6 +284,12 @@ fn facts_of(run: &Value) -> RunFacts {
             merged: number(run, "/totals/merged"),
             refused: number(run, "/totals/refused"),
         },
+        waiting: run.pointer("/waits").filter(|waits| waits.is_object()).map(|waits| Waiting {
+            approved: number(waits, "/approved"),
+            not_final: number(waits, "/not_final"),
+            until: waits.get("until").and_then(Value::as_str).map(str::to_owned),
+            holder: number(waits, "/holder"),
+        }),
         signed: run.pointer("/manifest_sha256").and_then(Value::as_str).map(str::to_owned),
     }
 }
@@ -359,11 +381,23 @@ fn show(run: &Value, folder: Option<&Path>, was_there: bool, as_json: bool) {
 fn line(run: &Value) -> String {
     let totals = |word: &str| number(run, &format!("/totals/{word}"));
     let answers = |word: &str| number(run, &format!("/answers/{word}"));
+    let until = run.pointer("/waits/until").and_then(Value::as_str).map(|until| format!(" until {until}"));
+    let waits = run.pointer("/waits").filter(|waits| waits.is_object()).map(|waits| {
+        format!(
+            "{} approved = {} taken + {} not final{} + {} without a holder yet  ",
+            number(waits, "/approved"),
+            totals("taken"),
+            number(waits, "/not_final"),
+            until.unwrap_or_default(),
+            number(waits, "/holder"),
+        )
+    });
     format!(
-        "{}  {}  {} taken = {} records ({} fines, {} warnings, {} files) + {} merged + {} refused  answers: {} accepted, {} refused, \
+        "{}  {}  {}{} taken = {} records ({} fines, {} warnings, {} files) + {} merged + {} refused  answers: {} accepted, {} refused, \
          {} to be corrected, {} ended without, {} waiting\n",
         text(run, "/id"),
         text(run, "/state"),
+        waits.unwrap_or_default(),
         totals("taken"),
         totals("records"),
         totals("fines"),
@@ -457,8 +491,13 @@ async fn told(session: &Machine, kind: Kind, answers: &[answer::Answer]) -> anyh
         let body = json!({ "items": some });
         let page = session.call(Method::POST, &path, Some(body)).await?;
         let items = page.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-        outcomes
-            .extend(items.iter().map(|item| (text(item, "/offence").to_owned(), text(item, "/outcome").to_owned())));
+        let said = items.iter().map(|item| (text(item, "/offence").to_owned(), text(item, "/outcome").to_owned()));
+        let said: Vec<(String, String)> = said.collect();
+        // One outcome for each answer, in its order: an answer that nobody spoke of was not taken.
+        if !said.iter().map(|(offence, _)| offence).eq(some.iter().map(|answer| &answer.offence)) {
+            return Err(Failure::No("Belfry did not say of every answer what became of it: give the file again".to_owned()).into());
+        }
+        outcomes.extend(said);
         crate::complain(&json!({ "step": "answers", "done": outcomes.len(), "total": answers.len() }).to_string());
     }
     Ok(outcomes)
@@ -474,6 +513,13 @@ async fn status(server: &MachineArgs, kind: Kind) -> anyhow::Result<u8> {
     let runs = seen.get("runs").and_then(Value::as_array).cloned().unwrap_or_default();
     runs.iter().for_each(|run| print(&line(run)));
     print(&format!("{} approved findings are in no run yet\n", number(&seen, "/waiting")));
+    if number(&seen, "/not_final") > 0 {
+        let (from, until) = (text(&seen, "/final_from"), text(&seen, "/final_until"));
+        print(&format!(
+            "{} of them wait until their outcome is final: the first until {from}, the last until {until}\n",
+            number(&seen, "/not_final")
+        ));
+    }
     Ok(0)
 }
 

@@ -9,6 +9,7 @@ mod demo;
 mod export;
 mod figures;
 mod fines;
+mod fines_passes;
 mod keys;
 mod keystore;
 mod machine;

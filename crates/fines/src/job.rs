@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
-use crate::manifest::{FileDigest, Manifest, Totals, sha256};
+use crate::manifest::{FileDigest, Manifest, Totals, Waiting, sha256};
 use crate::parquet_table::parquet_of;
 use crate::record::{Batch, Record, Reject, csv_of};
 use crate::sign::{Seal, key_pem};
@@ -46,6 +46,8 @@ pub struct RunFacts {
     pub rule_set: String,
     /// Totals.
     pub totals: Totals,
+    /// What waits for a later batch; `None` in runs of before.
+    pub waiting: Option<Waiting>,
     /// SHA-256 of the manifest, once it was signed.
     pub signed: Option<String>,
 }
@@ -226,12 +228,13 @@ fn write(
     if !is_plain(&facts.run) {
         return Err(RunError::NotReconciled("the run's name is none".to_owned()));
     }
-    if !totals.reconcile() {
-        return Err(RunError::NotReconciled(format!("totals do not add up: {totals:?}")));
+    let waits = facts.waiting.as_ref();
+    if !totals.reconcile() || waits.is_some_and(|waiting| !waiting.reconcile(totals.taken)) {
+        return Err(RunError::NotReconciled(format!("totals do not add up: {totals:?}, {waits:?}")));
     }
     let (folder, part) = (out.join(&facts.run), out.join(format!("{}.part", facts.run)));
     if folder.exists() {
-        return found(folder, facts.clone());
+        return found(folder, ledger, facts.clone());
     }
     let on = |what: &'static str, path: &Path, done: std::io::Result<()>| {
         done.map_err(|source| RunError::Disk { what, path: path.display().to_string(), source })
@@ -293,12 +296,18 @@ fn papers(disk: &dyn Disk, part: &Path, facts: &RunFacts, gathered: &Gathered) -
     Ok(manifest)
 }
 
-fn found(folder: PathBuf, facts: RunFacts) -> Result<Done, RunError> {
+/// The folder that is there, when it is what was signed: by the key of the ledger, which gives the same signature for the same manifest. The
+/// folder's own key proves nothing: whoever changed the folder could have put that there too.
+fn found(folder: PathBuf, ledger: &mut dyn Ledger, facts: RunFacts) -> Result<Done, RunError> {
     let changed = || RunError::Changed(folder.display().to_string());
     let manifest = std::fs::read(folder.join("manifest.json")).map_err(|_| changed())?;
     let digest = sha256(&manifest);
-    let report = verify::folder(&folder, &verify::Trust::default());
-    if facts.signed.as_deref() != Some(&digest) || report.verdict != verify::Verdict::Holds {
+    if facts.signed.as_deref() != Some(&digest) {
+        return Err(changed());
+    }
+    let seal = ledger.seal(&facts.run, &manifest).map_err(RunError::Ledger)?;
+    let report = verify::folder(&folder, &verify::Trust { key: Some(seal.key), previous: None });
+    if report.verdict != verify::Verdict::Holds {
         return Err(changed());
     }
     Ok(Done { folder, facts, manifest_sha256: digest, was_there: true })

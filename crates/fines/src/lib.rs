@@ -19,6 +19,6 @@ pub mod verify;
 
 pub use disk::{Disk, RealDisk};
 pub use job::{Done, Ledger, LedgerError, Line, Picture, Progress, RunError, RunFacts, run};
-pub use manifest::{FileDigest, Manifest, Refusal, Totals, fuzz_manifest, sha256};
+pub use manifest::{FileDigest, Manifest, Refusal, Totals, Waiting, fuzz_manifest, sha256};
 pub use record::{Batch, Camera, Exit, Holder, Kind, Measurement, PictureFact, Record, Reject, csv_of};
 pub use sign::{Seal, SealKey, key_from_pem, key_pem};

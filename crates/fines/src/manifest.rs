@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::job::RunFacts;
-use crate::record::SCHEMA;
+use crate::parquet_table::parquet_of;
+use crate::record::{Record, SCHEMA, csv_of};
 
 /// Longest manifest that is read, bytes: some 100,000 pictures.
 pub(crate) const MANIFEST_MAX: u64 = 32 * 1024 * 1024;
@@ -42,6 +43,27 @@ impl Totals {
     pub const fn reconcile(&self) -> bool {
         self.taken == self.records + self.merged + self.refused
             && self.records == self.fines + self.warnings + self.files
+    }
+}
+
+/// What was approved before the end of the window and could have been taken: `approved = taken + not_final + holder`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiting {
+    /// All of them.
+    pub approved: u64,
+    /// In this batch not, since their outcome can still change.
+    pub not_final: u64,
+    /// The last instant from which one of these is final, RFC 3339; with `not_final`.
+    pub until: Option<String>,
+    /// In this batch not, since the registry has not answered who holds the vehicle.
+    pub holder: u64,
+}
+
+impl Waiting {
+    /// Whether everything approved was taken or waits.
+    pub const fn reconcile(&self, taken: u64) -> bool {
+        self.approved == taken + self.not_final + self.holder && (self.not_final == 0) == self.until.is_none()
     }
 }
 
@@ -96,6 +118,9 @@ pub struct Manifest {
     pub rule_set: String,
     /// Closing totals.
     pub totals: Totals,
+    /// What waits for a later batch; left out in batches of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// Every file but this one and its signature, by name.
     pub files: Vec<FileDigest>,
 }
@@ -104,7 +129,7 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {what}")]
 pub struct Refusal {
-    /// `manifest_unreadable`, `not_reconciled` or `differs`.
+    /// `manifest_unreadable`, `not_reconciled`, `differs` or `other_version`.
     pub code: &'static str,
     /// About what.
     pub what: &'static str,
@@ -125,6 +150,7 @@ impl Manifest {
             opened_at: facts.opened_at.clone(),
             rule_set: facts.rule_set.clone(),
             totals: facts.totals,
+            waiting: facts.waiting.clone(),
             files,
         }
     }
@@ -142,26 +168,55 @@ impl Manifest {
         (manifest.bytes() == bytes).then_some(manifest)
     }
 
-    /// Whether this is the manifest of that run and of these two files of lines: what the holder of the key asks before it signs.
+    /// Whether what was approved went somewhere.
+    pub(crate) fn reconcile(&self) -> bool {
+        self.totals.reconcile() && self.waiting.as_ref().is_none_or(|waiting| waiting.reconcile(self.totals.taken))
+    }
+
+    /// Whether this is the manifest of that run and of these two files of lines: what the holder of the key asks before it signs. Every file
+    /// that it names must be made from the lines: the tables are made again here, and the pictures are those that the records name.
     ///
     /// # Errors
     /// [`Refusal`].
     pub fn check(bytes: &[u8], facts: &RunFacts, offences: &[u8], rejects: &[u8]) -> Result<Self, Refusal> {
         let manifest = Self::parse(bytes).ok_or(Refusal { code: "manifest_unreadable", what: "manifest.json" })?;
-        if !facts.totals.reconcile() {
-            return Err(Refusal { code: "not_reconciled", what: "totals of the run" });
-        }
         let differs = |what| Err(Refusal { code: "differs", what });
         let again = Self::of(facts, manifest.files.clone());
+        if !again.reconcile() {
+            return Err(Refusal { code: "not_reconciled", what: "totals of the run" });
+        }
         if again != manifest {
             return differs("run, chain, window or totals");
         }
-        for (name, lines) in [("offences.jsonl", offences), ("rejects.jsonl", rejects)] {
-            if !manifest.files.contains(&FileDigest::of(name, lines)) {
-                return differs(name);
+        let lines = offences.split_inclusive(|byte| *byte == b'\n').map(serde_json::from_slice);
+        let Ok(records) = lines.collect::<Result<Vec<Record>, _>>() else { return differs("offences.jsonl") };
+        if !records.iter().all(Record::has_its_amount) {
+            return differs("amounts");
+        }
+        let csv = csv_of(facts.batch, &records);
+        let mut wanted = vec![
+            FileDigest::of("offences.jsonl", offences),
+            FileDigest::of("rejects.jsonl", rejects),
+            FileDigest::of("offences.csv", csv.as_bytes()),
+        ];
+        // A job of before makes no such table; one of another version makes another, which nobody here can vouch for.
+        if let Some(table) = manifest.files.iter().find(|file| file.file == "offences.parquet") {
+            match parquet_of(&records) {
+                Ok(made) if FileDigest::of(&table.file, &made) == *table => wanted.push(table.clone()),
+                Ok(_) | Err(_) => return Err(Refusal { code: "other_version", what: "offences.parquet" }),
             }
         }
-        Ok(manifest)
+        let pictures = records.iter().flat_map(|record| &record.pictures);
+        wanted.extend(pictures.map(|picture| FileDigest {
+            file: picture.file.clone(),
+            bytes: picture.bytes,
+            sha256: picture.sha256.clone(),
+        }));
+        wanted.sort_by(|one, other| one.file.cmp(&other.file));
+        if let Some(stranger) = manifest.files.iter().find(|file| !wanted.contains(file)) {
+            return differs(if stranger.file.starts_with("images/") { "pictures" } else { "files" });
+        }
+        if wanted != manifest.files { differs("files") } else { Ok(manifest) }
     }
 }
 

@@ -166,6 +166,16 @@ pub struct Record {
     pub measurement: Option<Measurement>,
 }
 
+impl Record {
+    /// Whether a fine has an amount, and nothing else has one.
+    pub(crate) const fn has_its_amount(&self) -> bool {
+        match self.kind {
+            Kind::Fine => self.amount_cents.is_some() && self.currency.is_some(),
+            Kind::Warning | Kind::File => self.amount_cents.is_none(),
+        }
+    }
+}
+
 impl std::fmt::Debug for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Record").field("offence", &self.offence).field("kind", &self.kind).finish_non_exhaustive()

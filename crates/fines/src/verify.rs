@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::manifest::{FileDigest, MANIFEST_MAX, Manifest, Totals, sha256};
 use crate::parquet_table::{is_ours, parquet_of};
-use crate::record::{Batch, Kind, Record, Reject, csv_of};
+use crate::record::{Batch, Kind, Record, Reject, SCHEMA, csv_of};
 use crate::sign::{Seal, key_from_pem, key_pem};
 
 /// Longest file that is read, bytes.
@@ -87,6 +87,18 @@ impl Report {
                 totals.refused
             )
             .ok();
+            if let Some(waiting) = &manifest.waiting {
+                writeln!(
+                    out,
+                    "approved  {} = {} taken + {} not final{} + {} whose holder is not known yet",
+                    waiting.approved,
+                    totals.taken,
+                    waiting.not_final,
+                    waiting.until.as_ref().map(|until| format!(" (until {until})")).unwrap_or_default(),
+                    waiting.holder
+                )
+                .ok();
+            }
             writeln!(out, "manifest  {digest}").ok();
         }
         self.notes.iter().for_each(|note| out.push_str(&format!("note      {note}\n")));
@@ -251,7 +263,7 @@ fn lines(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>, wrong: &mut Vec
     let (merged, refused) = (outcome("merged"), outcome("refused"));
     let counted = totals_of(&records);
     let seen = Totals { taken: counted.records + merged + refused, merged, refused, ..counted };
-    if seen != manifest.totals || !manifest.totals.reconcile() {
+    if seen != manifest.totals || !manifest.reconcile() {
         wrong.push("the totals do not add up to the lines".to_owned());
     }
     let mut positions: Vec<u64> = records.iter().map(|record| record.position).collect();
@@ -265,6 +277,15 @@ fn lines(manifest: &Manifest, files: &BTreeMap<String, Vec<u8>>, wrong: &mut Vec
     let findings: BTreeSet<&String> = findings.collect();
     if keys.len() != records.len() || findings.len() != positions.len() {
         wrong.push("a record or a finding stands there twice".to_owned());
+    }
+    let is_ours = |schema: u32| schema == SCHEMA;
+    if !is_ours(manifest.schema)
+        || !records.iter().map(|record| record.schema).chain(rejects.iter().map(|reject| reject.schema)).all(is_ours)
+    {
+        wrong.push("it is of a version that this program does not know".to_owned());
+    }
+    if !records.iter().all(Record::has_its_amount) {
+        wrong.push("a fine has no amount, or something else has one".to_owned());
     }
     let runs = records.iter().map(|record| &record.run).chain(rejects.iter().map(|reject| &reject.run));
     if runs.into_iter().any(|run| *run != manifest.run) {
@@ -305,6 +326,18 @@ fn table(records: &[Record], files: &BTreeMap<String, Vec<u8>>, report: &mut Rep
     }
 }
 
+/// The digest names the batch before; that it is the one before in the same chain is another question.
+fn before_it(manifest: &Manifest, before: &[u8], name: &str, report: &mut Report) {
+    let follows = |before: Manifest| {
+        before.chain.checked_add(1) == Some(manifest.chain)
+            && before.batch == manifest.batch
+            && before.authority == manifest.authority
+    };
+    if !Manifest::parse(before).is_some_and(follows) {
+        report.wrong.push(format!("{name} is of another chain, or not the one before in it"));
+    }
+}
+
 fn chain(path: &Path, manifest: &Manifest, trust: &Trust, report: &mut Report) {
     if (manifest.chain == 1) != manifest.previous.is_empty() {
         report.wrong.push("only the first batch has none before it".to_owned());
@@ -313,6 +346,7 @@ fn chain(path: &Path, manifest: &Manifest, trust: &Trust, report: &mut Report) {
         match read(&before.join("manifest.json"), MANIFEST_MAX) {
             Ok(bytes) if sha256(&bytes) == manifest.previous => {
                 report.notes.push(format!("follows {}", before.display()));
+                before_it(manifest, &bytes, &before.display().to_string(), report);
             }
             Ok(_) => report.wrong.push(format!("the batch before is not {}", before.display())),
             Err(error) => report.wrong.push(format!("{}: {error}", before.display())),
@@ -324,11 +358,15 @@ fn chain(path: &Path, manifest: &Manifest, trust: &Trust, report: &mut Report) {
     }
     // Beside it, as the runs lay it down.
     let beside = path.parent().and_then(|parent| std::fs::read_dir(parent).ok()).into_iter().flatten().flatten();
-    let found = beside.map(|entry| entry.path()).find(|folder| {
-        read(&folder.join("manifest.json"), MANIFEST_MAX).is_ok_and(|bytes| sha256(&bytes) == manifest.previous)
+    let found = beside.map(|entry| entry.path()).find_map(|folder| {
+        let bytes = read(&folder.join("manifest.json"), MANIFEST_MAX).ok()?;
+        (sha256(&bytes) == manifest.previous).then_some((folder, bytes))
     });
+    if let Some((folder, bytes)) = &found {
+        before_it(manifest, bytes, &folder.display().to_string(), report);
+    }
     report.notes.push(match found {
-        Some(folder) => format!("follows {}", folder.display()),
+        Some((folder, _)) => format!("follows {}", folder.display()),
         None => format!("the batch before (manifest {}) is not beside this one", manifest.previous),
     });
 }

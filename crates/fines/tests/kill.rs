@@ -11,7 +11,7 @@ use std::rc::Rc;
 use fines::verify::{Trust, Verdict, folder};
 use fines::{
     Batch, Camera, Disk, Kind, Ledger, LedgerError, Line, Manifest, Picture, PictureFact, RealDisk, Record, Reject,
-    RunError, RunFacts, Seal, SealKey, Totals, run, sha256,
+    RunError, RunFacts, Seal, SealKey, Totals, Waiting, run, sha256,
 };
 use proptest::prelude::*;
 
@@ -204,6 +204,12 @@ impl Book {
                 refused: count(&|f| **f % 5 == 4 && **f % 2 == 1),
                 ..Totals::default()
             },
+            waiting: Some(Waiting {
+                approved: rows.approved.len() as u64 + 3,
+                not_final: 2,
+                until: Some("2026-11-23T23:00:00Z".to_owned()),
+                holder: 1,
+            }),
             signed: None,
         };
         rows.opened = Some((facts.clone(), lines));
@@ -467,6 +473,10 @@ fn a_run_that_does_not_add_up_stays_open() {
         rows.borrow_mut().opened = Some(before);
     };
     break_it(&|facts, _| facts.totals.merged += 1);
+    // What waits is a part of what was approved, and says until when.
+    break_it(&|facts, _| facts.waiting.as_mut().unwrap().not_final += 1);
+    break_it(&|facts, _| facts.waiting.as_mut().unwrap().approved -= 1);
+    break_it(&|facts, _| facts.waiting.as_mut().unwrap().until = None);
     break_it(&|facts, _| {
         facts.totals.taken += 1;
         facts.totals.refused += 1;

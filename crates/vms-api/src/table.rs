@@ -139,6 +139,7 @@ pub const ROUTES: &[Line] = &[
     line("GET", "/api/v1/fines/runs/{id}/lines", Access::Right(Right::FineBatch)),
     line("POST", "/api/v1/fines/runs/{id}/signature", Access::Right(Right::FineBatch)),
     line("POST", "/api/v1/fines/answers", Access::Right(Right::FineBatch)),
+    line("POST", "/api/v1/fines/passes", Access::Right(Right::FineBatch)),
     // One's own cameras and those whose statistics are shared with one; the rest of the sites is left out. Machines: `StatisticsDeliver`.
     line("GET", "/api/v1/statistics/places", Access::Right(Right::StatisticsView)),
     line("GET", "/api/v1/statistics/counts", Access::Right(Right::StatisticsView)),

@@ -17,7 +17,8 @@ use crate::cases::UseCases;
 use crate::error::{Conflict, Entity, UseCaseError};
 use crate::fines_lines::{Making, ended_text, picture_file};
 use crate::fines_ports::{
-    AnswerCounts, FineKind, FineLine, FineParts, FinePermit, FineRun, FineSeal, KeptAnswer, NewFineLine,
+    AnswerCounts, FineHeld, FineKind, FineLine, FineOpen, FineParts, FinePermit, FineRun, FineSeal, KeptAnswer,
+    NewFineLine,
 };
 use crate::gate::action::Action;
 use crate::gate::{Actor, Circumstances, Permit, Target, Why};
@@ -25,9 +26,11 @@ use crate::lez::class;
 use crate::ports::StoreError;
 use crate::sharing::board::{LEZ_FLOW, ZBT_FLOW};
 
-/// Findings of one run at most: three weeks of the busiest year that `domain.md` A8 knows (27,123 fines), and more than thirty people
-/// approve in a day.
-const TAKE_MAX: u32 = 2_000;
+/// The smallest window. What two days approved can become ready at one midnight, which no smaller window parts: of that one run takes as many
+/// as it may, and the others wait for the next window.
+const SMALLEST: std::time::Duration = std::time::Duration::from_secs(60);
+/// So many runs' worth of findings can wait so; past that a run is refused.
+const OVERFLOW_MAX: u32 = 5;
 /// Lines that leave at once: with two pictures of at most 512 KiB each they stay below 16 MiB.
 const PAGE: u32 = 16;
 /// An open run is its holder's for this long after each request.
@@ -69,7 +72,22 @@ pub struct FineStatus {
     /// Newest first.
     pub runs: Vec<FineRun>,
     /// Findings that are approved and in no run yet.
-    pub waiting: u64,
+    pub waiting: FineOpen,
+}
+
+/// A run as it would be kept.
+struct Plan {
+    run: FineRun,
+    lines: Vec<NewFineLine>,
+    held: Vec<FineHeld>,
+}
+
+impl Plan {
+    /// Findings whose vehicle was allowed after all, with the reason.
+    fn closed(&self) -> Vec<serde_json::Value> {
+        let closed = self.lines.iter().filter_map(|line| Some((line.finding, line.closes?.0)));
+        closed.map(|(finding, reason)| json!({ "finding": finding.to_string(), "reason": reason })).collect()
+    }
 }
 
 fn conflict(word: &'static str) -> UseCaseError {
@@ -92,7 +110,7 @@ fn name_of(actor: &Actor, kind: FineKind, range: TimeRange) -> Result<String, Us
     Ok(format!("{}-{whose}{}-{}", kind.prefix(), minute("from", range.from)?, minute("to", range.to)?))
 }
 
-/// The text of a line whose finding's term ended before the run was signed: there is nothing of a person in it.
+/// The text of a line whose finding is erased: there is nothing of a person in it.
 fn filled(run: &str, line: &mut FineLine) -> Result<(), UseCaseError> {
     if let Some(outcome) = &line.ended {
         line.text = ended_text(run, line.position, line.finding, outcome)?;
@@ -105,12 +123,12 @@ fn is_holder(holder: &str) -> bool {
 }
 
 impl UseCases {
-    fn fines(&self) -> Result<&FineParts, UseCaseError> {
+    pub(crate) fn fines(&self) -> Result<&FineParts, UseCaseError> {
         self.extensions().fines.as_ref().ok_or_else(|| UseCaseError::Conflict(Conflict::NoSuchService("fines")))
     }
 
     /// The permit of a kind: the tax administration's job has the low-emission zone, a municipality's its zones, a police zone's its stretches.
-    async fn fine_permit(
+    pub(crate) async fn fine_permit(
         &self,
         actor: &Actor,
         kind: FineKind,
@@ -207,17 +225,19 @@ impl UseCases {
                 }
                 return Ok(run);
             }
-            let (run, lines) = self.fine_plan(parts, &permit, &id, range).await?;
+            let plan = self.fine_plan(parts, &permit, &id, range).await?;
+            let run = &plan.run;
             if dry {
-                return Ok(run);
+                return Ok(plan.run);
             }
             // First the log: findings that nobody can prove were taken were not taken.
             let details = json!({
                 "run": id, "of": kind.as_str(), "taken": run.totals.taken, "records": run.totals.records, "merged": run.totals.merged,
-                "refused": run.totals.refused, "rule_set": run.rule_set, "decision": permit.decision().to_string(),
+                "refused": run.totals.refused, "waits": run.waits.map(|waits| waits.not_final + waits.holder), "closed": plan.closed(),
+                "rule_set": run.rule_set, "decision": permit.decision().to_string(),
             });
             self.record("fine_run_opened", audit::LeafKind::Batch, Some(actor.clone()), details).await?;
-            match parts.store.fine_open(&permit, &run, &lines).await {
+            match parts.store.fine_open(&permit, run, &plan.lines, &plan.held).await {
                 // Somebody was quicker, or an approval was taken back meanwhile: look again.
                 Ok(()) | Err(StoreError::Taken(_) | StoreError::Stale) => {}
                 Err(error) => return Err(error.into()),
@@ -232,7 +252,7 @@ impl UseCases {
         permit: &FinePermit,
         id: &str,
         range: TimeRange,
-    ) -> Result<(FineRun, Vec<NewFineLine>), UseCaseError> {
+    ) -> Result<Plan, UseCaseError> {
         let runs = parts.store.fine_runs(permit, LIST_MAX).await?;
         if runs.iter().any(|run| run.signed.is_none()) {
             return Err(conflict("other_run_open"));
@@ -240,15 +260,21 @@ impl UseCases {
         if runs.iter().any(|run| run.range.from < range.to && range.from < run.range.to) {
             return Err(conflict("window_overlaps"));
         }
-        let findings = parts.store.fine_candidates(permit, range, TAKE_MAX + 1).await?;
-        if findings.len() > usize::try_from(TAKE_MAX).unwrap_or(usize::MAX) {
+        let is_smallest = range.to <= range.from.plus(SMALLEST);
+        let most = if is_smallest { parts.take_max.saturating_mul(OVERFLOW_MAX) } else { parts.take_max };
+        let findings = parts.store.fine_candidates(permit, range, most.saturating_add(1)).await?;
+        if findings.len() > usize::try_from(most).unwrap_or(usize::MAX) {
             return Err(conflict("too_many"));
         }
         let now = self.now();
-        let mut making = Making::new(parts, permit, id, now);
+        let free_from = runs.iter().map(|run| run.range.to).max().unwrap_or(range.to).max(range.to);
+        let mut making = Making::new(parts, permit, id, (now, range.to, free_from));
         for finding in &findings {
             making.add(self, finding).await?;
         }
+        let mut waits = parts.store.fine_waits(permit, range).await?;
+        waits.not_final += u64::try_from(making.held.len()).unwrap_or(u64::MAX);
+        waits.until = making.held.iter().map(|held| Some(held.until)).fold(waits.until, Option::max);
         let last = runs.first();
         let run = FineRun {
             id: id.to_owned(),
@@ -260,10 +286,11 @@ impl UseCases {
             opened_at: now,
             rule_set: self.fine_rules(permit.kind())?,
             totals: making.totals,
+            waits: Some(waits),
             signed: None,
             answers: AnswerCounts::default(),
         };
-        Ok((run, making.lines))
+        Ok(Plan { run, lines: making.lines, held: making.held })
     }
 
     /// Version of the tables that a kind is decided with.
@@ -339,7 +366,7 @@ impl UseCases {
         // At once: the log writes what waits together.
         futures_util::future::try_join_all(leaves).await?;
         if let Some(last) = out.iter().rev().find(|delivery| delivery.line.left_at.is_none()) {
-            parts.store.fine_left(id, last.line.position, self.now()).await?;
+            parts.store.fine_left(id, after, last.line.position, self.now()).await?;
         }
         Ok(out)
     }

@@ -7,14 +7,18 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use traffic_rules::lez::{FineId, History, LezInput, LezOutcome, LezVerdict, PriorFine, PriorWarning, RuleSet, decide};
+use traffic_rules::Day;
+use traffic_rules::lez::{FineId, History, LezInput, LezOutcome, PriorFine, PriorWarning, RuleSet, decide};
 use traffic_rules::trajectory::{self, TrajectoryInput, TrajectoryOutcome, TrajectoryVerdict};
-use traffic_rules::zbt::{self, ZbtInput, ZbtOutcome, ZbtVerdict};
+use traffic_rules::zbt::{self, ZbtInput, ZbtOutcome};
 use vms_core::{CameraId, FindingId, WallTime};
 
 use crate::cases::UseCases;
 use crate::error::UseCaseError;
-use crate::fines_ports::{FineKind, FineParts, FinePermit, FineTotals, HandedOver, KeptHolder, NewFineLine};
+use crate::fines_fate::{Fate, lez_fate, run_fate, zone_fate};
+use crate::fines_ports::{
+    EndedLine, FineHeld, FineKind, FineParts, FinePermit, FineTotals, HandedOver, KeptHolder, NewFineLine,
+};
 use crate::health::rfc3339;
 use crate::lez_ports::{Finding, FindingVerdict, PictureKind};
 use crate::sharing::board::ZBT_FLOW;
@@ -121,6 +125,8 @@ struct OwnPart {
 
 /// What the tables say of a finding today, whatever its kind.
 struct Decided {
+    /// First instant from which that can change no more.
+    final_from: Option<WallTime>,
     rule: Option<String>,
     rule_set: String,
     day: String,
@@ -137,76 +143,8 @@ struct RejectPart<'a> {
     position: u64,
     finding: String,
     outcome: &'a str,
-    reason: &'static str,
+    reason: &'a str,
     until: Option<String>,
-}
-
-/// What a finding comes to in a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fate {
-    Record,
-    Merged(String),
-    Refused(&'static str),
-}
-
-/// As [`fate`], of a zone with restricted access.
-fn zone_fate(approved: &Finding, outcome: &ZbtOutcome) -> Fate {
-    let measure = &approved.measure;
-    match (&outcome.verdict, measure.verdict) {
-        (ZbtVerdict::Candidate { fine, amount_cents, currency }, FindingVerdict::Infraction) => {
-            let same = measure.fine_id.as_deref() == Some(&*fine.to_string())
-                && measure.amount_cents == Some(*amount_cents)
-                && measure.currency.as_deref() == Some(currency.as_str());
-            if same { Fate::Record } else { Fate::Refused("differs_from_approval") }
-        }
-        (ZbtVerdict::Warning { .. }, FindingVerdict::Warning) => Fate::Record,
-        (ZbtVerdict::Candidate { .. } | ZbtVerdict::Warning { .. }, _) => Fate::Refused("differs_from_approval"),
-        (ZbtVerdict::Undetermined, _) => Fate::Refused("undetermined"),
-        (ZbtVerdict::AlreadyCounted, _) => Fate::Merged(outcome.day.to_string()),
-        (
-            ZbtVerdict::Open
-            | ZbtVerdict::Exempt { .. }
-            | ZbtVerdict::Permitted { .. }
-            | ZbtVerdict::AwaitsExit { .. }
-            | ZbtVerdict::OutOfScope,
-            _,
-        ) => Fate::Refused("no_offence_any_more"),
-    }
-}
-
-/// As [`fate`], of an average speed: every figure must be the one that the officer saw.
-fn run_fate(approved: &TrajectoryOutcome, outcome: &TrajectoryOutcome) -> Fate {
-    match outcome.verdict {
-        TrajectoryVerdict::Infraction { .. }
-            if outcome.verdict == approved.verdict && outcome.measured == approved.measured =>
-        {
-            Fate::Record
-        }
-        TrajectoryVerdict::Infraction { .. } => Fate::Refused("differs_from_approval"),
-        TrajectoryVerdict::Compliant | TrajectoryVerdict::BelowThreshold { .. } | TrajectoryVerdict::NotUsable => {
-            Fate::Refused("no_offence_any_more")
-        }
-    }
-}
-
-/// Compares what the tables say now with what the person approved: only the same thing becomes a record.
-fn fate(approved: &Finding, outcome: &LezOutcome) -> Fate {
-    let measure = &approved.measure;
-    match (&outcome.verdict, measure.verdict) {
-        (LezVerdict::Infraction { fine, amount_cents, currency }, FindingVerdict::Infraction) => {
-            let same = measure.fine_id.as_deref() == Some(fine.as_str())
-                && measure.amount_cents == Some(*amount_cents)
-                && measure.currency.as_deref() == Some(currency.as_str());
-            if same { Fate::Record } else { Fate::Refused("differs_from_approval") }
-        }
-        (LezVerdict::Warning { .. }, FindingVerdict::Warning) => Fate::Record,
-        (LezVerdict::NoFineInWindow { until, .. }, _) => Fate::Merged(until.to_string()),
-        (LezVerdict::Infraction { .. } | LezVerdict::Warning { .. }, _) => Fate::Refused("differs_from_approval"),
-        (LezVerdict::Undetermined, _) => Fate::Refused("undetermined"),
-        (LezVerdict::Allowed | LezVerdict::Exempt { .. } | LezVerdict::Pass | LezVerdict::OutOfScope, _) => {
-            Fate::Refused("no_offence_any_more")
-        }
-    }
 }
 
 fn history(handed: &[HandedOver]) -> History {
@@ -254,8 +192,16 @@ pub(crate) struct Making<'a> {
     pub(crate) permit: &'a FinePermit,
     pub(crate) run: &'a str,
     pub(crate) now: WallTime,
+    /// End of the run's window.
+    pub(crate) to: WallTime,
+    /// First instant that no window of an earlier run reaches: what waits can wait to no earlier one, or no run would ever take it.
+    pub(crate) free_from: WallTime,
     pub(crate) lines: Vec<NewFineLine>,
     pub(crate) totals: FineTotals,
+    /// Findings that wait for a later window, their own outcome or that of an earlier one of the vehicle not being final.
+    pub(crate) held: Vec<FineHeld>,
+    /// Vehicles of these, and until when.
+    holding: HashMap<String, WallTime>,
     /// What was handed over of each vehicle, this run's records too.
     handed: HashMap<String, Vec<HandedOver>>,
 }
@@ -272,10 +218,26 @@ fn values<T: Serialize>(parts: &[T]) -> Result<Vec<Value>, UseCaseError> {
     parts.iter().map(|part| serde_json::to_value(part).map_err(broken)).collect()
 }
 
-/// The line of a finding whose term ended before its run was signed.
-pub(crate) fn ended_text(run: &str, position: u64, finding: FindingId, outcome: &str) -> Result<String, UseCaseError> {
-    let (finding, reason) = (finding.to_string(), "term_ended");
+/// The line of a finding that is erased: its term ended before its run was signed, or its vehicle was allowed after all.
+pub(crate) fn ended_text(
+    run: &str,
+    position: u64,
+    finding: FindingId,
+    ended: &EndedLine,
+) -> Result<String, UseCaseError> {
+    let (finding, EndedLine { outcome, reason }) = (finding.to_string(), ended);
     text_of(&RejectPart { schema: SCHEMA, run, position, finding, outcome, reason, until: None })
+}
+
+/// First instant from which the outcome that a person approved could change no more.
+fn approved_final(kind: FineKind, finding: &Finding) -> Result<Option<WallTime>, UseCaseError> {
+    let outcome = finding.file.outcome.as_str();
+    let of_file = match kind {
+        FineKind::Lez => serde_json::from_str::<LezOutcome>(outcome).map_err(broken)?.final_from,
+        FineKind::Zbt => serde_json::from_str::<ZbtOutcome>(outcome).map_err(broken)?.final_from,
+        FineKind::Trajectory => None,
+    };
+    Ok(of_file.max(finding.measure.final_from))
 }
 
 async fn camera_of(cases: &UseCases, id: CameraId) -> Result<CameraPart, UseCaseError> {
@@ -330,6 +292,7 @@ async fn trajectory_of(cases: &UseCases, finding: &Finding) -> Result<(Fate, Dec
         }),
     };
     let decided = Decided {
+        final_from: None,
         rule: outcome.rule.as_ref().map(ToString::to_string),
         rule_set: outcome.rule_set_version.as_str().to_owned(),
         day: outcome.day.map(|day| day.to_string()).unwrap_or_default(),
@@ -341,17 +304,33 @@ async fn trajectory_of(cases: &UseCases, finding: &Finding) -> Result<(Fate, Dec
 }
 
 impl<'a> Making<'a> {
-    pub(crate) fn new(parts: &'a FineParts, permit: &'a FinePermit, run: &'a str, now: WallTime) -> Self {
-        Self { parts, permit, run, now, lines: Vec::new(), totals: FineTotals::default(), handed: HashMap::new() }
+    pub(crate) fn new(
+        parts: &'a FineParts,
+        permit: &'a FinePermit,
+        run: &'a str,
+        (now, to, free_from): (WallTime, WallTime, WallTime),
+    ) -> Self {
+        let (totals, handed, holding) = (FineTotals::default(), HashMap::new(), HashMap::new());
+        Self { parts, permit, run, now, to, free_from, lines: Vec::new(), totals, held: Vec::new(), holding, handed }
     }
 
     /// Decides one finding and makes its line. Findings come by the time of their read.
     pub(crate) async fn add(&mut self, cases: &UseCases, finding: &Finding) -> Result<(), UseCaseError> {
+        if self.totals.taken >= u64::from(self.parts.take_max) {
+            // No room: the next window has it.
+            self.held.push(FineHeld { finding: finding.id, seen: finding.version, until: self.free_from });
+            return Ok(());
+        }
         let (fate, decided) = match self.permit.kind() {
-            FineKind::Lez => self.lez(finding).await?,
+            FineKind::Lez => self.lez(cases, finding).await?,
             FineKind::Zbt => self.zone(cases, finding).await?,
             FineKind::Trajectory => trajectory_of(cases, finding).await?,
         };
+        if let Some(until) = self.waits_until(finding, &fate, &decided).await? {
+            self.holding.insert(finding.vehicle.clone(), until);
+            self.held.push(FineHeld { finding: finding.id, seen: finding.version, until });
+            return Ok(());
+        }
         self.totals.taken += 1;
         match fate {
             Fate::Record => self.record(cases, finding, decided).await,
@@ -363,11 +342,41 @@ impl<'a> Making<'a> {
                 self.totals.refused += 1;
                 self.reject(finding, "refused", reason, None)
             }
+            Fate::Conforming(reason, tally) => {
+                self.totals.refused += 1;
+                self.reject(finding, "refused", reason, None)?;
+                if let Some(line) = self.lines.last_mut() {
+                    line.closes = Some((reason, tally));
+                }
+                Ok(())
+            }
         }
     }
 
-    async fn lez(&mut self, finding: &Finding) -> Result<(Fate, Decided), UseCaseError> {
+    /// Until when a finding waits that the store thought ready: its own outcome by the tables of now, or by those of its approval, is not
+    /// final; or an earlier one of the vehicle waits, which is the record of the two if it stands.
+    async fn waits_until(
+        &self,
+        finding: &Finding,
+        fate: &Fate,
+        decided: &Decided,
+    ) -> Result<Option<WallTime>, UseCaseError> {
+        let own = approved_final(self.permit.kind(), finding)?.max(decided.final_from).filter(|at| *at >= self.to);
+        let earlier = match fate {
+            Fate::Record | Fate::Merged(_) => {
+                let known = self.holding.get(&finding.vehicle).copied();
+                known.max(self.parts.store.fine_earlier(self.permit, finding, self.to).await?)
+            }
+            Fate::Refused(_) | Fate::Conforming(..) => None,
+        };
+        Ok(own.max(earlier).map(|until| until.max(self.free_from)))
+    }
+
+    /// With what was handed over of the vehicle, and with the day passes of this moment.
+    async fn lez(&mut self, cases: &UseCases, finding: &Finding) -> Result<(Fate, Decided), UseCaseError> {
         let mut input: LezInput = serde_json::from_str(&finding.file.input).map_err(broken)?;
+        let (plate, country) = (&finding.file.plate, finding.file.country);
+        input.passes = cases.lez_store()?.day_passes(plate, country, Day::at(finding.at)).await?;
         let handed = match self.handed.get(&finding.vehicle) {
             Some(handed) => handed.clone(),
             None => self.parts.store.fine_history(&finding.vehicle).await?,
@@ -376,6 +385,7 @@ impl<'a> Making<'a> {
         let outcome = decide(RuleSet::embedded_once(), &input);
         self.handed.insert(finding.vehicle.clone(), handed);
         let decided = Decided {
+            final_from: outcome.final_from,
             rule: outcome.rule.as_ref().map(ToString::to_string),
             rule_set: outcome.rule_set_version.as_str().to_owned(),
             day: outcome.day.to_string(),
@@ -383,7 +393,7 @@ impl<'a> Making<'a> {
             snapshot_sha256: outcome.snapshot_hash.clone(),
             own: OwnPart::default(),
         };
-        Ok((fate(finding, &outcome), decided))
+        Ok((lez_fate(finding, &outcome), decided))
     }
 
     /// With the permits of this moment, as at the approval, and with the holder: without one there is nobody to fine.
@@ -408,6 +418,7 @@ impl<'a> Making<'a> {
             }
         }
         let decided = Decided {
+            final_from: outcome.final_from,
             rule: outcome.rule.as_ref().map(ToString::to_string),
             rule_set: outcome.rule_set_version.as_str().to_owned(),
             day: outcome.day.to_string(),
@@ -437,6 +448,7 @@ impl<'a> Making<'a> {
             at: finding.at,
             pictures: Vec::new(),
             text: String::new(),
+            closes: None,
         }
     }
 

@@ -11,7 +11,7 @@ use vms_core::{DecisionId, FindingId, OrgId, Purpose, TimeRange, WallTime};
 use crate::error::UseCaseError;
 use crate::gate::action::{SendFines, SendRuns, SendZoneFines};
 use crate::gate::{Actor, Permit};
-use crate::lez_ports::{Finding, FindingVerdict, Holder, PictureKind};
+use crate::lez_ports::{Finding, FindingVerdict, Holder, PictureKind, Tally};
 use crate::ports::store::Stored;
 
 /// Which findings a batch is of: what differs between them is data, the engine is one.
@@ -161,6 +161,48 @@ pub struct FineTotals {
     pub refused: u64,
 }
 
+/// What was approved before the end of a run's window and could have been taken: `approved = taken + not_final + holder`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FineWaits {
+    /// All of them.
+    pub approved: u64,
+    /// Wait since their outcome can still change.
+    pub not_final: u64,
+    /// The last instant from which one of these is final; with `not_final`.
+    pub until: Option<WallTime>,
+    /// Wait since the registry has not answered who holds the vehicle.
+    pub holder: u64,
+}
+
+impl FineWaits {
+    /// Whether everything approved was taken or waits.
+    pub const fn reconcile(&self, taken: u64) -> bool {
+        self.approved == taken + self.not_final + self.holder && (self.not_final == 0) == self.until.is_none()
+    }
+}
+
+/// Approved findings that no run holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FineOpen {
+    /// All of them.
+    pub findings: u64,
+    /// Of these, their outcome can still change.
+    pub not_final: u64,
+    /// The first and the last instant from which one of these is final.
+    pub final_from: Option<(WallTime, WallTime)>,
+}
+
+/// A finding that a run leaves for a later window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FineHeld {
+    /// The finding.
+    pub finding: FindingId,
+    /// The version that was looked at.
+    pub seen: u64,
+    /// The instant that it waits for; a window that holds it takes the finding.
+    pub until: WallTime,
+}
+
 /// Answers to the records of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AnswerCounts {
@@ -195,6 +237,8 @@ pub struct FineRun {
     pub rule_set: String,
     /// Totals.
     pub totals: FineTotals,
+    /// What waits; `None` of runs of before.
+    pub waits: Option<FineWaits>,
     /// SHA-256 of the signed manifest and when it was signed; `None`: the run is open.
     pub signed: Option<(String, WallTime)>,
     /// Answers so far.
@@ -241,6 +285,8 @@ pub struct NewFineLine {
     pub pictures: Vec<PictureKind>,
     /// The exact text of the line.
     pub text: String,
+    /// The vehicle was allowed after all: the finding is erased when the run is kept, counted under this word, and this is why.
+    pub closes: Option<(&'static str, Tally)>,
 }
 
 impl std::fmt::Debug for NewFineLine {
@@ -250,6 +296,15 @@ impl std::fmt::Debug for NewFineLine {
             .field("finding", &self.finding)
             .finish_non_exhaustive()
     }
+}
+
+/// What is left of the line of an erased finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedLine {
+    /// `merged` or `refused`.
+    pub outcome: String,
+    /// `term_ended` before the run was signed, or why the vehicle was allowed after all.
+    pub reason: String,
 }
 
 /// One line of a run, as kept. `Debug` hides the text.
@@ -265,8 +320,8 @@ pub struct FineLine {
     pub pictures: Vec<PictureKind>,
     /// When it left for the first time.
     pub left_at: Option<WallTime>,
-    /// The term of the finding ended before the run was signed: what the line counts as. Its text is empty here.
-    pub ended: Option<String>,
+    /// The finding is erased. The text is empty here.
+    pub ended: Option<EndedLine>,
     /// The exact text.
     pub text: String,
 }
@@ -316,10 +371,14 @@ pub struct KeptAnswer {
 #[async_trait]
 pub trait FineStore: Send + Sync + std::fmt::Debug {
     /// Findings that can be handed over since some instant of a span and that no run holds, by the time of the read, at most `limit`: since
-    /// their approval, and in zones with restricted access since the holder was answered.
+    /// their approval, not before their outcome is final, and in zones with restricted access since the holder was answered.
     async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Finding>>;
-    /// How many findings that were approved before an instant no run holds.
-    async fn fine_waiting(&self, permit: &FinePermit, before: WallTime) -> Stored<u64>;
+    /// What was approved before the end of a span and no run of an earlier span holds.
+    async fn fine_waits(&self, permit: &FinePermit, range: TimeRange) -> Stored<FineWaits>;
+    /// The last instant for which findings wait that were read of the same vehicle before this one, and are not final before `to`.
+    async fn fine_earlier(&self, permit: &FinePermit, finding: &Finding, to: WallTime) -> Stored<Option<WallTime>>;
+    /// Findings that were approved before an instant and that no run holds.
+    async fn fine_waiting(&self, permit: &FinePermit, before: WallTime) -> Stored<FineOpen>;
     /// What was handed over of a vehicle and stands.
     async fn fine_history(&self, vehicle: &str) -> Stored<Vec<HandedOver>>;
     /// The record of a finding that is to be corrected.
@@ -328,9 +387,16 @@ pub trait FineStore: Send + Sync + std::fmt::Debug {
     async fn fine_picture(&self, permit: &FinePermit, id: FindingId, kind: PictureKind) -> Stored<Option<Bytes>>;
     /// What the registry said of the holder; `None` while it has not answered.
     async fn fine_holder(&self, permit: &FinePermit, id: FindingId) -> Stored<Option<KeptHolder>>;
-    /// Keeps a run with all its lines in one transaction: `Taken` when another run of the kind and authority is open or holds one of the
-    /// findings, `Stale` when a finding is not approved any more as it was seen.
-    async fn fine_open(&self, permit: &FinePermit, run: &FineRun, lines: &[NewFineLine]) -> Stored<()>;
+    /// Keeps a run with all its lines in one transaction, lets the held ones wait and erases the findings that close: `Taken` when another run
+    /// of the kind and authority is open or holds one of the findings, `Stale` when a finding is not approved any more as it was seen, when one
+    /// is not final at the end of the window, or when what waits is not what the run says.
+    async fn fine_open(
+        &self,
+        permit: &FinePermit,
+        run: &FineRun,
+        lines: &[NewFineLine],
+        held: &[FineHeld],
+    ) -> Stored<()>;
     /// One run, when it is one of the permit's kind and authority.
     async fn fine_run(&self, permit: &FinePermit, id: &str) -> Stored<Option<FineRun>>;
     /// Runs of the permit's kind and authority, newest first.
@@ -339,8 +405,8 @@ pub trait FineStore: Send + Sync + std::fmt::Debug {
     async fn fine_hold(&self, id: &str, holder: &str, now: WallTime, until: WallTime) -> Stored<bool>;
     /// Lines after a number. Fewer than there are when a finding was erased meanwhile.
     async fn fine_lines(&self, permit: &FinePermit, run: &str, after: u64, limit: u32) -> Stored<Vec<FineLine>>;
-    /// Lines up to a number have left.
-    async fn fine_left(&self, run: &str, upto: u64, at: WallTime) -> Stored<()>;
+    /// Lines after a number up to another have left.
+    async fn fine_left(&self, run: &str, after: u64, upto: u64, at: WallTime) -> Stored<()>;
     /// Notes the signature; false when the run has another one.
     async fn fine_sign(&self, run: &str, manifest_sha256: &str, at: WallTime) -> Stored<bool>;
     /// What was answered to a record.
@@ -408,6 +474,10 @@ impl Openings {
     }
 }
 
+/// Findings of one run at most: three weeks of the busiest year that `domain.md` A8 knows (27,123 fines), and more than thirty people
+/// approve in a day.
+const TAKE_MAX: u32 = 2_000;
+
 /// What the use cases need for batches of fines.
 #[derive(Debug)]
 pub struct FineParts {
@@ -416,12 +486,20 @@ pub struct FineParts {
     pub(crate) opening: Openings,
     /// Name of the installation, where samples are taken.
     pub(crate) samples: Option<String>,
+    /// Findings of one run at most.
+    pub(crate) take_max: u32,
 }
 
 impl FineParts {
     /// Where runs lie, and who signs.
     pub fn new(store: Arc<dyn FineStore>, desk: Arc<dyn FineDesk>) -> Self {
-        Self { store, desk, opening: Openings::default(), samples: None }
+        Self { store, desk, opening: Openings::default(), samples: None, take_max: TAKE_MAX }
+    }
+
+    /// With fewer findings in one run.
+    #[must_use]
+    pub fn with_take_max(self, take_max: u32) -> Self {
+        Self { take_max, ..self }
     }
 
     /// A share of the approvals needs a second person, unless `seed/lez/queue.toml` makes an exception for this installation.

@@ -23,6 +23,8 @@ pub struct HolderWanted {
     pub at: WallTime,
     /// Answers so far that could not be used.
     pub tries: u32,
+    /// What the decision looked at.
+    pub input: String,
 }
 
 /// What became of a question.

@@ -311,6 +311,8 @@ pub struct FindingMeasure {
     pub currency: Option<String>,
     /// Version of the tables.
     pub rule_set: String,
+    /// First instant from which the outcome can change no more; `None`: from the start.
+    pub final_from: Option<WallTime>,
 }
 
 /// A finding about to be made.
@@ -506,6 +508,7 @@ pub trait LezStore:
     + crate::plate_ports::PlateIndex
     + crate::watchlist_ports::WatchStore
     + HolderStore
+    + crate::pass_ports::PassStore
     + Send
     + Sync
     + std::fmt::Debug

@@ -10,9 +10,11 @@
 
 mod clocks;
 mod findings;
+mod fine_waits;
 mod fines;
 mod holders;
 mod keys;
+mod passes;
 mod permits;
 mod plates;
 mod reads;

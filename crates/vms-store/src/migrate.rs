@@ -37,6 +37,7 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (26, "statistics", include_str!("../migrations/0026_statistics.sql")),
     (30, "plates in the log", include_str!("../migrations/0030_log_plate.sql")),
     (31, "patterns in the log", include_str!("../migrations/0031_log_pattern.sql")),
+    (33, "batches wait for final outcomes, day passes", include_str!("../migrations/0033_final.sql")),
 ];
 
 /// Why the schema is not what the program needs.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use fines::{Batch, Manifest, RunFacts, SealKey, Totals, key_pem};
+use fines::{Batch, Manifest, RunFacts, SealKey, Totals, Waiting, key_pem};
 use vms_app::fines_ports::{FineDesk, FineKind, FineParts, FineRun, FineSeal, FineStore, FineTotals};
 use vms_app::health::rfc3339;
 
@@ -38,6 +38,12 @@ fn facts(run: &FineRun) -> RunFacts {
         opened_at: rfc3339(run.opened_at),
         rule_set: run.rule_set.clone(),
         totals: Totals { taken, records, fines, warnings, files, amount_cents, merged, refused },
+        waiting: run.waits.map(|waits| Waiting {
+            approved: waits.approved,
+            not_final: waits.not_final,
+            until: waits.until.map(rfc3339),
+            holder: waits.holder,
+        }),
         signed: run.signed.as_ref().map(|(digest, _)| digest.clone()),
     }
 }

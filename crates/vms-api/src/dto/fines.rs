@@ -6,9 +6,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use vms_app::UseCaseError;
 use vms_app::fines::{FineAnswer, FineDelivery, FineStatus};
-use vms_app::fines_ports::{FineKind, FineRun, FineSeal, FineTotals};
+use vms_app::fines_passes::PassesTold;
+use vms_app::fines_ports::{FineKind, FineRun, FineSeal, FineTotals, FineWaits};
+use vms_app::pass_ports::SoldPass;
 
-use super::common::instant;
+use super::common::{instant, parse_instant};
+use crate::problem::Problem;
 
 /// Which run is wanted.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -56,6 +59,26 @@ impl From<FineTotals> for FineTotalsView {
     }
 }
 
+/// What was approved before the end of the window and could have been taken: `approved = taken + not_final + holder`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FineWaitsView {
+    /// All of them.
+    pub approved: u64,
+    /// Wait for a later window: their outcome can still change (a day pass can be bought, a permit regularised).
+    pub not_final: u64,
+    /// The last instant from which one of these is final; with `not_final`.
+    pub until: Option<String>,
+    /// Wait since the registry has not answered who holds the vehicle.
+    pub holder: u64,
+}
+
+impl From<FineWaits> for FineWaitsView {
+    fn from(waits: FineWaits) -> Self {
+        let FineWaits { approved, not_final, until, holder } = waits;
+        Self { approved, not_final, until: until.map(instant), holder }
+    }
+}
+
 /// Answers to the records of a run.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct FineAnswersView {
@@ -96,6 +119,8 @@ pub struct FineRunView {
     pub rule_set: String,
     /// Totals.
     pub totals: FineTotalsView,
+    /// What waits; null in runs of before.
+    pub waits: Option<FineWaitsView>,
     /// SHA-256 of the signed manifest.
     pub manifest_sha256: Option<String>,
     /// When it was signed.
@@ -120,6 +145,7 @@ impl From<&FineRun> for FineRunView {
             opened_at: instant(run.opened_at),
             rule_set: run.rule_set.clone(),
             totals: run.totals.into(),
+            waits: run.waits.map(FineWaitsView::from),
             manifest_sha256: run.signed.as_ref().map(|(digest, _)| digest.clone()),
             signed_at: run.signed.as_ref().map(|(_, at)| instant(*at)),
             answers: FineAnswersView {
@@ -140,11 +166,24 @@ pub struct FineStatusView {
     pub runs: Vec<FineRunView>,
     /// Findings that are approved and in no run yet.
     pub waiting: u64,
+    /// Of these, their outcome can still change.
+    pub not_final: u64,
+    /// The first instant from which one of these is final.
+    pub final_from: Option<String>,
+    /// The last one.
+    pub final_until: Option<String>,
 }
 
 impl From<&FineStatus> for FineStatusView {
     fn from(status: &FineStatus) -> Self {
-        Self { runs: status.runs.iter().map(FineRunView::from).collect(), waiting: status.waiting }
+        let waiting = status.waiting;
+        Self {
+            runs: status.runs.iter().map(FineRunView::from).collect(),
+            waiting: waiting.findings,
+            not_final: waiting.not_final,
+            final_from: waiting.final_from.map(|(first, _)| instant(first)),
+            final_until: waiting.final_from.map(|(_, last)| instant(last)),
+        }
     }
 }
 
@@ -298,4 +337,65 @@ pub struct FineAnswerView {
 pub struct FineAnswersOutcome {
     /// One for each.
     pub items: Vec<FineAnswerView>,
+}
+
+/// A day pass that was sold.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SoldPassDto {
+    /// The plate, as on the pass.
+    pub plate: String,
+    /// Its country: `B`, `NL`, `F`, …
+    pub country: String,
+    /// The day in Brussels that it is for, `YYYY-MM-DD`.
+    pub day: String,
+    /// When it was bought, RFC 3339; not in the future.
+    pub bought_at: String,
+}
+
+impl std::fmt::Debug for SoldPassDto {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SoldPassDto").field("day", &self.day).finish_non_exhaustive()
+    }
+}
+
+/// Day passes, at most 5,000.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SoldPassesDto {
+    /// The passes.
+    pub items: Vec<SoldPassDto>,
+}
+
+impl SoldPassesDto {
+    /// For the use case.
+    ///
+    /// # Errors
+    /// `invalid`: nothing of it counts.
+    pub fn to_passes(&self) -> Result<Vec<SoldPass>, Problem> {
+        let one = |dto: &SoldPassDto| {
+            let bought_at = parse_instant("bought_at", &dto.bought_at)?;
+            SoldPass::parse(&dto.plate, &dto.country, &dto.day, bought_at)
+                .map_err(|(field, problem)| Problem::invalid(field, problem))
+        };
+        self.items.iter().map(one).collect()
+    }
+}
+
+/// What became of day passes.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct SoldPassesOutcome {
+    /// Kept now.
+    pub noted: u64,
+    /// Known before; nothing changes.
+    pub known: u64,
+    /// For a day that is over for longer than passes are kept, or more than a year ahead: not kept.
+    pub out_of_term: u64,
+}
+
+impl From<PassesTold> for SoldPassesOutcome {
+    fn from(told: PassesTold) -> Self {
+        let PassesTold { noted, known, out_of_term } = told;
+        Self { noted, known, out_of_term }
+    }
 }

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use crate::dto::common::parse_range;
 use crate::dto::fines::{
     FineAnswerView, FineAnswersDto, FineAnswersOutcome, FineKindQuery, FineLineView, FineLinesQuery, FineLinesView,
-    FineRunDto, FineRunView, FineSealView, FineSignDto, FineStatusView, fine_kind,
+    FineRunDto, FineRunView, FineSealView, FineSignDto, FineStatusView, SoldPassesDto, SoldPassesOutcome, fine_kind,
 };
 use crate::problem::Problem;
 use crate::session::{Body, Session};
@@ -24,6 +24,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(fine_lines))
         .routes(routes!(fine_sign))
         .routes(routes!(fine_answers))
+        .routes(routes!(fine_passes))
 }
 
 /// Runs, newest first, and how many approved findings wait for one.
@@ -113,4 +114,18 @@ async fn fine_answers(
     let items = answers.into_iter().zip(outcomes);
     let items = items.map(|(answer, outcome)| FineAnswerView { offence: answer.offence, outcome }).collect();
     Ok(Json(FineAnswersOutcome { items }))
+}
+
+/// Day passes of the low-emission zone that were sold: no batch holds a finding whose vehicle had one. Given twice they are harmless.
+#[utoipa::path(post, path = "/api/v1/fines/passes", tag = "fines", request_body = SoldPassesDto, responses(
+    (status = 200, description = "What became of them", body = SoldPassesOutcome),
+    (status = 403, description = "Not allowed", body = Problem),
+    (status = 422, description = "`invalid`: nothing was taken", body = Problem),
+    (status = 503, description = "`log_unavailable`", body = Problem)))]
+async fn fine_passes(
+    State(api): State<Api>,
+    session: Session,
+    Body(dto): Body<SoldPassesDto>,
+) -> Result<Json<SoldPassesOutcome>, Problem> {
+    Ok(Json(api.cases.fine_passes(session.actor(), &dto.to_passes()?).await?.into()))
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use vms_app::fines_ports::{
-    AnswerCounts, FineDesk, FineKind, FineLine, FineParts, FinePermit, FineRun, FineSeal, FineStore, FineTotals,
-    HandedOver, KeptAnswer, KeptHolder, NewFineLine,
+    AnswerCounts, FineDesk, FineHeld, FineKind, FineLine, FineOpen, FineParts, FinePermit, FineRun, FineSeal,
+    FineStore, FineTotals, FineWaits, HandedOver, KeptAnswer, KeptHolder, NewFineLine,
 };
 use vms_app::lez_ports::{Finding, PictureKind};
 use vms_app::ports::StoreError;
@@ -37,6 +37,7 @@ fn the_run() -> FineRun {
         opened_at: instant("2026-11-22T01:00:00Z"),
         rule_set: "lez-test".to_owned(),
         totals: FineTotals { taken: 1, records: 1, fines: 1, amount_cents: 35_000, ..FineTotals::default() },
+        waits: Some(FineWaits { approved: 1, ..FineWaits::default() }),
         signed: None,
         answers: AnswerCounts::default(),
     }
@@ -53,8 +54,21 @@ impl FineStore for Batch {
         Ok(Vec::new())
     }
 
-    async fn fine_waiting(&self, _permit: &FinePermit, _before: WallTime) -> Result<u64, StoreError> {
-        Ok(0)
+    async fn fine_waits(&self, _permit: &FinePermit, _range: TimeRange) -> Result<FineWaits, StoreError> {
+        Ok(FineWaits::default())
+    }
+
+    async fn fine_earlier(
+        &self,
+        _permit: &FinePermit,
+        _finding: &Finding,
+        _to: WallTime,
+    ) -> Result<Option<WallTime>, StoreError> {
+        Ok(None)
+    }
+
+    async fn fine_waiting(&self, _permit: &FinePermit, _before: WallTime) -> Result<FineOpen, StoreError> {
+        Ok(FineOpen::default())
     }
 
     async fn fine_history(&self, _vehicle: &str) -> Result<Vec<HandedOver>, StoreError> {
@@ -74,7 +88,13 @@ impl FineStore for Batch {
         Ok(Some(Bytes::from_static(b"\xff\xd8masked")))
     }
 
-    async fn fine_open(&self, _permit: &FinePermit, _run: &FineRun, _lines: &[NewFineLine]) -> Result<(), StoreError> {
+    async fn fine_open(
+        &self,
+        _permit: &FinePermit,
+        _run: &FineRun,
+        _lines: &[NewFineLine],
+        _held: &[FineHeld],
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -109,7 +129,7 @@ impl FineStore for Batch {
         Ok((after == 0).then_some(line).into_iter().collect())
     }
 
-    async fn fine_left(&self, _run: &str, _upto: u64, _at: WallTime) -> Result<(), StoreError> {
+    async fn fine_left(&self, _run: &str, _after: u64, _upto: u64, _at: WallTime) -> Result<(), StoreError> {
         self.0.store(true, Ordering::Relaxed);
         Ok(())
     }

@@ -142,6 +142,7 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
         ("POST", "/api/v1/fines/runs/{id}/signature") => Some(json!({ "holder": "walkwalk", "manifest": "{}" })),
         ("POST", "/api/v1/permits/import") => Some(json!({ "justification": "vergunningen van de maand" })),
         ("POST", "/api/v1/permits/{id}/withdraw") => Some(json!({ "justification": "verhuisd uit de zone" })),
+        ("POST", "/api/v1/fines/passes") => Some(json!({ "items": [] })),
         ("POST", "/api/v1/fines/answers") => Some(json!({ "items": [] })),
         ("POST", "/api/v1/watchlist" | "/api/v1/watchlist/urgent") => Some(json!({ "plate": "1ABC234",
             "ends_at": "2026-11-23T06:00:00Z", "purpose": { "code": "GERECHTELIJK_ONDERZOEK",

@@ -160,9 +160,10 @@ impl ReadService {
         let vehicle = self.store.vehicle_token(Purpose::Lez, registry_key.as_deref(), &read.facts.plate, country);
         let mut input = input_of(read, lookup);
         let mut outcome = decide(rules, &input);
-        // Only a vehicle that may not drive has a history to look at.
+        // Only a vehicle that may not drive has a history and day passes to look at.
         if outcome.needs_agent() {
             input.history = history_of(&self.store.vehicle_history(&vehicle, None).await?);
+            input.passes = self.store.day_passes(&read.facts.plate, country, outcome.day).await?;
             outcome = decide(rules, &input);
         }
         let tally = tally_of(&outcome.verdict);
@@ -233,8 +234,8 @@ fn query_of(read: &StoredRead) -> VehicleQuery {
     VehicleQuery { plate: read.facts.plate.clone(), country, at: read.at }
 }
 
-/// Exemptions, day passes and registrations of foreign vehicles are kept by the tax administration; no source of them is
-/// connected yet, so a finding's reviewer checks them.
+/// Exemptions and registrations of foreign vehicles are kept by the tax administration; no source of them is connected yet, so a
+/// finding's reviewer checks them. Day passes come as its job tells them ([`crate::fines_passes`]).
 fn input_of(read: &StoredRead, vehicle: Lookup) -> LezInput {
     let (country, country_sure) = country_of(&read.facts.countries);
     let classified = plate_type(&read.facts.plate, country);
@@ -308,6 +309,7 @@ pub(super) fn measure_of(verdict: FindingVerdict, outcome: &LezOutcome) -> Findi
         amount_cents,
         currency,
         rule_set: outcome.rule_set_version.as_str().to_owned(),
+        final_from: outcome.final_from,
     }
 }
 

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use traffic_rules::Day;
 use traffic_rules::lez::{LezInput, LezOutcome, LezVerdict, RuleSet, decide};
 use traffic_rules::trajectory::{TrajectoryInput, TrajectoryOutcome};
 use traffic_rules::zbt::{ZbtInput, ZbtOutcome};
@@ -343,7 +344,9 @@ impl UseCases {
         let broken = |error: serde_json::Error| UseCaseError::Internal(error.into());
         let mut input: LezInput = serde_json::from_str(&found.file.input).map_err(broken)?;
         input.reading.confirmed = true;
-        input.history = history_of(&self.lez_store()?.vehicle_history(&found.vehicle, Some(found.id)).await?);
+        let store = self.lez_store()?;
+        input.history = history_of(&store.vehicle_history(&found.vehicle, Some(found.id)).await?);
+        input.passes = store.day_passes(&found.file.plate, found.file.country, Day::at(found.at)).await?;
         let outcome = decide(RuleSet::embedded_once(), &input);
         let verdict = approvable(verdict_of(&outcome.verdict))?;
         let file = file_of(found.file.plate.clone(), found.file.country, &input, &outcome)?;

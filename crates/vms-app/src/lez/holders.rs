@@ -76,7 +76,20 @@ impl ReadService {
         };
         let why = Why { purpose: Some(Purpose::Zbt), ..Why::default() };
         let permit = self.cases.gate.permit::<AskHolders>(&self.actor().await?, target, &why).await?;
-        let wanted = self.store.holder_wanted(&permit, now, upto, BATCH_MAX).await?;
+        let mut wanted = Vec::new();
+        for one in self.store.holder_wanted(&permit, now, upto, BATCH_MAX).await? {
+            if self.cases.zone_allowed_now(&one.plate, one.country, &one.input).await? {
+                // A permit came meanwhile: nobody asks who holds a vehicle that was allowed; the next batch closes the finding.
+                let kept = self.store.holder_put(&permit, &one, &HolderOutcome::NotAsked, None, now).await?;
+                round.answered += u64::from(kept);
+            } else {
+                wanted.push(one);
+            }
+        }
+        if wanted.is_empty() {
+            self.holders_told(&permit, &round).await?;
+            return Ok((false, round));
+        }
         let query = |one: &HolderWanted| VehicleQuery { plate: one.plate.clone(), country: one.country, at: one.at };
         let queries: Vec<VehicleQuery> = wanted.iter().map(query).collect();
         let reason = permit.decision().to_string();

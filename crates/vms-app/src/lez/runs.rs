@@ -241,6 +241,7 @@ fn measure_of(verdict: FindingVerdict, outcome: &TrajectoryOutcome) -> FindingMe
         amount_cents: None,
         currency: None,
         rule_set: outcome.rule_set_version.as_str().to_owned(),
+        final_from: None,
     }
 }
 

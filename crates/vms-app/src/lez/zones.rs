@@ -183,6 +183,7 @@ fn measure_of(verdict: FindingVerdict, outcome: &ZbtOutcome) -> FindingMeasure {
         amount_cents,
         currency,
         rule_set: outcome.rule_set_version.as_str().to_owned(),
+        final_from: outcome.final_from,
     }
 }
 
@@ -201,6 +202,21 @@ fn history_of(prior: &[PriorFinding]) -> ZbtHistory {
 }
 
 impl UseCases {
+    /// Whether a vehicle was allowed after all, with the permits of this moment.
+    pub(super) async fn zone_allowed_now(
+        &self,
+        plate: &vms_core::Plate,
+        country: Country,
+        input: &str,
+    ) -> Result<bool, UseCaseError> {
+        let traffic = self.traffic()?;
+        let mut input: ZbtInput = serde_json::from_str(input).map_err(|error| UseCaseError::Internal(error.into()))?;
+        let rights = traffic.permits.rights_now(plate, country).await?;
+        (input.listings, input.permits, input.decided_at) = (rights.listings, rights.permits, self.now());
+        let verdict = decide(&traffic.zones, &input).verdict;
+        Ok(matches!(verdict, ZbtVerdict::Permitted { .. } | ZbtVerdict::Exempt { .. }))
+    }
+
     /// The verdict made again, now that an official has compared plate and picture: with the permits of this moment.
     pub(super) async fn zone_confirmed(&self, found: &Finding) -> Result<(FindingMeasure, FindingFile), UseCaseError> {
         let traffic = self.traffic()?;

@@ -22,7 +22,7 @@ use crate::row::{Columns as _, nonsense, signed};
 pub(super) const COLUMNS: &str =
     "id, purpose, state, verdict, rule_id, fine_id, amount_cents, currency, rule_set, at_us, camera_id, vehicle,
     class, file, version, first_by, decided_by, decided_at_us, reason,
-    exit_camera_id, exit_at_us,
+    exit_camera_id, exit_at_us, final_from_us,
     case when crop is null then 0 else 1 end as has_crop,
     case when overview is null then 0 else 1 end as has_overview,
     case when exit_crop is null then 0 else 1 end as has_exit_crop,
@@ -97,6 +97,7 @@ fn finding(row: &AnyRow, key: &Key, key_id: &KeyId) -> Stored<Finding> {
             amount_cents: row.number_opt("amount_cents")?,
             currency: row.text_opt("currency")?,
             rule_set: row.text("rule_set")?,
+            final_from: row.at_opt("final_from_us")?,
         },
         at: row.at("at_us")?,
         camera: row.word("camera_id")?,
@@ -259,7 +260,7 @@ impl LezVault {
         let sealed = self.seal(&key, &key_id, &id.to_string(), "file", file_text(file).as_bytes())?;
         sqlx::query(
             "update lez_finding set verdict = $2, rule_id = $3, fine_id = $4, amount_cents = $5, currency = $6,
-                rule_set = $7, file = $8 where id = $1",
+                rule_set = $7, file = $8, final_from_us = $9 where id = $1",
         )
         .bind(id.to_string())
         .bind(measure.verdict.as_str())
@@ -269,6 +270,7 @@ impl LezVault {
         .bind(measure.currency.clone())
         .bind(measure.rule_set.clone())
         .bind(sealed)
+        .bind(measure.final_from.map(|at| at.micros))
         .execute(conn)
         .await
         .map(drop)

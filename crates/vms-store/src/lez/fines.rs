@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sqlx::any::AnyRow;
 use vms_app::fines_ports::{
-    AnswerCounts, FineKind, FineLine, FinePermit, FineRun, FineStore, FineTotals, HandedOver, KeptAnswer, KeptHolder,
-    NewFineLine,
+    AnswerCounts, EndedLine, FineHeld, FineKind, FineLine, FineOpen, FinePermit, FineRun, FineStore, FineTotals,
+    FineWaits, HandedOver, KeptAnswer, KeptHolder, NewFineLine,
 };
 use vms_app::lez_ports::{Finding, PictureKind};
 use vms_app::ports::StoreError;
@@ -20,21 +20,11 @@ use crate::row::{Columns as _, nonsense, signed, unsigned};
 
 const RUN: &str =
     "id, purpose, authority_id, chain, previous, from_us, to_us, opened_at_us, rule_set, taken, records, fines, warnings, files,
-    amount_cents, merged, refused, manifest_sha256, signed_at_us, accepted, rejected, correct, ended";
-
-/// A finding that no run holds and that was approved: a record of it that stands is a claim, and one that was merged or refused by a run was
-/// looked at in this version already.
-const FREE: &str = "purpose = $3 and coalesce(authority_id, '') = $4 and state = 'approved' and decided_at_us < $2
-    and not exists (select 1 from fine_line where fine_line.claim = lez_finding.id)
-    and not exists (select 1 from fine_line join fine_run on fine_run.id = fine_line.run_id
-        where fine_line.finding_id = lez_finding.id and fine_run.opened_at_us >= lez_finding.decided_at_us)";
-
-/// Since when a finding can be handed over: since it was approved; of a zone, since its holder was answered, which comes after.
-const READY: &str = "coalesce((select h.answered_at_us from finding_holder h where h.finding_id = lez_finding.id),
-    case when purpose = 'ZBT' then null else decided_at_us end)";
+    amount_cents, merged, refused, manifest_sha256, signed_at_us, accepted, rejected, correct, ended, approved, not_final,
+    waits_until_us, holder_waits";
 
 /// Whose runs and findings a permit opens: as the two words that rows have.
-fn whose(permit: &FinePermit) -> (&'static str, String) {
+pub(super) fn whose(permit: &FinePermit) -> (&'static str, String) {
     (permit.kind().purpose().as_str(), permit.authority().map(|org| org.to_string()).unwrap_or_default())
 }
 
@@ -66,6 +56,15 @@ fn run_of(row: &AnyRow) -> Stored<FineRun> {
             amount_cents: count("amount_cents")?,
             merged: count("merged")?,
             refused: count("refused")?,
+        },
+        waits: match row.number_opt("approved")? {
+            None => None,
+            Some(approved) => Some(FineWaits {
+                approved,
+                not_final: count("not_final")?,
+                until: row.at_opt("waits_until_us")?,
+                holder: count("holder_waits")?,
+            }),
         },
         signed: row.text_opt("manifest_sha256")?.zip(row.at_opt("signed_at_us")?),
         answers: AnswerCounts {
@@ -116,15 +115,17 @@ impl LezVault {
         &self,
         conn: &mut Writing<'_>,
         run: &FineRun,
-        lines: &[NewFineLine],
-        sealed: &[Vec<u8>],
+        (lines, sealed): (&[NewFineLine], &[Vec<u8>]),
+        held: &[FineHeld],
     ) -> Stored<()> {
-        let totals = &run.totals;
+        let (totals, waits) = (&run.totals, run.waits.unwrap_or_default());
+        super::fine_waits::hold(&mut *conn, run, held).await?;
         sqlx::query(
             "insert into fine_run (id, chain, previous, working, from_us, to_us, opened_at_us, rule_set, taken, records, fines,
-                warnings, amount_cents, merged, refused, purpose, authority_id, files, holder, holder_until_us, accepted, rejected,
-                correct, ended)
-             values ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, '', 0, 0, 0, 0, 0)",
+                warnings, amount_cents, merged, refused, purpose, authority_id, files, approved, not_final, waits_until_us,
+                holder_waits, holder, holder_until_us, accepted, rejected, correct, ended)
+             values ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+                '', 0, 0, 0, 0, 0)",
         )
         .bind(run.id.clone())
         .bind(signed(run.chain)?)
@@ -143,13 +144,17 @@ impl LezVault {
         .bind(run.kind.purpose().as_str())
         .bind(run.authority.map(|org| org.to_string()).unwrap_or_default())
         .bind(signed(totals.files)?)
+        .bind(signed(waits.approved)?)
+        .bind(signed(waits.not_final)?)
+        .bind(waits.until.map(|at| at.micros))
+        .bind(signed(waits.holder)?)
         .execute(&mut *conn)
         .await
         .map_err(db_error)?;
         for (line, body) in lines.iter().zip(sealed) {
             fine_line_insert(&mut *conn, run, line, body.clone()).await?;
         }
-        Ok(())
+        super::fine_waits::close(conn, run, lines).await
     }
 
     async fn fine_line_of(&self, run: &str, row: &AnyRow) -> Stored<Option<FineLine>> {
@@ -165,7 +170,10 @@ impl LezVault {
         };
         let Some(sealed) = row.blob_opt("body")? else {
             // Closed before the signature it is a number; a record that was signed cannot be given any more.
-            line.ended = Some(row.text_opt("outcome")?.unwrap_or_else(|| "refused".to_owned()));
+            line.ended = Some(EndedLine {
+                outcome: row.text_opt("outcome")?.unwrap_or_else(|| "refused".to_owned()),
+                reason: row.text_opt("reason")?.unwrap_or_else(|| "term_ended".to_owned()),
+            });
             return Ok(line.offence.is_none().then_some(line));
         };
         // Between the death of a key and the sweep of its rows.
@@ -182,10 +190,14 @@ impl LezVault {
 
 async fn fine_line_insert(conn: &mut Writing<'_>, run: &FineRun, line: &NewFineLine, body: Vec<u8>) -> Stored<()> {
     let finding = line.finding.to_string();
-    // Nothing is taken that is not approved as it was seen.
-    let seen = sqlx::query("select id from lez_finding where id = $1 and version = $2 and state = 'approved'")
+    // Nothing is taken that is not approved as it was seen, nor what can still change: whoever chose the lines, this is the door.
+    let seen = sqlx::query(
+        "select id from lez_finding where id = $1 and version = $2 and state = 'approved'
+            and (final_from_us is null or final_from_us < $3)",
+    )
         .bind(finding.clone())
         .bind(signed(line.seen)?)
+        .bind(run.range.to.micros)
         .fetch_optional(&mut *conn)
         .await
         .map_err(db_error)?;
@@ -199,22 +211,23 @@ async fn fine_line_insert(conn: &mut Writing<'_>, run: &FineRun, line: &NewFineL
     }
     sqlx::query(
         "insert into fine_line (run_id, position, finding_id, claim, offence, vehicle, verdict, fine_id, amount_cents, at_us,
-            pictures, body, outcome)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            pictures, body, outcome, reason)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(run.id.clone())
     .bind(signed(line.position)?)
     .bind(finding.clone())
     .bind(line.offence.as_ref().map(|_| finding))
     .bind(line.offence.clone())
-    .bind(line.vehicle.clone())
+    .bind(if line.closes.is_some() { String::new() } else { line.vehicle.clone() })
     .bind(line.verdict.as_str())
     .bind(line.fine_id.clone())
     .bind(line.amount_cents.map(i64::from))
     .bind(line.at.micros)
     .bind(pictures)
-    .bind(body)
+    .bind(line.closes.is_none().then_some(body))
     .bind(line.outcome)
+    .bind(line.closes.map(|(reason, _)| reason))
     .execute(conn)
     .await
     .map(drop)
@@ -339,35 +352,19 @@ async fn fine_answer_on(
 #[async_trait]
 impl FineStore for LezVault {
     async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Finding>> {
-        let sql = format!(
-            "select {} from lez_finding where {READY} >= $1 and {READY} < $2 and {FREE} order by at_us, id limit $5",
-            super::findings::COLUMNS
-        );
-        let (purpose, authority) = whose(permit);
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(range.from.micros)
-            .bind(range.to.micros)
-            .bind(purpose)
-            .bind(authority)
-            .bind(i64::from(limit))
-            .fetch_all(&self.store.read)
-            .await
-            .map_err(db_error)?;
-        self.findings_opened(&rows).await
+        self.ready_findings(permit, range, limit).await
     }
 
-    async fn fine_waiting(&self, permit: &FinePermit, before: WallTime) -> Stored<u64> {
-        let sql = format!("select count(*) as n from lez_finding where decided_at_us >= $1 and {FREE}");
-        let (purpose, authority) = whose(permit);
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(i64::MIN)
-            .bind(before.micros)
-            .bind(purpose)
-            .bind(authority)
-            .fetch_one(&self.store.read)
-            .await
-            .map_err(db_error)?;
-        row.int("n").and_then(unsigned)
+    async fn fine_waits(&self, permit: &FinePermit, range: TimeRange) -> Stored<FineWaits> {
+        super::fine_waits::waits(&self.store.read, whose(permit), range).await
+    }
+
+    async fn fine_earlier(&self, permit: &FinePermit, finding: &Finding, to: WallTime) -> Stored<Option<WallTime>> {
+        self.waits_earlier(permit, finding, to).await
+    }
+
+    async fn fine_waiting(&self, permit: &FinePermit, before: WallTime) -> Stored<FineOpen> {
+        self.open_findings(permit, before).await
     }
 
     async fn fine_history(&self, vehicle: &str) -> Stored<Vec<HandedOver>> {
@@ -411,11 +408,17 @@ impl FineStore for LezVault {
         self.holder_of(permit, id).await
     }
 
-    async fn fine_open(&self, _permit: &FinePermit, run: &FineRun, lines: &[NewFineLine]) -> Stored<()> {
+    async fn fine_open(
+        &self,
+        _permit: &FinePermit,
+        run: &FineRun,
+        lines: &[NewFineLine],
+        held: &[FineHeld],
+    ) -> Stored<()> {
         let _sealing = self.sealing.read().await;
         // Outside the transaction, which is the database's one writer meanwhile.
         let sealed = self.fine_sealed(run, lines).await?;
-        write_txn!(self.store, |conn| { self.fine_open_on(conn, run, lines, &sealed).await })
+        write_txn!(self.store, |conn| { self.fine_open_on(conn, run, (lines, &sealed), held).await })
     }
 
     async fn fine_run(&self, permit: &FinePermit, id: &str) -> Stored<Option<FineRun>> {
@@ -452,7 +455,7 @@ impl FineStore for LezVault {
 
     async fn fine_lines(&self, permit: &FinePermit, run: &str, after: u64, limit: u32) -> Stored<Vec<FineLine>> {
         let rows = sqlx::query(
-            "select position, finding_id, offence, outcome, pictures, left_at_us, body, lez_finding.class as class,
+            "select position, finding_id, offence, outcome, fine_line.reason as reason, pictures, left_at_us, body, lez_finding.class as class,
                 lez_finding.purpose as purpose
                from fine_line join fine_run on fine_run.id = run_id left join lez_finding on lez_finding.id = fine_line.finding_id
               where run_id = $1 and position > $2 and fine_run.purpose = $4 and fine_run.authority_id = $5
@@ -473,12 +476,12 @@ impl FineStore for LezVault {
         Ok(out)
     }
 
-    async fn fine_left(&self, run: &str, upto: u64, at: WallTime) -> Stored<()> {
-        let upto = signed(upto)?;
+    async fn fine_left(&self, run: &str, after: u64, upto: u64, at: WallTime) -> Stored<()> {
+        let (after, upto) = (signed(after)?, signed(upto)?);
         write_txn!(self.store, |conn| {
-            let sql =
-                "update fine_line set left_at_us = $3 where run_id = $1 and position <= $2 and left_at_us is null";
-            let query = sqlx::query(sql).bind(run.to_owned()).bind(upto).bind(at.micros);
+            let sql = "update fine_line set left_at_us = $3
+                where run_id = $1 and position <= $2 and position > $4 and left_at_us is null";
+            let query = sqlx::query(sql).bind(run.to_owned()).bind(upto).bind(at.micros).bind(after);
             query.execute(conn).await.map(drop).map_err(db_error)
         })
     }

@@ -15,8 +15,10 @@ use crate::bounded::Writing;
 use crate::db::db_error;
 use crate::row::{Columns as _, nonsense, signed};
 
-/// Approved findings of zones whose holder is not known: `$1` now, `$2` the last approval that counts.
+/// Approved findings of zones whose holder is not known: `$1` now, `$2` the last approval that counts. Nobody's holder is asked for while a
+/// permit can still regularise the passage.
 const WANTED: &str = "purpose = 'ZBT' and state = 'approved' and decided_at_us <= $2
+    and (final_from_us is null or final_from_us <= $1)
     and not exists (select 1 from finding_holder h
         where h.finding_id = lez_finding.id and (h.state <> 'waiting' or h.next_try_us > $1))";
 /// What a holder is sealed for.
@@ -164,6 +166,7 @@ impl HolderStore for LezVault {
                     country: finding.file.country,
                     at: finding.at,
                     tries,
+                    input: finding.file.input,
                 });
             }
         }

@@ -149,9 +149,9 @@ impl LezVault {
         let done = sqlx::query(
             "insert into lez_finding (id, state, verdict, rule_id, fine_id, amount_cents, currency, rule_set, at_us, day,
                 camera_id, read_id, vehicle, class, expires_at_us, file, crop, overview, version,
-                purpose, authority_id, slot, exit_camera_id, exit_at_us, exit_crop, exit_overview)
+                purpose, authority_id, slot, exit_camera_id, exit_at_us, exit_crop, exit_overview, final_from_us)
              values ($1, 'open', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 1,
-                $18, $19, $20, $21, $22, $23, $24)
+                $18, $19, $20, $21, $22, $23, $24, $25)
              on conflict (vehicle, day, slot) do nothing",
         )
         .bind(id.clone())
@@ -178,6 +178,7 @@ impl LezVault {
         .bind(exit.map(|(exit, _)| exit.at.micros))
         .bind(sealed("exit_crop", exit_crop)?)
         .bind(sealed("exit_overview", exit_overview)?)
+        .bind(measure.final_from.map(|at| at.micros))
         .execute(conn)
         .await
         .map_err(db_error)?;

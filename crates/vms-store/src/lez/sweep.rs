@@ -158,6 +158,7 @@ impl LezVault {
                 or exists (select 1 from lez_seen where at_us <= $3)
                 or exists (select 1 from read_mark where received_at_us <= $5)
                 or exists (select 1 from camera_clock where noted_at_us <= $6)
+                or exists (select 1 from lez_pass where expires_at_us <= $1)
                 or exists (select 1 from zbt_permit where to_us <= $4)
                 or exists (select 1 from zbt_listing where to_us <= $4)
                 or exists (select 1 from lez_key where ends_at_us <= $1 or length(wrapped) <> 8 or ({IS_SPENT}))
@@ -207,6 +208,7 @@ async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<(S
         "delete from plate_block where expires_at_us <= $1",
         "delete from plate_fresh where expires_at_us <= $1",
         "delete from watch_hit where expires_at_us <= $1",
+        "delete from lez_pass where expires_at_us <= $1",
     ] {
         run(&mut *conn, sql, now).await?;
     }

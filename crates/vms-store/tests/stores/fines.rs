@@ -2,6 +2,7 @@
 
 mod kinds;
 mod town;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -60,7 +61,7 @@ async fn only_what_people_approved_becomes_one_record(store: &Store) {
     let dry = town.cases.fine_run_now(&town.job, FineKind::Lez, window, "holder01", true).await.unwrap();
     assert_eq!((dry.totals.taken, dry.totals.fines, dry.totals.warnings, dry.totals.merged), (3, 1, 1, 1));
     assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().runs, []);
-    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting, 4);
+    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting.findings, 4);
     assert_eq!(town.leaves("fine_run_opened"), 0);
 
     let done = town.batch(window);
@@ -71,7 +72,7 @@ async fn only_what_people_approved_becomes_one_record(store: &Store) {
     assert_eq!((records[0]["amount_cents"].as_u64(), records[1]["amount_cents"].as_u64()), (Some(35_000), None));
     assert_eq!(texts(&rejects, "finding"), [double.to_string()]);
     assert_eq!(texts(&rejects, "reason"), ["in_window"]);
-    assert_eq!(rejects[0]["until"], "2027-01-05", "three months after the infraction");
+    assert_eq!(rejects[0]["until"], "2027-01-02", "three months after the infraction");
     // A picture that shows more than the vehicle stays in the house.
     assert_eq!(
         (records[0]["withheld"][0].as_str(), records[1]["withheld"].as_array().map(Vec::len)),
@@ -105,7 +106,7 @@ async fn only_what_people_approved_becomes_one_record(store: &Store) {
     town.clock.pass_s(120);
     let refused = town.cases.fine_run_now(&town.job, FineKind::Lez, overlap, "holder01", false).await;
     assert!(matches!(refused, Err(UseCaseError::Conflict(Conflict::WrongState("window_overlaps")))), "{refused:?}");
-    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting, 0);
+    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting.findings, 0);
     // Sealed in the rows.
     let row = sqlx::query("select body from fine_line").fetch_one(store.read()).await.unwrap();
     let body: Vec<u8> = sqlx::Row::try_get(&row, "body").unwrap();
@@ -255,7 +256,7 @@ async fn answers_come_back_once(store: &Store) {
 async fn corrected(town: &Town, ids: &[vms_core::FindingId], keys: &[String]) {
     assert!(town.vault.fine_holds(ids[0]).await.unwrap() && !town.vault.fine_holds(ids[2]).await.unwrap());
     assert_eq!(
-        town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting,
+        town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting.findings,
         0,
         "not before a person looked again"
     );
@@ -309,11 +310,11 @@ async fn a_sample_goes_to_a_second_person(store: &Store) {
     let rejected = town.cases.finding_decide(&other, sampled[2], 2, Verdict::Reject("ander voertuig".to_owned())).await;
     assert_eq!(rejected.unwrap().finding.state, FindingState::Rejected);
     town.clock.pass_s(1);
-    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting, n - 3);
+    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting.findings, n - 3);
     let approved = town.cases.finding_decide(&other, sampled[0], 2, Verdict::Approve).await.unwrap();
     assert_eq!((approved.finding.state, approved.finding.decided_by), (FindingState::Approved, Some(other.user)));
     town.clock.pass_s(1);
-    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting, n - 2);
+    assert_eq!(town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting.findings, n - 2);
 }
 
 async fn a_decision_is_taken_back_by_who_made_it(store: &Store) {

@@ -3,6 +3,7 @@
 mod elsewhere;
 mod erasure;
 mod fines;
+mod kinds;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,6 +46,10 @@ use crate::config::Traffic;
 use self::elsewhere::{a_readers_clock_travels_along, reads_published_at_a_broker_are_taken_and_none_is_lost};
 use self::erasure::conforming_reads_are_nowhere_a_day_later;
 use self::fines::a_job_hands_over_what_people_approved;
+use self::kinds::{
+    a_day_pass_that_is_known_leaves_a_count_and_no_finding, a_municipalitys_job_hands_over_its_zones,
+    a_police_zones_job_hands_over_its_stretches,
+};
 
 const CAMERA: CameraId = CameraId::from_bytes([1; 16]);
 const STREAM: StreamId = StreamId::from_bytes([2; 16]);
@@ -114,6 +119,9 @@ on_both!(
     police_copies_are_the_owners_alone,
     grants_are_logged_and_renewed,
     a_job_hands_over_what_people_approved,
+    a_municipalitys_job_hands_over_its_zones,
+    a_police_zones_job_hands_over_its_stretches,
+    a_day_pass_that_is_known_leaves_a_count_and_no_finding,
     a_readers_clock_travels_along,
     reads_published_at_a_broker_are_taken_and_none_is_lost,
     conforming_reads_are_nowhere_a_day_later,
@@ -172,9 +180,9 @@ async fn stage(url: String, dir: tempfile::TempDir) -> Stage {
     let gate = Arc::new(Gate::new(table, log.clone(), clock.clone(), ids.clone(), signer));
     let stores: Arc<dyn Stores> = Arc::new(store.clone());
     let ring = key_ring(dir.path());
+    let traffic = kinds::traffic(dir.path());
     let extensions =
-        extensions(dir.path(), &Traffic::default(), &store, Arc::clone(&stores), Arc::clone(&gate), ring.clone())
-            .unwrap();
+        extensions(dir.path(), &traffic, &store, Arc::clone(&stores), Arc::clone(&gate), ring.clone()).unwrap();
     let parts = Parts {
         stores: Arc::clone(&stores),
         gate,
@@ -202,14 +210,15 @@ async fn stage(url: String, dir: tempfile::TempDir) -> Stage {
         backoff: Backoff { first: Duration::from_millis(1), max: Duration::from_millis(2) },
         ..ClientSettings::default()
     };
-    let port: Arc<dyn VehicleRegistry> = Arc::new(RegistryPort::with(client).unwrap());
+    let port = Arc::new(RegistryPort::with(client).unwrap());
+    let vehicles: Arc<dyn VehicleRegistry> = port.clone();
     let settings = BatchSettings {
         wait: Duration::from_secs(5),
         retry: Duration::from_secs(15),
         retry_max: Duration::from_secs(600),
         later: Duration::from_secs(3_600),
     };
-    let service = Arc::new(ReadService::new(Arc::clone(&cases), Some(port), settings).unwrap());
+    let service = Arc::new(ReadService::new(Arc::clone(&cases), Some(vehicles), settings).unwrap().with_holders(port));
     let spool = Arc::new(Mutex::new(Spool::default()));
     let mut tasks = JoinSet::new();
     let socket = dir.path().join("reader.sock");

@@ -68,9 +68,13 @@ end = "exit"
 authority = "5339"
 "#;
 
-/// The shipped zones; the stretch with the demonstration's certificates.
-pub(super) fn traffic(vault: &Arc<LezVault>) -> TrafficParts {
-    let zones = zbt::RuleSet::embedded();
+/// The shipped zones, or the same where a permit can be granted afterwards; the stretch with the demonstration's certificates.
+pub(super) fn traffic(vault: &Arc<LezVault>, is_regularised: bool) -> TrafficParts {
+    let texts = zbt::SeedTexts::embedded();
+    let fines = texts.fines.replace("regularisation_enabled = false", "regularisation_enabled = true");
+    assert_ne!(fines, texts.fines);
+    let texts = if is_regularised { zbt::SeedTexts { fines: &fines, ..texts } } else { texts };
+    let zones = zbt::RuleSet::load(texts).unwrap();
     let roads = trajectory::RuleSet::load(trajectory::SeedTexts::demonstration()).unwrap();
     let sites = Sites::parse(SITES, &zones, &roads).unwrap();
     let (zones, roads, sites) = (Arc::new(zones), Arc::new(roads), Arc::new(sites));
@@ -264,6 +268,7 @@ impl Town {
             amount_cents: Some(*amount_cents),
             currency: Some(currency.clone()),
             rule_set: outcome.rule_set_version.as_str().to_owned(),
+            final_from: outcome.final_from,
         };
         let file = file(&plate, &input, &outcome);
         let (purpose, classes) = (Purpose::Zbt, ("RC-ZBT-OK", "RC-ZBT-CAND"));
@@ -310,6 +315,7 @@ impl Town {
             amount_cents: None,
             currency: None,
             rule_set: outcome.rule_set_version.as_str().to_owned(),
+            final_from: None,
         };
         let (slot, file) = (format!("TRJ-STE|{}", entered.micros), file(&plate, &input, &outcome));
         let (purpose, classes) = (Purpose::Trajectory, ("RC-TRJ-PASS", "RC-TRJ-FILE"));
@@ -380,7 +386,7 @@ async fn a_holder_is_asked_for_after_the_statement_and_goes_with_it(store: &Stor
     assert!(table.contains(";ZBT-XL-A;") && table.contains(";found;person;P-7;"), "{table}");
     // The one that waits for its holder waits for its batch, and is not lost.
     let status = town.cases.fine_status(&town.job, FineKind::Zbt).await.unwrap();
-    assert_eq!((status.waiting, status.runs[0].totals.fines), (1, 1));
+    assert_eq!((status.waiting.findings, status.runs[0].totals.fines), (1, 1));
     town.registry.says.lock().unwrap().clear();
     let start = town.clock.now();
     town.clock.pass_s(3_600);
@@ -425,7 +431,7 @@ async fn a_municipality_gets_its_own_and_no_other(store: &Store) {
     let done = town.batch(window);
     let other = Actor { org: town.org("HAVEN").await, org_code: "HAVEN".to_owned(), ..town.job.clone() };
     let status = town.cases.fine_status(&other, FineKind::Zbt).await.unwrap();
-    assert_eq!((status.runs.len(), status.waiting), (0, 0));
+    assert_eq!((status.runs.len(), status.waiting.findings), (0, 0));
     let lines_of = town.cases.fine_lines(&other, &done.facts.run, "holder02", 0).await;
     assert!(matches!(lines_of, Err(UseCaseError::NotFound(_))), "{lines_of:?}");
     let key = texts(&lines(&done.folder, "offences.jsonl"), "offence").remove(0);

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fines::{
     Batch, Disk, Ledger, LedgerError, Line, Manifest, Picture, RealDisk, RunError, RunFacts, Seal, SealKey, Totals,
-    verify,
+    Waiting, verify,
 };
 use keys::{KeyRing, KeyStoreConfig, OpenOptions, RealDisk as KeyDisk, SystemRandom};
 use policy::{CapabilitySigner, RoleTable};
@@ -22,8 +22,8 @@ use traffic_rules::plate_type;
 use vms_app::cases::Extensions;
 use vms_app::fakes::{FakeMedia, FixedIds, ManualClock, MemoryLog};
 use vms_app::fines_ports::{
-    FineDesk, FineKind, FineLine, FineParts, FinePermit, FineRun, FineSeal, FineStore, FineTotals, HandedOver,
-    KeptAnswer, KeptHolder, NewFineLine,
+    FineDesk, FineHeld, FineKind, FineLine, FineOpen, FineParts, FinePermit, FineRun, FineSeal, FineStore, FineTotals,
+    FineWaits, HandedOver, KeptAnswer, KeptHolder, NewFineLine,
 };
 use vms_app::gate::action::{DecodeAnpr, ReviewFindings};
 use vms_app::gate::{Actor, Gate, Permit, Why};
@@ -136,7 +136,13 @@ impl FineStore for MortalStore {
     async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Finding>> {
         mortal!(self, self.0.fine_candidates(permit, range, limit))
     }
-    async fn fine_waiting(&self, permit: &FinePermit, before: WallTime) -> Stored<u64> {
+    async fn fine_waits(&self, permit: &FinePermit, range: TimeRange) -> Stored<FineWaits> {
+        mortal!(self, self.0.fine_waits(permit, range))
+    }
+    async fn fine_earlier(&self, permit: &FinePermit, finding: &Finding, to: WallTime) -> Stored<Option<WallTime>> {
+        mortal!(self, self.0.fine_earlier(permit, finding, to))
+    }
+    async fn fine_waiting(&self, permit: &FinePermit, before: WallTime) -> Stored<FineOpen> {
         mortal!(self, self.0.fine_waiting(permit, before))
     }
     async fn fine_holder(&self, permit: &FinePermit, id: FindingId) -> Stored<Option<KeptHolder>> {
@@ -151,8 +157,14 @@ impl FineStore for MortalStore {
     async fn fine_picture(&self, permit: &FinePermit, id: FindingId, kind: PictureKind) -> Stored<Option<Bytes>> {
         mortal!(self, self.0.fine_picture(permit, id, kind))
     }
-    async fn fine_open(&self, permit: &FinePermit, run: &FineRun, lines: &[NewFineLine]) -> Stored<()> {
-        mortal!(self, self.0.fine_open(permit, run, lines))
+    async fn fine_open(
+        &self,
+        permit: &FinePermit,
+        run: &FineRun,
+        lines: &[NewFineLine],
+        held: &[FineHeld],
+    ) -> Stored<()> {
+        mortal!(self, self.0.fine_open(permit, run, lines, held))
     }
     async fn fine_run(&self, permit: &FinePermit, id: &str) -> Stored<Option<FineRun>> {
         mortal!(self, self.0.fine_run(permit, id))
@@ -166,8 +178,8 @@ impl FineStore for MortalStore {
     async fn fine_lines(&self, permit: &FinePermit, run: &str, after: u64, limit: u32) -> Stored<Vec<FineLine>> {
         mortal!(self, self.0.fine_lines(permit, run, after, limit))
     }
-    async fn fine_left(&self, run: &str, upto: u64, at: WallTime) -> Stored<()> {
-        mortal!(self, self.0.fine_left(run, upto, at))
+    async fn fine_left(&self, run: &str, after: u64, upto: u64, at: WallTime) -> Stored<()> {
+        mortal!(self, self.0.fine_left(run, after, upto, at))
     }
     async fn fine_sign(&self, run: &str, manifest_sha256: &str, at: WallTime) -> Stored<bool> {
         mortal!(self, self.0.fine_sign(run, manifest_sha256, at))
@@ -206,6 +218,12 @@ pub(super) fn facts_of(run: &FineRun) -> RunFacts {
         opened_at: rfc3339(run.opened_at),
         rule_set: run.rule_set.clone(),
         totals: Totals { taken, records, fines, warnings, files, amount_cents, merged, refused },
+        waiting: run.waits.map(|waits| Waiting {
+            approved: waits.approved,
+            not_final: waits.not_final,
+            until: waits.until.map(rfc3339),
+            holder: waits.holder,
+        }),
         signed: run.signed.as_ref().map(|(digest, _)| digest.clone()),
     }
 }
@@ -244,6 +262,8 @@ pub(super) struct Town {
     pub(super) agent: Actor,
     pub(super) out: tempfile::TempDir,
     pub(super) made: AtomicU64,
+    /// So long ago was a vehicle read whose finding is made: by default long enough that no day pass can be bought any more.
+    pub(super) age_s: AtomicU64,
     _keys: tempfile::TempDir,
 }
 
@@ -252,6 +272,11 @@ pub(super) async fn town(store: &Store) -> Town {
 }
 
 pub(super) async fn town_with(store: &Store, samples: bool) -> Town {
+    town_of(store, samples, false, None).await
+}
+
+/// A town where permits can be granted after a passage, or not, and whose runs take so many findings.
+pub(super) async fn town_of(store: &Store, samples: bool, is_regularised: bool, take_max: Option<u32>) -> Town {
     let keys = tempfile::tempdir().unwrap();
     let options = OpenOptions { may_create: true, ..OpenOptions::default() };
     let config = KeyStoreConfig::on_one_disk(keys.path());
@@ -265,6 +290,7 @@ pub(super) async fn town_with(store: &Store, samples: bool) -> Town {
     let mortal = Arc::new(MortalStore(Arc::clone(&vault), Arc::clone(&life)));
     let parts = FineParts::new(mortal, Arc::new(Desk(SealKey::from_seed(&[7; 32]))));
     let parts = if samples { parts.with_samples("test") } else { parts };
+    let parts = if let Some(most) = take_max { parts.with_take_max(most) } else { parts };
     let cases = UseCases::new(Parts {
         stores: Arc::new(store.clone()),
         gate: Arc::new(gate),
@@ -281,7 +307,7 @@ pub(super) async fn town_with(store: &Store, samples: bool) -> Town {
         extensions: Extensions {
             lez: Some(vault.clone()),
             fines: Some(parts),
-            traffic: Some(super::kinds::traffic(&vault)),
+            traffic: Some(super::kinds::traffic(&vault, is_regularised)),
             ..Extensions::default()
         },
     })
@@ -306,7 +332,8 @@ pub(super) async fn town_with(store: &Store, samples: bool) -> Town {
     let holders: Arc<super::kinds::FakeHolders> = Arc::clone(&registry);
     let service = ReadService::new(Arc::clone(&cases), None, settings).unwrap().with_holders(holders);
     let kind = FineKind::Lez;
-    Town { cases, vault, clock, log, life, kind, service, registry, job, agent, out, made, _keys: keys }
+    let age_s = AtomicU64::new(3 * 86_400);
+    Town { cases, vault, clock, log, life, kind, service, registry, job, agent, out, made, age_s, _keys: keys }
 }
 
 pub(super) fn input(plate: &str, at: WallTime, norm: &str) -> LezInput {
@@ -352,21 +379,23 @@ pub(super) fn measure_of(verdict: &LezVerdict, rule_set: &str) -> FindingMeasure
         | LezVerdict::Undetermined
         | LezVerdict::OutOfScope => panic!("no finding: {verdict:?}"),
     };
-    FindingMeasure { verdict, rule_id: None, fine_id, amount_cents, currency, rule_set: rule_set.to_owned() }
+    let rule_set = rule_set.to_owned();
+    FindingMeasure { verdict, rule_id: None, fine_id, amount_cents, currency, rule_set, final_from: None }
 }
 
 impl Town {
-    /// An open finding of a vehicle (diesel M1 of this norm) that was read now.
+    /// An open finding of a vehicle (diesel M1 of this norm) that was read [`Town::age_s`] ago.
     pub(super) async fn finding(&self, plate: &str, norm: &str) -> FindingId {
         let number = self.made.fetch_add(1, Ordering::SeqCst) + 1;
         let (id, now) = (u128::from(number), self.clock.now());
         let (read, plate) = (ReadId::from_bytes(id.to_be_bytes()), Plate::parse(plate).unwrap());
+        let read_at = now.minus(Duration::from_secs(self.age_s.load(Ordering::SeqCst)));
         let overview: &[u8] = if number % 2 == 1 { b"masked picture" } else { b"somebody's face" };
         let new = NewRead {
             read,
             camera: CameraId::from_bytes([4; 16]),
             stream: StreamId::from_bytes([2; 16]),
-            at: now,
+            at: read_at,
             facts: ReadFacts {
                 plate: plate.clone(),
                 countries: Vec::new(),
@@ -393,12 +422,15 @@ impl Town {
         let why = Why { purpose: Some(Purpose::Lez), ..Why::default() };
         let permit: Permit<DecodeAnpr> = permit_for(Profile::P24, &why).await;
         self.vault.read_take(&permit, &[copy]).await.unwrap();
-        let input = input(plate.reveal(), now, norm);
+        let input = input(plate.reveal(), read_at, norm);
         let outcome = decide(&RuleSet::embedded(), &input);
         let id = FindingId::from_bytes(id.to_be_bytes());
         let finding = NewFinding {
             id,
-            measure: measure_of(&outcome.verdict, outcome.rule_set_version.as_str()),
+            measure: FindingMeasure {
+                final_from: outcome.final_from,
+                ..measure_of(&outcome.verdict, outcome.rule_set_version.as_str())
+            },
             vehicle: self.vault.vehicle_token(Purpose::Lez, None, &plate, Country::BELGIUM),
             authority: None,
             slot: String::new(),
@@ -417,7 +449,7 @@ impl Town {
             read,
             exit: None,
             camera: CameraId::from_bytes([4; 16]),
-            at: now,
+            at: read_at,
             tally,
             finding: Some(Box::new(finding)),
         };

@@ -13,12 +13,12 @@ use super::*;
 use crate::cli::{Args, Command};
 
 /// Certificates of an authority, of Belfry and of the job, as files.
-struct Papers {
+pub(super) struct Papers {
     dir: PathBuf,
     fingerprint: String,
 }
 
-fn papers(dir: &Path) -> Papers {
+pub(super) fn papers(dir: &Path) -> Papers {
     use sha2::Digest as _;
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -41,8 +41,8 @@ fn papers(dir: &Path) -> Papers {
     Papers { dir: dir.to_owned(), fingerprint }
 }
 
-/// The listener for machines, and an account that the job's certificate opens.
-async fn listen(stage: &mut Stage, papers: &Papers) -> String {
+/// The listener for machines, and an account of an organisation that the job's certificate opens.
+pub(super) async fn listen(stage: &mut Stage, papers: &Papers, code: &str) -> String {
     let file = |name: &str| std::fs::read(papers.dir.join(name)).unwrap();
     let tls = server_config(&file("server.pem"), &file("server.key"), &file("authority.pem")).unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -54,21 +54,21 @@ async fn listen(stage: &mut Stage, papers: &Papers) -> String {
     let wish = AccountWish {
         user_name: "boetes".to_owned(),
         name: "Job of the batches".to_owned(),
-        org: org(&stage.cases, "FISC").await,
+        org: org(&stage.cases, code).await,
         profile: Profile::P24,
         language: Language::Nl,
     };
     let made =
         stage.cases.account_by_command_line(wish, Some("nobody types this one".to_owned().into())).await.unwrap();
     let admin = stage.person("PARADIGM", Profile::P18).await;
-    let ends_at = stage.clock.now().plus(Duration::from_secs(86_400));
+    let ends_at = stage.clock.now().plus(Duration::from_secs(10 * 86_400));
     let (user, print) = (made.account.id, &papers.fingerprint);
     stage.cases.machine_certificate_add(&admin, user, print, "job host", ends_at).await.unwrap();
     address
 }
 
 /// Runs the command as `main` does; the exit code.
-async fn says(papers: &Papers, server: &str, words: &[&str]) -> u8 {
+pub(super) async fn says(papers: &Papers, server: &str, words: &[&str]) -> u8 {
     let path = |name: &str| papers.dir.join(name).display().to_string();
     let mut line: Vec<String> = vec!["belfry".to_owned(), "fines".to_owned()];
     line.extend(words.iter().map(|word| (*word).to_owned()));
@@ -86,7 +86,7 @@ async fn says(papers: &Papers, server: &str, words: &[&str]) -> u8 {
     tokio::task::spawn_blocking(move || crate::fines::run(args)).await.unwrap()
 }
 
-fn offences(folder: &Path) -> Vec<Value> {
+pub(super) fn offences(folder: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join("offences.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -104,17 +104,27 @@ pub(super) async fn a_job_hands_over_what_people_approved(mut stage: Stage) {
     }
     let files = tempfile::tempdir().unwrap();
     let papers = papers(files.path());
-    let server = listen(&mut stage, &papers).await;
+    let server = listen(&mut stage, &papers, "FISC").await;
     let out = files.path().join("out");
     let to = out.display().to_string();
-    let window = "2026-11-20T11:00:00Z/2026-11-20T11:05:00Z";
+    // Read at noon on Friday: until Saturday night somebody can buy a day pass, and the window of the approvals has nothing.
+    let early = out.join("early").display().to_string();
+    let approvals = "2026-11-20T11:00:00Z/2026-11-20T11:05:00Z";
+    stage.clock.pass_s(300);
+    assert_eq!(says(&papers, &server, &["run", "--window", approvals, "--to", &early]).await, 0);
+    let empty = out.join("early/fines-20261120T1100Z-20261120T1105Z");
+    assert_eq!(offences(&empty).len(), 0);
+    let manifest = std::fs::read_to_string(empty.join("manifest.json")).unwrap();
+    assert!(manifest.contains("\"not_final\": 2") && manifest.contains("2026-11-21T23:00:00.000000Z"), "{manifest}");
+    assert_eq!(says(&papers, &server, &["status"]).await, 0);
+    let window = "2026-11-21T23:00:00Z/2026-11-21T23:05:00Z";
     let run = ["run", "--window", window, "--to", &to];
     assert_eq!(says(&papers, &server, &run).await, 4, "the window is not over");
-    stage.clock.pass_s(300);
+    stage.clock.pass_s(2 * 86_400);
     assert_eq!(says(&papers, &server, &["run", "--window", window, "--to", &to, "--dry-run"]).await, 0);
-    assert!(!out.exists() || std::fs::read_dir(&out).unwrap().count() <= 1, "a dry run writes no batch");
+    assert!(!out.join("fines-20261121T2300Z-20261121T2305Z").exists(), "a dry run writes no batch");
     assert_eq!(says(&papers, &server, &run).await, 0);
-    let folder = out.join("fines-20261120T1100Z-20261120T1105Z");
+    let folder = out.join("fines-20261121T2300Z-20261121T2305Z");
     let records = offences(&folder);
     let mut plates: Vec<&str> = records.iter().map(|record| record["plate"].as_str().unwrap()).collect();
     plates.sort_unstable();
@@ -149,7 +159,7 @@ pub(super) async fn a_job_hands_over_what_people_approved(mut stage: Stage) {
     assert_eq!(says(&papers, &server, &["status", "--json"]).await, 0);
 
     // Overlap, nobody there, a certificate that was taken back.
-    let overlap = ["run", "--window", "2026-11-20T11:01:00Z/2026-11-20T11:02:00Z", "--to", &to];
+    let overlap = ["run", "--window", "2026-11-21T23:01:00Z/2026-11-21T23:02:00Z", "--to", &to];
     assert_eq!(says(&papers, &server, &overlap).await, 4);
     assert_eq!(says(&papers, "https://localhost:1", &["status"]).await, 5);
     let admin = stage.person("PARADIGM", Profile::P18).await;
