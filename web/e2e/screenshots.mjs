@@ -61,7 +61,7 @@ try {
     await page.waitForTimeout(2500);
     await shot("playback");
   }
-  for (const name of ["reads", "findings", "cameras", "partners", "users", "audit", "health"]) {
+  for (const name of ["reads", "findings", "counts", "cameras", "partners", "users", "audit", "health"]) {
     if ((await page.locator(`nav a[href^="/${name}"]`).count()) === 0) continue;
     await openPage(page, `/${name}`);
     await page.waitForTimeout(1200);

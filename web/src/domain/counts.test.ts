@@ -7,6 +7,7 @@ import {
   sumOf,
   ticksOf,
   timeBarsOf,
+  timesTopOf,
   topOf,
   type CountRow,
 } from "./counts";
@@ -102,6 +103,14 @@ describe("the scale", () => {
     [201, 500],
     [999, 1000],
   ])("of %i ends at %i", (value, top) => expect(topOf([{ from: 0, to: 1, kind: "counted", value }])).toBe(top));
+  it.each([
+    [0, 60],
+    [61, 120],
+    [145, 240],
+    [450, 480],
+  ])("of %i s ends at %i s", (value, top) =>
+    expect(timesTopOf([{ from: 0, to: 1, kind: "counted", value }])).toBe(top),
+  );
   it("has a mark each third hour, also on a day of 25", () => {
     expect(ticksOf(DAY)).toHaveLength(9);
     expect(ticksOf(dayRange(Date.parse("2026-10-25T12:00:00Z"))).at(0)).toBe(Date.parse("2026-10-24T22:00:00Z"));

@@ -97,6 +97,12 @@ export function topOf(bars: readonly Bar[]): number {
   return ([1, 2, 5, 10].find((step) => step * power >= most) ?? 10) * power;
 }
 
+/** The same of seconds: a round time, whose half is one too. A drive lasts 450 s at most. */
+export function timesTopOf(bars: readonly Bar[]): number {
+  const most = bars.reduce((top, bar) => Math.max(top, bar.value), 0);
+  return [60, 120, 240, 360].find((top) => top >= most) ?? 480;
+}
+
 /** Instants of the scale below: each third hour of the span. */
 export function ticksOf(span: { from: number; to: number }): number[] {
   const out: number[] = [];

@@ -1,6 +1,6 @@
 import { useId } from "react";
 import { useWords } from "../../app/useWords";
-import { ticksOf, topOf, type Bar } from "../../domain/counts";
+import { ticksOf, type Bar } from "../../domain/counts";
 import { clockShort } from "../../domain/time";
 
 const WIDTH = 960;
@@ -15,18 +15,20 @@ export function Bars({
   bars,
   span,
   label,
+  top,
   text,
 }: {
   bars: readonly Bar[];
   span: { from: number; to: number };
   /** What the picture shows, for who does not see it; the table beside it has the numbers. */
   label: string;
+  /** Upper end of the scale. */
+  top: number;
   /** A value in words. */
   text: (value: number) => string;
 }) {
   const { t, language } = useWords();
   const hatch = useId();
-  const top = topOf(bars);
   const x = (at: number): number => LEFT + ((at - span.from) / (span.to - span.from)) * PLOT.width;
   const y = (value: number): number => TOP + PLOT.height * (1 - value / top);
   const said = (bar: Bar): string =>

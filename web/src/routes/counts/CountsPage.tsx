@@ -97,7 +97,8 @@ export function CountsPage() {
                 </section>
               ))}
           </div>
-          <div className="min-w-0 flex-1 overflow-auto">
+          {/* Focusable, so that the keyboard scrolls it: a route has nothing in it to go to. */}
+          <div role="region" aria-label={current.title} tabIndex={0} className="min-w-0 flex-1 overflow-auto">
             <p className="px-4 pt-3 text-muted">{t("counts.explain")}</p>
             {day === null ? null : current.site !== null ? (
               <SiteDay key={current.key} site={current.site} title={current.title} day={day} />

@@ -1,7 +1,7 @@
 import { useTravelTimes, type CountedRoute } from "../../api/statistics";
 import { useWords } from "../../app/useWords";
 import { Busy, Notice } from "../../components/ui";
-import { minutesText, timeBarsOf } from "../../domain/counts";
+import { minutesText, timeBarsOf, timesTopOf } from "../../domain/counts";
 import { clockShort, fromWire } from "../../domain/time";
 import { Bars, Legend } from "./Bars";
 import type { Day } from "./day";
@@ -24,7 +24,13 @@ export function RouteDay({ route, title, day }: { route: CountedRoute; title: st
       {rows.isSuccess && rows.data.length === 0 ? <Notice>{t("counts.noTimes")}</Notice> : null}
       {rows.isSuccess && rows.data.length > 0 ? (
         <>
-          <Bars bars={bars} span={day.span} label={t("counts.chartTimes", { place: title })} text={minutesText} />
+          <Bars
+            bars={bars}
+            span={day.span}
+            label={t("counts.chartTimes", { place: title })}
+            top={timesTopOf(bars)}
+            text={minutesText}
+          />
           <Legend counted={t("counts.mean")} withSmall={false} />
           <table className="max-w-[520px]">
             <caption className="sr-only">{title}</caption>

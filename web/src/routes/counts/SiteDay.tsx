@@ -3,14 +3,14 @@ import { useState } from "react";
 import { useCounts, type CountedSite } from "../../api/statistics";
 import { useWords } from "../../app/useWords";
 import { Badge, Busy, Notice, SelectInput } from "../../components/ui";
-import { barsOf, firstLength, lengthsOf, sumOf, type Bar } from "../../domain/counts";
+import { barsOf, firstLength, lengthsOf, sumOf, topOf, type Bar } from "../../domain/counts";
 import { clockShort } from "../../domain/time";
 import { Bars, Legend } from "./Bars";
 import type { Day } from "./day";
 
 /** The counts of one place on one day. */
 export function SiteDay({ site, title, day }: { site: CountedSite; title: string; day: Day }) {
-  const { t, problem } = useWords();
+  const { t, problem, language } = useWords();
   const [minutes, setMinutes] = useState(firstLength(site.minutes));
   const [lane, setLane] = useState("");
   const rows = useCounts(site.code, day.span, day.runs);
@@ -54,11 +54,17 @@ export function SiteDay({ site, title, day }: { site: CountedSite; title: string
       {rows.isSuccess && rows.data.length > 0 ? (
         <>
           <p role="status">
-            {t("counts.sum", { count: sum.counted })}
+            {t("counts.sum", { number: sum.counted.toLocaleString(language) })}
             {sum.small > 0 ? ` ${t("counts.sumSmall", { count: sum.small })}` : ""}
             {sum.missing > 0 ? ` ${t("counts.sumMissing", { count: sum.missing })}` : ""}
           </p>
-          <Bars bars={bars} span={day.span} label={t("counts.chart", { place: title })} text={String} />
+          <Bars
+            bars={bars}
+            span={day.span}
+            label={t("counts.chart", { place: title })}
+            top={topOf(bars)}
+            text={(value) => value.toLocaleString(language)}
+          />
           <Legend counted={t("counts.vehicles")} withSmall />
           <CountTable bars={bars} caption={title} />
         </>
@@ -86,7 +92,7 @@ export function CountTable({ bars, caption }: { bars: readonly Bar[]; caption: s
             </td>
             <td className="tabular-nums">
               {bar.kind === "counted" ? (
-                bar.value
+                bar.value.toLocaleString(language)
               ) : bar.kind === "small" ? (
                 <Badge tone="muted" icon={EyeOff}>
                   {t("counts.small")}

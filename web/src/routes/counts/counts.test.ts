@@ -37,9 +37,9 @@ const drawn = async (language: string, what: React.ReactElement): Promise<string
 
 describe("a number that is held back", () => {
   it.each([
-    ["en", "fewer than five: held back", "no number"],
-    ["nl", "minder dan vijf: niet getoond", "geen getal"],
-    ["fr", "moins de cinq : non montré", "pas de nombre"],
+    ["en", "held back (too few vehicles)", "no number"],
+    ["nl", "niet getoond (te weinig voertuigen)", "geen getal"],
+    ["fr", "non montré (trop peu de véhicules)", "pas de nombre"],
   ])("is told as such in the table, in %s", async (language, small, missing) => {
     const html = await drawn(language, createElement(CountTable, { bars: BARS, caption: "S1" }));
     const cells = [...html.matchAll(/<tr>.*?<\/tr>/g)].map(([row]) => row.replace(/<[^>]+>/g, " ").trim());
@@ -51,9 +51,12 @@ describe("a number that is held back", () => {
   });
   it("is a column without a height in the picture, and what is missing is bare", async () => {
     const span = { from: FROM, to: FROM + 4 * QUARTER };
-    const html = await drawn("en", createElement(Bars, { bars: BARS, span, label: "S1", text: String }));
+    const html = await drawn("en", createElement(Bars, { bars: BARS, span, label: "S1", top: 50, text: String }));
     const columns = [...html.matchAll(/<rect [^>]*height="([\d.]+)"[^>]*>.*?<title>([^<]*)<\/title>/g)];
-    expect(columns.map(([, , title]) => title)).toEqual(["08:00–08:15: 37", "08:15–08:30: fewer than five: held back"]);
+    expect(columns.map(([, , title]) => title)).toEqual([
+      "08:00–08:15: 37",
+      "08:15–08:30: held back (too few vehicles)",
+    ]);
     // As high as the picture, whatever the number would be.
     expect(Number(columns[1]?.[1])).toBe(186);
     expect(html).toContain('role="img" aria-label="S1"');
