@@ -42,7 +42,7 @@ const PARTNER_HTTP_PORT: u16 = 8491;
 type Person = (&'static str, &'static str, &'static str, Profile, Language);
 
 /// Accounts of the demo.
-const PEOPLE: [Person; 13] = [
+const PEOPLE: [Person; 14] = [
     ("admin", "Platform administrator", "PARADIGM", Profile::P18, Language::En),
     ("operator", "Control-room operator, zone 5340", "5340", Profile::P01, Language::Nl),
     ("supervisor", "Supervisor of operators, zone 5340", "5340", Profile::P02, Language::En),
@@ -53,6 +53,7 @@ const PEOPLE: [Person; 13] = [
     ("gas", "Sanctioning official, Ixelles", "ELSENE", Profile::P09, Language::Fr),
     ("vergunning", "Keeper of permits, Ixelles", "ELSENE", Profile::P10, Language::Nl),
     ("snelheid", "Verifier of average speed, zone 5340", "5340", Profile::P06, Language::Nl),
+    ("mobiliteit", "Mobility operator, Brussels Mobility", "BM", Profile::P11, Language::Nl),
     ("techniek", "Technician, operator company", "IRISNET", Profile::P17, Language::Nl),
     ("mivb", "Local administrator of the partner MIVB", "MIVB", Profile::P19, Language::Fr),
     ("toezicht", "Oversight commission", "CC", Profile::P21, Language::Nl),
@@ -226,7 +227,8 @@ async fn seed_in(config: &Config, cases: &UseCases, dir: &Path, list: &Path, sec
             for camera in &outcome.written {
                 approve(cases, camera.id).await?;
             }
-            share(cases, &outcome.written).await
+            share(cases, &outcome.written).await?;
+            if traffic::is_there(dir) { traffic::share(cases, &outcome.written).await } else { Ok(()) }
         })
         .await?;
     }

@@ -1,4 +1,4 @@
-//! A zone with restricted access and a stretch with average speed for the simulated town: operator's files that say they are made up.
+//! A zone with restricted access, a stretch with average speed and counted places for the simulated town: operator's files that say they are made up.
 //!
 //! The town's road passes two gantries and then the zone at the Naamsepoort. The stretch lies between the gantries, under the code of one that the
 //! tables have; the drawn road is 330 m long, and the made-up certificate says more, so that the fastest vehicles of the film are too fast.
@@ -6,6 +6,12 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use anyhow::Context as _;
+use vms_app::UseCases;
+use vms_app::grants::ShareWish;
+use vms_app::model::Camera;
+use vms_core::{Right, TimeRange};
 
 use crate::config::Config;
 use crate::keys::write_durably;
@@ -32,6 +38,55 @@ camera = "LEZ-T-ANC-W-A02-IN"
 trajectory = "TRJ-STE"
 end = "exit"
 authority = "5340"
+"#;
+
+/// Vehicles into town pass both gantries, and a few of them the zone's entry: too few, so that the demo shows what is held back too. The film begins again
+/// each minute, with the same vehicles.
+const COUNTED: &str = r#"# DEMONSTRATION ONLY: where the vehicles of the simulated town are counted.
+
+[publisher]
+country = "be"
+identifier = "BE-BRU-BELFRY-DEMO"
+
+[[site]]
+code = "KKL-IN"
+name_nl = "Keizer Karellaan, stad in"
+name_fr = "Avenue Charles-Quint, vers la ville"
+name_en = "Avenue Charles-Quint, into town"
+orientation = 95
+latitude = 50.8655
+longitude = 4.2930
+minutes = 5
+detectors = [{ camera = "LEZ-R-KKL-A01-IN", direction = "approaching", lane = 1 }]
+
+[[site]]
+code = "ANC-W-IN"
+name_nl = "Annie Cordytunnel west, stad in"
+name_fr = "Tunnel Annie Cordy ouest, vers la ville"
+name_en = "Annie Cordy tunnel west, into town"
+orientation = 95
+latitude = 50.8664
+longitude = 4.3150
+minutes = 5
+detectors = [{ camera = "LEZ-T-ANC-W-A02-IN", direction = "approaching", lane = 1 }]
+
+[[site]]
+code = "XL-N-IN"
+name_nl = "Elsensesteenweg, zone in"
+name_fr = "Chaussée d'Ixelles, vers la zone"
+name_en = "Chaussée d'Ixelles, into the zone"
+orientation = 150
+latitude = 50.8385
+longitude = 4.3620
+minutes = 5
+detectors = [{ camera = "ZBT-Z-XL-N-A03-IN", direction = "approaching", lane = 1 }]
+
+[[route]]
+code = "KKL-ANC"
+from = "KKL-IN"
+to = "ANC-W-IN"
+shortest_s = 10
+longest_s = 120
 "#;
 
 /// Metres: the drawn road has 330.
@@ -66,11 +121,16 @@ fn tracking(dir: &Path) -> PathBuf {
 pub(super) fn configure(config: &mut Config, dir: &Path) -> anyhow::Result<()> {
     let folder = dir.join("traffic");
     std::fs::create_dir_all(&folder)?;
-    for (name, text) in [("places.toml", PLACES.to_owned()), ("certificates.toml", certificates())] {
+    for (name, text) in [
+        ("places.toml", PLACES.to_owned()),
+        ("certificates.toml", certificates()),
+        ("counted.toml", COUNTED.to_owned()),
+    ] {
         write_durably(&folder.join(name), text.as_bytes(), 0o644)?;
     }
     config.traffic.places = folder.join("places.toml").display().to_string();
     config.traffic.certificates = folder.join("certificates.toml").display().to_string();
+    config.statistics.places = folder.join("counted.toml").display().to_string();
     config.reader.time_tracking = Some(tracking(dir));
     Ok(())
 }
@@ -78,6 +138,28 @@ pub(super) fn configure(config: &mut Config, dir: &Path) -> anyhow::Result<()> {
 /// Whether the demo has these files: one of somebody's own cameras has none.
 pub(super) fn is_there(dir: &Path) -> bool {
     dir.join("traffic").is_dir()
+}
+
+/// The owners of the counted cameras share their figures with Brussels Mobility for a year.
+pub(super) async fn share(cases: &UseCases, cameras: &[Camera]) -> anyhow::Result<()> {
+    let orgs = cases.org_list().await?;
+    let mobility = orgs.iter().find(|org| org.code == "BM").context("organisation BM")?.id;
+    let now = cases.clock().now();
+    let year = Duration::from_secs(365 * 86_400);
+    let period = TimeRange::new(now, now.plus(year)).context("a year from now")?;
+    for (chief, zone) in [("chef", "5340"), ("chef-5339", "5339")] {
+        let owner = orgs.iter().find(|org| org.code == zone).with_context(|| format!("zone {zone}"))?.id;
+        let counted = cameras.iter().filter(|camera| camera.owner == owner && COUNTED.contains(&camera.code));
+        let cameras: Vec<_> = counted.map(|camera| camera.id).collect();
+        if cameras.is_empty() {
+            continue;
+        }
+        let chief = cases.actor_of_command_line(chief).await?;
+        let rights = vec![Right::StatisticsView];
+        let wish = ShareWish { cameras, partner: mobility, profile: None, rights, purpose: None, period };
+        cases.grant_share(&chief, wish).await?;
+    }
+    Ok(())
 }
 
 /// Plays the time service of the demo's host: simulated cameras run on its clock, so the two agree whatever the clock says. One line in the form of
@@ -114,5 +196,36 @@ mod tests {
             let scene = sim::scene::Scene::new(sim::scene::SceneSettings::default()).unwrap();
             assert!(scene.cameras().any(|(code, ..)| code == place), "{place}");
         }
+    }
+
+    /// Whoever looks at the demo's figures sees numbers at the gantries and on the route between them, and at the zone's entry that one is held back.
+    #[test]
+    fn the_counted_places_fit_the_town_and_have_enough_vehicles() {
+        let plan = vms_app::statistics::Plan::parse(COUNTED).unwrap();
+        let scene = sim::scene::Scene::new(sim::scene::SceneSettings::default()).unwrap();
+        let truth = scene.truth();
+        let at = |camera: &str| -> std::collections::BTreeMap<String, f64> {
+            let inbound = truth.iter().filter(|row| row.camera == camera && row.direction == "approaching");
+            inbound.map(|row| (row.plate.clone(), row.t_line)).collect()
+        };
+        for planned in &plan.sites {
+            let vehicles: usize = planned.cameras.iter().map(|camera| at(camera).len()).sum();
+            let few = planned.site.code.as_str() == "XL-N-IN";
+            // A read that is missed now and then costs no number.
+            assert!(
+                if few { (1..5).contains(&vehicles) } else { vehicles >= 8 },
+                "{:?}: {vehicles}",
+                planned.site.code
+            );
+        }
+        let (first, second) = (at("LEZ-R-KKL-A01-IN"), at("LEZ-T-ANC-W-A02-IN"));
+        let route = &plan.routes[0];
+        let fits = |(plate, from): (&String, &f64)| {
+            let took = second.get(plate).map(|to| (to - from).rem_euclid(60.0));
+            took.is_some_and(|took| took >= route.shortest.as_secs_f64() && took <= route.longest.as_secs_f64())
+        };
+        let drives = first.iter().filter(|drive| fits(*drive)).count();
+        // Five show a travel time.
+        assert!(drives > 5, "{drives} drives in a film");
     }
 }
