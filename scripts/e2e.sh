@@ -14,7 +14,7 @@ finish() {
 }
 trap finish EXIT
 
-"$programs/belfry" demo --dir "$dir/demo" --bind "127.0.0.1:$port" --extra 2 >"$dir/demo.log" 2>&1 &
+"$programs/belfry" demo --dir "$dir/demo" --bind "127.0.0.1:$port" --extra 2 --second-person >"$dir/demo.log" 2>&1 &
 demo=$!
 for _ in $(seq 1 1200); do
     curl -fsS "http://127.0.0.1:$port/health" >/dev/null 2>&1 && break
@@ -37,6 +37,10 @@ BELFRY_USER=admin BELFRY_SKIP=refusal,live,playback,reads,findings,session,langu
 node e2e/law.mjs
 # Several cameras under one playhead, pictures while scrubbing, and the first frame that was asked for.
 BELFRY_USER=operator node e2e/playback-sync.mjs
+# Plates that a zone looks for: two people for an entry, a picture for a hit, purpose and case for a search.
+node e2e/watchlist.mjs "$dir/demo"
+# Findings of three queues, decided, taken back, and by a second person.
+node e2e/findings.mjs
 # Footage held by one person and let go by two.
 node e2e/holds.mjs
 # A share that its owner takes back while an operator looks, and what the overseer sees of it.

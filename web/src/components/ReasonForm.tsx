@@ -43,7 +43,7 @@ export function ReasonForm({
       {children}
       <div className="flex justify-end gap-2">
         <Button onPress={onCancel}>{t("common.cancel")}</Button>
-        <Button look={look} type="submit" isDisabled={busy}>
+        <Button look={look} type="submit" isBusy={busy}>
           {send}
         </Button>
       </div>

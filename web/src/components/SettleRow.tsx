@@ -45,7 +45,7 @@ export function SettleRow({
       {before}
       {may ? (
         <>
-          <Button isDisabled={busy} onPress={() => setRefusing(true)}>
+          <Button isBusy={busy} onPress={() => setRefusing(true)}>
             {refuse}
           </Button>
           {children}

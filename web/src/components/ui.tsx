@@ -11,15 +11,18 @@ const LOOK = {
   danger: "bg-raised text-bad border border-bad hover:bg-[#3a1615]",
 } as const;
 
+/** `isBusy`: it does nothing while its step is under way but keeps the focus, so that the keyboard stays where it is (a disabled button loses it). */
 export function Button({
   look = "plain",
   className = "",
+  isBusy = false,
   ...props
-}: Omit<ButtonProps, "className"> & { look?: keyof typeof LOOK; className?: string }) {
+}: Omit<ButtonProps, "className"> & { look?: keyof typeof LOOK; className?: string; isBusy?: boolean }) {
   return (
     <AriaButton
       {...props}
-      className={`inline-flex items-center justify-center gap-1.5 rounded-[5px] px-3 min-h-[30px] min-w-[30px] whitespace-nowrap disabled:opacity-50 disabled:cursor-not-allowed ${LOOK[look]} ${className}`}
+      {...(isBusy ? { onPress: () => undefined, type: "button" as const } : {})}
+      className={`${isBusy ? "opacity-50 " : ""}inline-flex items-center justify-center gap-1.5 rounded-[5px] px-3 min-h-[30px] min-w-[30px] whitespace-nowrap disabled:opacity-50 disabled:cursor-not-allowed ${LOOK[look]} ${className}`}
     />
   );
 }

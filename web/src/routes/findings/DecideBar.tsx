@@ -10,29 +10,30 @@ const REASONS = ["plate_misread", "wrong_vehicle", "registry_wrong", "exempt", "
 
 export function DecideBar({
   busy,
+  mayApprove,
   rejecting,
   onRejecting,
   onDecide,
 }: {
   busy: boolean;
+  /** Not whoever approved it already: the second person is another. */
+  mayApprove: boolean;
   rejecting: boolean;
   onRejecting: (open: boolean) => void;
   onDecide: Decide;
 }) {
   const { t } = useWords();
   return (
-    <div
-      role="group"
-      aria-label={t("findings.decide")}
-      className="sticky bottom-0 flex flex-wrap gap-2 border-t border-line bg-bg py-3"
-    >
-      <Button look="primary" isDisabled={busy} onPress={() => onDecide("approve", null)}>
-        <Key>1</Key> {t("findings.approve")}
-      </Button>
-      <Button look="danger" isDisabled={busy} onPress={() => onRejecting(true)}>
+    <div role="group" aria-label={t("findings.decide")} className="flex flex-wrap gap-2">
+      {mayApprove ? (
+        <Button look="primary" isBusy={busy} onPress={() => onDecide("approve", null)}>
+          <Key>1</Key> {t("findings.approve")}
+        </Button>
+      ) : null}
+      <Button look="danger" isBusy={busy} onPress={() => onRejecting(true)}>
         <Key>2</Key> {t("findings.reject")}
       </Button>
-      <Button isDisabled={busy} onPress={() => onDecide("unclear", null)}>
+      <Button isBusy={busy} onPress={() => onDecide("unclear", null)}>
         <Key>3</Key> {t("findings.unclear")}
       </Button>
       <Modal title={t("findings.rejectTitle")} open={rejecting} onClose={() => onRejecting(false)}>
@@ -90,7 +91,7 @@ export function UndoBar({ busy, onDecide }: { busy: boolean; onDecide: Decide })
   const lacking = text.trim() === "";
   return (
     <div className="flex flex-wrap gap-2 border-t border-line py-3">
-      <Button isDisabled={busy} onPress={() => setOpen(true)}>
+      <Button isBusy={busy} onPress={() => setOpen(true)}>
         {t("findings.undo")}
       </Button>
       <Modal title={t("findings.undoTitle")} open={open} onClose={() => setOpen(false)}>

@@ -33,6 +33,7 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
     const [word = "", ...rest] = reason.split(": ");
     return [code("rejectReason", word), ...rest].join(": ");
   };
+  const mayApprove = !(mine && finding.second_person_needed);
   const canUndo = mine && (!isOpen || finding.second_person_needed);
 
   const decide = async (verdict: FindingVerdict, reason: string | null): Promise<void> => {
@@ -49,9 +50,10 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
     onDone();
     await client.invalidateQueries({ queryKey: keys.findings });
   };
-  useKeys((key) => {
-    if (!isOpen || rejecting) return false;
-    if (key === "1") void decide("approve", null);
+  useKeys((key, event) => {
+    // A key that is held down must not decide one finding after the other.
+    if (!isOpen || rejecting || event.repeat) return false;
+    if (key === "1" && mayApprove) void decide("approve", null);
     else if (key === "2") setRejecting(true);
     else if (key === "3") void decide("unclear", null);
     else return false;
@@ -86,6 +88,9 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
         <Info size={15} aria-hidden className="shrink-0" />
         {t("findings.notAFine")}
       </p>
+      {finding.second_person_needed ? (
+        <Notice tone="warn">{mine ? t("findings.secondOfMine") : t("findings.secondPerson")}</Notice>
+      ) : null}
       {finding.confirm_plate_first === true ? <Notice tone="warn">{t("findings.confirmPlate")}</Notice> : null}
       <div className="grid items-start gap-3 lg:grid-cols-[2fr_1fr]">
         <Picture
@@ -113,24 +118,26 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
               ))}
             </ul>
             <p className="mt-2 text-xs text-muted" title={finding.rule_set}>
-              {t("findings.rule", { rule: finding.rule_id ?? "–", set: finding.rule_set.slice(0, 12) })}
+              {finding.rule_id === null
+                ? t("findings.noRule", { set: finding.rule_set.slice(0, 12) })
+                : t("findings.rule", { rule: finding.rule_id, set: finding.rule_set.slice(0, 12) })}
             </p>
           </section>
         </div>
       </div>
       <ExitEnd finding={finding} decision={decision} />
       {finding.kind === "lez" ? <RegistryAnswer answer={finding.registry} /> : null}
-      {finding.second_person_needed ? (
-        <Notice tone="warn">{mine ? t("findings.secondOfMine") : t("findings.secondPerson")}</Notice>
-      ) : null}
-      {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       {isOpen ? (
-        <DecideBar
-          busy={busy}
-          rejecting={rejecting}
-          onRejecting={setRejecting}
-          onDecide={(verdict, reason) => void decide(verdict, reason)}
-        />
+        <div className="sticky bottom-0 border-t border-line bg-bg py-3">
+          {error !== null ? <Notice tone="bad">{error}</Notice> : null}
+          <DecideBar
+            busy={busy}
+            mayApprove={mayApprove}
+            rejecting={rejecting}
+            onRejecting={setRejecting}
+            onDecide={(verdict, reason) => void decide(verdict, reason)}
+          />
+        </div>
       ) : (
         <Notice>
           {t("findings.decided", {
@@ -141,6 +148,7 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
           {finding.decision_reason !== null ? ` ${reasonText(finding.decision_reason)}` : ""}
         </Notice>
       )}
+      {!isOpen && error !== null ? <Notice tone="bad">{error}</Notice> : null}
       {canUndo ? <UndoBar busy={busy} onDecide={(verdict, reason) => void decide(verdict, reason)} /> : null}
     </article>
   );

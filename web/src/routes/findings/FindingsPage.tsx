@@ -22,6 +22,11 @@ export function FindingsPage() {
   );
   const current = items[index] ?? null;
   const go = (by: number): void => setChosen(items[Math.min(items.length - 1, Math.max(0, index + by))]?.id ?? null);
+  /** On to the next one, unless somebody has chosen another meanwhile. */
+  const decided = (id: string): void =>
+    setChosen((now) =>
+      (now ?? items[0]?.id) === id ? (items[Math.min(items.length - 1, index + 1)]?.id ?? null) : now,
+    );
   useKeys((key) => {
     if (key === "ArrowDown") go(1);
     else if (key === "ArrowUp") go(-1);
@@ -46,7 +51,9 @@ export function FindingsPage() {
           <Notice tone="bad">{problem(list.error)}</Notice>
         </div>
       ) : null}
-      {list.isSuccess && current === null ? <Empty icon={ClipboardCheck}>{t("findings.none")}</Empty> : null}
+      {list.isSuccess && current === null ? (
+        <Empty icon={ClipboardCheck}>{state === "open" ? t("findings.noneOpen") : t("findings.none")}</Empty>
+      ) : null}
       {current !== null ? (
         <div className="flex h-full min-h-0">
           <div className="flex w-72 shrink-0 flex-col border-r border-line">
@@ -75,7 +82,7 @@ export function FindingsPage() {
             </ul>
           </div>
           <div className="min-w-0 flex-1 overflow-auto">
-            <FindingDetail key={current.id} id={current.id} listed={current} onDone={() => go(1)} />
+            <FindingDetail key={current.id} id={current.id} listed={current} onDone={() => decided(current.id)} />
           </div>
         </div>
       ) : null}

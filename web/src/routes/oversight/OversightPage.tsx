@@ -75,7 +75,7 @@ function steps(state: string): ("suspend" | "resume" | "withdraw" | "end")[] {
 }
 
 function FlowCard({ flow }: { flow: Flow }) {
-  const { t, when } = useWords();
+  const { t, code, when } = useWords();
   const purpose = flow.purpose === "*" ? t("oversight.everyPurpose") : t(`purpose.${flow.purpose}`);
   return (
     <Card label={flow.id}>
@@ -86,7 +86,7 @@ function FlowCard({ flow }: { flow: Flow }) {
         </Badge>
       </div>
       <p>
-        {flow.institution} {flow.is_share ? "→" : "←"} {flow.source} · {purpose}
+        {code("flowParty", flow.institution)} {flow.is_share ? "→" : "←"} {code("flowParty", flow.source)} · {purpose}
         {flow.grants > 0 ? ` · ${t("oversight.grants", { count: flow.grants })}` : ""}
       </p>
       {flow.last !== null ? (

@@ -43,7 +43,9 @@ export function PermitsPage() {
       <p className="px-4 pt-3 text-muted">{t("permits.explain")}</p>
       {list.isPending ? <Busy label={t("common.loading")} /> : null}
       {list.isError ? <Notice tone="bad">{problem(list.error)}</Notice> : null}
-      {list.isSuccess && rows.length === 0 ? <Empty icon={Ticket}>{t("permits.none")}</Empty> : null}
+      {list.isSuccess && rows.length === 0 ? (
+        <Empty icon={Ticket}>{edits ? t("permits.noneYet") : t("permits.none")}</Empty>
+      ) : null}
       {rows.length > 0 ? <PermitTable rows={rows} edits={edits} /> : null}
     </Page>
   );
@@ -106,7 +108,7 @@ function PermitRow({ one, edits }: { one: Permit; edits: boolean }) {
               onCancel={leave}
             />
           ) : isOver ? null : (
-            <Button isDisabled={busy} onPress={() => setEnding(true)}>
+            <Button isBusy={busy} onPress={() => setEnding(true)}>
               {t("permits.end")}
             </Button>
           )}

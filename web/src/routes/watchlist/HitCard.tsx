@@ -9,7 +9,15 @@ import { ReasonForm } from "../../components/ReasonForm";
 import { Button, Notice, TextInput } from "../../components/ui";
 
 /** One hit. The plate is not told while it is open: whoever confirms types what the picture shows. */
-export function HitCard({ hit, camera }: { hit: Hit; camera: Camera | null }) {
+export function HitCard({
+  hit,
+  camera,
+  onDecided,
+}: {
+  hit: Hit;
+  camera: Camera | null;
+  onDecided: (hit: Hit) => void;
+}) {
   const { t, code, name, when } = useWords();
   const differs =
     hit.country !== null && hit.read_country !== null && hit.country !== hit.read_country ? hit.read_country : null;
@@ -40,7 +48,11 @@ export function HitCard({ hit, camera }: { hit: Hit; camera: Camera | null }) {
             />
           ) : null}
         </div>
-        {hit.plate !== null ? <Plate text={hit.plate} country={hit.country} large /> : null}
+        {hit.plate !== null ? (
+          <div>
+            <Plate text={hit.plate} country={hit.country} large />
+          </div>
+        ) : null}
         <p className="wrap-anywhere">
           {t(`purpose.${hit.purpose}`, { defaultValue: hit.purpose })}
           {hit.case_ref !== null ? ` · ${hit.case_ref}` : ""} · {hit.reason}
@@ -57,14 +69,14 @@ export function HitCard({ hit, camera }: { hit: Hit; camera: Camera | null }) {
             {hit.decision_reason !== null ? ` · ${hit.decision_reason}` : ""}
           </p>
         ) : null}
-        {hit.state === "open" ? <Decide hit={hit} /> : null}
+        {hit.state === "open" ? <Decide hit={hit} onDecided={onDecided} /> : null}
         <p className="text-xs text-muted">{t("hits.until", { when: when(hit.expires_at) })}</p>
       </article>
     </li>
   );
 }
 
-function Decide({ hit }: { hit: Hit }) {
+function Decide({ hit, onDecided }: { hit: Hit; onDecided: (hit: Hit) => void }) {
   const { t } = useWords();
   const { act, busy, error } = useAct([keys.hits]);
   const [seen, setSeen] = useState("");
@@ -81,7 +93,7 @@ function Decide({ hit }: { hit: Hit }) {
           send={t("hits.dismiss")}
           look="danger"
           busy={busy}
-          onSend={(reason) => void act(() => hits.dismiss(hit, reason), leave)}
+          onSend={(reason) => void act(() => hits.dismiss(hit, reason), onDecided)}
           onCancel={leave}
         />
       ) : (
@@ -89,10 +101,10 @@ function Decide({ hit }: { hit: Hit }) {
           className="flex flex-wrap items-end justify-end gap-2"
           onSubmit={(event) => {
             event.preventDefault();
-            void act(() => hits.confirm(hit, seen.trim()));
+            void act(() => hits.confirm(hit, seen.trim()), onDecided);
           }}
         >
-          <Button isDisabled={busy} onPress={() => setDismissing(true)}>
+          <Button isBusy={busy} onPress={() => setDismissing(true)}>
             {t("hits.dismiss")}
           </Button>
           <TextInput
@@ -105,7 +117,7 @@ function Decide({ hit }: { hit: Hit }) {
             disabled={!hasPicture}
             onChange={(event) => setSeen(event.target.value.toUpperCase())}
           />
-          <Button look="primary" type="submit" isDisabled={busy || !hasPicture || seen.trim() === ""}>
+          <Button look="primary" type="submit" isBusy={busy} isDisabled={!hasPicture || seen.trim() === ""}>
             {t("hits.confirm")}
           </Button>
         </form>

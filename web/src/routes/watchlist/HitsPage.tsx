@@ -1,7 +1,7 @@
 import { BellRing } from "lucide-react";
 import { useState } from "react";
 import { useCameras } from "../../api/hooks";
-import { useHits } from "../../api/watchlist";
+import { useHits, type Hit } from "../../api/watchlist";
 import { useRight } from "../../app/sessionContext";
 import { useWords } from "../../app/useWords";
 import { Busy, Empty, Notice, Page, SelectInput } from "../../components/ui";
@@ -14,6 +14,7 @@ export function HitsPage() {
   const { t, problem } = useWords();
   const may = useRight();
   const [state, setState] = useState("open");
+  const [decided, setDecided] = useState<Hit | null>(null);
   const list = useHits(state, true);
   const cameras = useCameras(may("camera.list"));
   const byId = new Map((cameras.data ?? []).map((one) => [one.id, one]));
@@ -24,12 +25,22 @@ export function HitsPage() {
         <SelectInput
           label={t("hits.state")}
           value={state}
-          onChange={(event) => setState(event.target.value)}
+          onChange={(event) => {
+            setState(event.target.value);
+            setDecided(null);
+          }}
           options={STATES.map((one) => ({ value: one, label: one === "" ? t("hits.all") : t(`hitState.${one}`) }))}
         />
       }
     >
       <p className="px-4 pt-3 text-muted">{t("hits.explain")}</p>
+      {decided !== null ? (
+        <div className="px-4 pt-3">
+          <Notice tone="ok">
+            {t("hits.said", { plate: decided.plate ?? "–", state: t(`hitState.${decided.state}`) })}
+          </Notice>
+        </div>
+      ) : null}
       {list.isPending ? <Busy label={t("common.loading")} /> : null}
       {list.isError ? <Notice tone="bad">{problem(list.error)}</Notice> : null}
       {list.data?.length === 0 ? (
@@ -37,7 +48,7 @@ export function HitsPage() {
       ) : null}
       <ul className="flex flex-col gap-3 p-4">
         {(list.data ?? []).map((hit) => (
-          <HitCard key={hit.id} hit={hit} camera={byId.get(hit.camera_id) ?? null} />
+          <HitCard key={hit.id} hit={hit} camera={byId.get(hit.camera_id) ?? null} onDecided={setDecided} />
         ))}
       </ul>
     </Page>

@@ -1,5 +1,6 @@
 import { ListChecks, Plus } from "lucide-react";
 import { useState } from "react";
+import { useOrgs } from "../../api/hooks";
 import { keys } from "../../api/keys";
 import { useWatchlist, useWatchSizes, watchlist, type Entry, type WatchSize } from "../../api/watchlist";
 import { useRight } from "../../app/sessionContext";
@@ -42,7 +43,7 @@ export function WatchlistPage() {
       }
     >
       {adding !== null ? <AddEntry urgent={adding === "urgent"} onClose={() => setAdding(null)} /> : null}
-      <p className="px-4 pt-3 text-muted">{t("watchlist.explain")}</p>
+      <p className="px-4 pt-3 text-muted">{views ? t("watchlist.explain") : t("watchlist.explainSizes")}</p>
       {waiting > 0 ? <Notice tone="warn">{t("watchlist.waiting", { count: waiting })}</Notice> : null}
       {views && list.isPending ? <Busy label={t("common.loading")} /> : null}
       {list.isError ? <Notice tone="bad">{problem(list.error)}</Notice> : null}
@@ -89,7 +90,7 @@ function EntryCard({ one }: { one: Entry }) {
             busy={busy}
             onRefuse={(reason, done) => void act(() => watchlist.refuse(one.id, reason), done)}
           >
-            <Button look="primary" isDisabled={busy} onPress={() => void act(() => watchlist.approve(one.id))}>
+            <Button look="primary" isBusy={busy} onPress={() => void act(() => watchlist.approve(one.id))}>
               {t("watchlist.approve")}
             </Button>
           </SettleRow>
@@ -106,7 +107,7 @@ function EntryCard({ one }: { one: Entry }) {
         ) : null}
         {one.may_end && !ending ? (
           <div className="flex justify-end">
-            <Button isDisabled={busy} onPress={() => setEnding(true)}>
+            <Button isBusy={busy} onPress={() => setEnding(true)}>
               {t("watchlist.end")}
             </Button>
           </div>
@@ -117,7 +118,12 @@ function EntryCard({ one }: { one: Entry }) {
 }
 
 function Sizes({ sizes }: { sizes: readonly WatchSize[] }) {
-  const { t, when } = useWords();
+  const { t, name, when } = useWords();
+  const orgs = new Map((useOrgs().data ?? []).map((org) => [org.id, org]));
+  const zone = (id: string): string => {
+    const org = orgs.get(id);
+    return org === undefined ? id : name(org);
+  };
   if (sizes.length === 0) return <Empty icon={ListChecks}>{t("watchlist.none")}</Empty>;
   return (
     <table>
@@ -135,7 +141,7 @@ function Sizes({ sizes }: { sizes: readonly WatchSize[] }) {
       <tbody>
         {sizes.map((one) => (
           <tr key={`${one.org_id} ${one.kind} ${one.purpose}`}>
-            <td>{one.org_id}</td>
+            <td>{zone(one.org_id)}</td>
             <td>{t(`watchKind.${one.kind}`)}</td>
             <td>{t(`purpose.${one.purpose}`, { defaultValue: one.purpose })}</td>
             <td className="tabular-nums">{one.entries}</td>
