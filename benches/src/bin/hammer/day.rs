@@ -14,10 +14,11 @@ use tokio::time::Instant;
 use vms_benches::process::{usage, wall_us};
 use vms_testkit::rig::{Rig, RigOptions, free_port};
 
+use crate::people::{self, Job};
 use crate::say;
 use crate::spooled::{Feed, Spooled};
 
-const DAY_US: i64 = 86_400_000_000;
+const HOUR_US: i64 = 3_600_000_000;
 /// How often the counters of `serve` are looked at: the grain of the times below.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -45,6 +46,12 @@ pub(crate) struct DayArgs {
     /// The registry is away while this share of the day arrives (a quarter: six hours).
     #[arg(long, default_value_t = 0.25)]
     away: f64,
+    /// Findings that are approved afterwards and go into a batch; a run takes 2,000. 0: neither.
+    #[arg(long, default_value_t = 2_000)]
+    approve: usize,
+    /// Hours ago that the day began. Undecided reads live 48 hours; a finding is final at the second midnight in Brussels after its read.
+    #[arg(long, default_value_t = 45)]
+    hours_ago: u32,
 }
 
 /// Options of a rig without one frame of video.
@@ -73,6 +80,7 @@ struct Stage {
     serve: Kept,
     stub: Option<Kept>,
     feed: Arc<Feed>,
+    job: Job,
     client: reqwest::Client,
     /// Counted before the day began.
     memory_peak_mib: f64,
@@ -133,7 +141,7 @@ pub(crate) async fn run(args: &DayArgs, options: RigOptions) -> anyhow::Result<(
         plan.cameras,
         plan.seed
     ));
-    let mut stage = set_up(day, options).await?;
+    let mut stage = set_up(args, day, options).await?;
     let total = u64::try_from(stage.feed.len())?;
     let burst = u64::from(args.burst) * u64::from(args.burst_s);
     ensure!(burst < total, "the burst is longer than the day");
@@ -148,23 +156,27 @@ pub(crate) async fn run(args: &DayArgs, options: RigOptions) -> anyhow::Result<(
     burst_phase(args, &mut stage, burst).await?;
     flood_phase(&mut stage, total - away, "as fast as they are taken").await?;
     away_phase(&mut stage, total).await?;
+    if args.approve > 0 {
+        people::phase(&stage.rig, &stage.job, &stage.programs, args.approve).await?;
+    }
     figures(&mut stage).await
 }
 
 /// The database, the accounts, the cameras, the programs; `serve` alone of all roles.
-async fn set_up(day: Vec<traffic::Passage>, options: RigOptions) -> anyhow::Result<Stage> {
+async fn set_up(args: &DayArgs, day: Vec<traffic::Passage>, options: RigOptions) -> anyhow::Result<Stage> {
     let programs = options.programs.clone();
     let began = Instant::now();
     let rig = Rig::set_up(options)?;
     let stub_port = free_port()?;
     let config = rig.path().join("belfry.toml");
     let mut text = std::fs::read_to_string(&config)?;
-    text.push_str(&format!("[registry]\nurl = 'http://127.0.0.1:{stub_port}'\n"));
+    let (job, machines) = Job::prepare(&rig)?;
+    text.push_str(&format!("[registry]\nurl = 'http://127.0.0.1:{stub_port}'\n{machines}"));
     std::fs::write(&config, &text)?;
     let metrics = text.lines().find_map(|line| line.strip_prefix("metrics_bind = '")?.strip_suffix('\''));
     let metrics = format!("http://{}/metrics", metrics.context("the rig names no port for figures")?);
     std::fs::create_dir_all(rig.path().join("run"))?;
-    let feed = Arc::new(Feed::new(day, wall_us() - DAY_US));
+    let feed = Arc::new(Feed::new(day, wall_us() - i64::from(args.hours_ago) * HOUR_US));
     Spooled::serve(&rig.path().join("run/reader.sock"), Arc::clone(&feed))?;
     let log = std::fs::File::create(rig.path().join("serve.log"))?;
     let mut serve = Command::new(programs.join("belfry"));
@@ -176,7 +188,7 @@ async fn set_up(day: Vec<traffic::Passage>, options: RigOptions) -> anyhow::Resu
     ]);
     let serve = Kept(serve.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?);
     let client = reqwest::Client::new();
-    let mut stage = Stage { rig, programs, stub_port, metrics, serve, stub: None, feed, client, memory_peak_mib: 0.0 };
+    let mut stage = Stage { rig, programs, stub_port, metrics, serve, stub: None, feed, job, client, memory_peak_mib: 0.0 };
     stage.start_stub()?;
     let assigned = stage
         .rig

@@ -9,6 +9,7 @@ mod faults;
 mod films;
 mod kills;
 mod outage;
+mod people;
 mod reconnect;
 mod spooled;
 
