@@ -5,9 +5,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stderr,
     clippy::indexing_slicing,
-    clippy::disallowed_methods,
     reason = "tests say what they expect and what they measured"
 )]
 
@@ -94,8 +92,7 @@ impl Machine {
         for plate in plates {
             let at = rfc3339(at_us + i64::from(plate) * 1_000);
             let number = json!({ "@Likelihood": 0.97, "#text": format!("1XYZ{plate:03}") });
-            let seen =
-                json!({ "UtcTime": at, "Data": { "LicensePlateInfo": { "LicensePlateInfo": { "PlateNumber": number } } } });
+            let seen = json!({ "UtcTime": at, "Data": { "LicensePlateInfo": { "LicensePlateInfo": { "PlateNumber": number } } } });
             let request = self.http.post(format!("{}/api/v1/machine/reads/onvif/{camera}", self.base));
             let request = request.bearer_auth(&self.token).header("Content-Type", "application/json");
             let response = request.body(seen.to_string()).send().await.unwrap();
@@ -267,7 +264,10 @@ async fn pushed_reads_become_numbers_for_people_and_for_programs() {
     let times = job.json(&format!("routes/R1/travel-times?{span}")).await;
     assert_eq!((&times["items"][0]["mean_s"], &times["items"][0]["sample"]), (&json!(60), &json!("5-9")), "{times}");
     let (status, etag, table) = job.ask("datex/sites", None).await;
-    assert!(status == 200 && table.contains("MeasurementSiteTablePublication") && table.contains("route-R1"), "{table}");
+    assert!(
+        status == 200 && table.contains("MeasurementSiteTablePublication") && table.contains("route-R1"),
+        "{table}"
+    );
     assert_eq!(job.ask("datex/sites", etag.as_deref()).await.0, 304);
     assert_eq!(job.json("counts?request=devices").await["features"].as_array().unwrap().len(), 3);
 
@@ -281,9 +281,8 @@ async fn pushed_reads_become_numbers_for_people_and_for_programs() {
     drop(serve);
     let _serve = Serve::start(&rig, &library, &offset).await;
     job.renew().await;
-    let is_back = async |_: &Rig| {
-        job.json("counts?request=live&interval=5").await["data"]["S1"]["results"]["5m"]["count"] == 7
-    };
+    let is_back =
+        async |_: &Rig| job.json("counts?request=live&interval=5").await["data"]["S1"]["results"]["5m"]["count"] == 7;
     rig.until("what was published is read back", Duration::from_secs(20), is_back).await.unwrap();
     newest_is_told(&job).await;
 

@@ -76,7 +76,12 @@ fn each_rule_refuses_what_breaks_it() {
         ),
         (R::MachinesApart, "anpr.decode", "{profile='P01',own='yes'}", "{profile='P24',own='yes'}"),
         (R::MachinesApart, "live", "{profile='P24',own='yes'}", "{profile='P01',own='yes'}"),
-        (R::MachinesApart, "statistics.deliver", "{profile='P11',own='aggregated'}", "{profile='P24',own='aggregated'}"),
+        (
+            R::MachinesApart,
+            "statistics.deliver",
+            "{profile='P11',own='aggregated'}",
+            "{profile='P24',own='aggregated'}",
+        ),
         (R::MachinesApart, "statistics.view", "{profile='P24',own='aggregated'}", "{profile='P11',own='aggregated'}"),
         (R::PurposeIsCarried, "live", "{profile='P01',shared='yes'}", "{profile='P01',shared='justification'}"),
         (
