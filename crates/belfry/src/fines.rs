@@ -185,7 +185,9 @@ fn state_words(word: &str) -> Option<(&'static str, u8)> {
         ),
         "not_all_left" => ("not every line was fetched: run it again", 5),
         "not_reconciled" | "differs" => ("the manifest is not that of the run: the run stays open", 1),
-        "other_version" => ("the job's program is of another version than Belfry: install the same and run it again", 1),
+        "other_version" => {
+            ("the job's program is of another version than Belfry: install the same and run it again", 1)
+        }
         "signed_otherwise" => ("the run was signed with another manifest", 1),
         _ => return None,
     })
@@ -495,7 +497,10 @@ async fn told(session: &Machine, kind: Kind, answers: &[answer::Answer]) -> anyh
         let said: Vec<(String, String)> = said.collect();
         // One outcome for each answer, in its order: an answer that nobody spoke of was not taken.
         if !said.iter().map(|(offence, _)| offence).eq(some.iter().map(|answer| &answer.offence)) {
-            return Err(Failure::No("Belfry did not say of every answer what became of it: give the file again".to_owned()).into());
+            return Err(Failure::No(
+                "Belfry did not say of every answer what became of it: give the file again".to_owned(),
+            )
+            .into());
         }
         outcomes.extend(said);
         crate::complain(&json!({ "step": "answers", "done": outcomes.len(), "total": answers.len() }).to_string());

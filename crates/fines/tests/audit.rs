@@ -24,14 +24,19 @@ struct Book {
     is_lax: bool,
 }
 
+/// 32 hexadecimal digits of something.
+fn digits(bytes: &[u8]) -> String {
+    sha256(bytes).chars().take(32).collect()
+}
+
 fn record(run: &str, position: u64, kind: Kind) -> (Record, Vec<u8>) {
     let bytes = format!("picture {run} {position}").into_bytes();
-    let offence = format!("ofc_{}", &sha256(&bytes)[..32]);
+    let offence = format!("ofc_{}", digits(&bytes));
     let record = Record {
         schema: 1,
         run: run.to_owned(),
         position,
-        finding: format!("fnd_{}", &sha256(offence.as_bytes())[..32]),
+        finding: format!("fnd_{}", digits(offence.as_bytes())),
         kind,
         fine_rule: Some("F-LEZ-OLD".to_owned()),
         amount_cents: (kind == Kind::Fine).then_some(35_000),
@@ -241,7 +246,9 @@ fn a_batch_hangs_on_the_one_before_it_and_on_no_other() {
     assert_eq!(folder(&after, &trust).verdict, Verdict::Holds);
     // It names the first and says that it is the third, or another authority's.
     let good = manifest_of(&after);
-    for other in [Manifest { chain: 3, ..good.clone() }, Manifest { authority: Some("org_1".to_owned()), ..good.clone() }] {
+    for other in
+        [Manifest { chain: 3, ..good.clone() }, Manifest { authority: Some("org_1".to_owned()), ..good.clone() }]
+    {
         signed(&after, &other, KEY);
         let report = folder(&after, &trust);
         assert_eq!(report.verdict, Verdict::Changed);

@@ -195,12 +195,12 @@ async fn fine_line_insert(conn: &mut Writing<'_>, run: &FineRun, line: &NewFineL
         "select id from lez_finding where id = $1 and version = $2 and state = 'approved'
             and (final_from_us is null or final_from_us < $3)",
     )
-        .bind(finding.clone())
-        .bind(signed(line.seen)?)
-        .bind(run.range.to.micros)
-        .fetch_optional(&mut *conn)
-        .await
-        .map_err(db_error)?;
+    .bind(finding.clone())
+    .bind(signed(line.seen)?)
+    .bind(run.range.to.micros)
+    .fetch_optional(&mut *conn)
+    .await
+    .map_err(db_error)?;
     if seen.is_none() {
         return Err(StoreError::Stale);
     }

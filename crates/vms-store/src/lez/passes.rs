@@ -22,14 +22,15 @@ impl LezVault {
 impl PassStore for LezVault {
     async fn day_passes(&self, plate: &Plate, country: Country, day: Day) -> Stored<Vec<DayPass>> {
         let year = day.year();
-        let rows =
-            sqlx::query("select day, bought_at_us from lez_pass where token = $1 and day >= $2 and day <= $3 order by day")
-                .bind(self.pass_token(plate, country))
-                .bind(format!("{year:04}-01-01"))
-                .bind(format!("{year:04}-12-31"))
-                .fetch_all(&self.store.read)
-                .await
-                .map_err(db_error)?;
+        let rows = sqlx::query(
+            "select day, bought_at_us from lez_pass where token = $1 and day >= $2 and day <= $3 order by day",
+        )
+        .bind(self.pass_token(plate, country))
+        .bind(format!("{year:04}-01-01"))
+        .bind(format!("{year:04}-12-31"))
+        .fetch_all(&self.store.read)
+        .await
+        .map_err(db_error)?;
         let pass = |row: &sqlx::any::AnyRow| {
             let day = row.text("day")?.parse().map_err(|_| nonsense("day"))?;
             Ok(DayPass { day, bought_at: row.at("bought_at_us")? })

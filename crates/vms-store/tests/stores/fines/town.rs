@@ -16,7 +16,8 @@ use keys::{KeyRing, KeyStoreConfig, OpenOptions, RealDisk as KeyDisk, SystemRand
 use policy::{CapabilitySigner, RoleTable};
 use tokio::runtime::Handle;
 use traffic_rules::lez::{
-    History, LezInput, LezVerdict, Lookup, NormSource, PlateReading, RuleSet, StatedNorm, VehicleSnapshot, decide,
+    History, LezInput, LezOutcome, LezVerdict, Lookup, NormSource, PlateReading, RuleSet, StatedNorm, VehicleSnapshot,
+    decide,
 };
 use traffic_rules::plate_type;
 use vms_app::cases::Extensions;
@@ -364,8 +365,8 @@ pub(super) fn input(plate: &str, at: WallTime, norm: &str) -> LezInput {
     }
 }
 
-pub(super) fn measure_of(verdict: &LezVerdict, rule_set: &str) -> FindingMeasure {
-    let (verdict, fine_id, amount_cents, currency) = match verdict {
+pub(super) fn measure_of(outcome: &LezOutcome) -> FindingMeasure {
+    let (verdict, fine_id, amount_cents, currency) = match &outcome.verdict {
         LezVerdict::Infraction { fine, amount_cents, currency } => {
             (FindingVerdict::Infraction, Some(fine.to_string()), Some(*amount_cents), Some(currency.clone()))
         }
@@ -377,10 +378,10 @@ pub(super) fn measure_of(verdict: &LezVerdict, rule_set: &str) -> FindingMeasure
         | LezVerdict::Pass
         | LezVerdict::NoFineInWindow { .. }
         | LezVerdict::Undetermined
-        | LezVerdict::OutOfScope => panic!("no finding: {verdict:?}"),
+        | LezVerdict::OutOfScope => panic!("no finding: {outcome:?}"),
     };
-    let rule_set = rule_set.to_owned();
-    FindingMeasure { verdict, rule_id: None, fine_id, amount_cents, currency, rule_set, final_from: None }
+    let (rule_set, final_from) = (outcome.rule_set_version.as_str().to_owned(), outcome.final_from);
+    FindingMeasure { verdict, rule_id: None, fine_id, amount_cents, currency, rule_set, final_from }
 }
 
 impl Town {
@@ -427,10 +428,7 @@ impl Town {
         let id = FindingId::from_bytes(id.to_be_bytes());
         let finding = NewFinding {
             id,
-            measure: FindingMeasure {
-                final_from: outcome.final_from,
-                ..measure_of(&outcome.verdict, outcome.rule_set_version.as_str())
-            },
+            measure: measure_of(&outcome),
             vehicle: self.vault.vehicle_token(Purpose::Lez, None, &plate, Country::BELGIUM),
             authority: None,
             slot: String::new(),

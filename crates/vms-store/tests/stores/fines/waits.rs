@@ -9,8 +9,8 @@ use traffic_rules::zbt::PermitStatus;
 use vms_app::fines_ports::{
     AnswerCounts, FineHeld, FineKind, FineOpen, FinePermit, FineRun, FineStore as _, FineTotals, FineWaits, NewFineLine,
 };
-use vms_app::gate::{Circumstances, Target, Why};
 use vms_app::gate::action::{EditPermits, SendFines};
+use vms_app::gate::{Circumstances, Target, Why};
 use vms_app::lez::findings::Verdict;
 use vms_app::lez_ports::{FindingVerdict, LezStore as _, Tally};
 use vms_app::pass_ports::SoldPass;
@@ -37,7 +37,7 @@ const US: i64 = 1;
 
 /// `YYYY-MM-DDTHH:MM:SSZ` of the months around the start.
 fn instant(text: &str) -> WallTime {
-    let part = |from: usize, to: usize| text[from..to].parse::<i64>().unwrap();
+    let part = |from: usize, to: usize| text.get(from..to).unwrap().parse::<i64>().unwrap();
     let days_before = match (part(0, 4), part(5, 7)) {
         (2026, 10) => 0,
         (2026, 11) => 31,
@@ -84,8 +84,7 @@ async fn number(store: &Store, sql: &'static str) -> i64 {
 
 async fn job_permit(town: &Town) -> FinePermit {
     let circumstances = Circumstances { flow_active: true, own_territory: true, ..Circumstances::none() };
-    let target =
-        Target { owner: Some(town.job.org), relation: Relation::Own, circumstances, ..Target::none() };
+    let target = Target { owner: Some(town.job.org), relation: Relation::Own, circumstances, ..Target::none() };
     let why = Why { purpose: Some(Purpose::Lez), ..Why::default() };
     FinePermit::Lez(town.cases.gate().permit::<SendFines>(&town.job, target, &why).await.unwrap())
 }
@@ -131,7 +130,6 @@ fn a_run(id: &str, range: TimeRange, waits: FineWaits) -> FineRun {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn a_fine_waits_until_no_day_pass_can_be_bought(store: &Store) {
     let town = town(store).await;
     town.age_s.store(0, Ordering::SeqCst);
@@ -230,10 +228,7 @@ async fn a_day_pass_that_comes_while_it_waits_closes_the_finding(store: &Store) 
     assert_eq!(number(store, "select count(*) as n from lez_finding").await, 4, "a dry run erases nothing");
     let done = town.batch(window);
     let rejects = lines(&done.folder, "rejects.jsonl");
-    assert_eq!(
-        texts(&lines(&done.folder, "offences.jsonl"), "finding"),
-        [ids[1].to_string(), ids[2].to_string()]
-    );
+    assert_eq!(texts(&lines(&done.folder, "offences.jsonl"), "finding"), [ids[1].to_string(), ids[2].to_string()]);
     assert_eq!(texts(&rejects, "finding"), [ids[0].to_string(), ids[3].to_string()]);
     assert_eq!(texts(&rejects, "reason"), ["day_pass", "day_pass"]);
     // Erased as what it is: counted as a pass, its row, its decisions and its key gone.
@@ -311,7 +306,9 @@ async fn an_earlier_one_that_waits_holds_the_later_one(store: &Store) {
         let (records, rejects) = (of("offences.jsonl", "finding"), of("rejects.jsonl", "reason"));
         match fate {
             // The one that was read first is the record, whatever was ready first.
-            Earlier::Stands => assert_eq!((records, rejects), (vec![earlier.to_string()], vec!["in_window".to_owned()])),
+            Earlier::Stands => {
+                assert_eq!((records, rejects), (vec![earlier.to_string()], vec!["in_window".to_owned()]))
+            }
             Earlier::HasPass => assert_eq!((records, rejects), (vec![later.to_string()], vec!["day_pass".to_owned()])),
             Earlier::IsTakenBack => assert_eq!((records, rejects.len()), (vec![later.to_string()], 0)),
         }
@@ -357,11 +354,8 @@ async fn a_passage_waits_until_no_permit_can_regularise_it(store: &Store) {
     let early = town.window(start);
     let waits = FineWaits { approved: 3, not_final: 3, until: Some(final_from), holder: 0 };
     assert_eq!(town.dry(early).await.waits, Some(waits));
-    let why = Why {
-        purpose: Some(Purpose::Zbt),
-        justification: Some("aanvraag na de doorrit".to_owned()),
-        ..Why::default()
-    };
+    let why =
+        Why { purpose: Some(Purpose::Zbt), justification: Some("aanvraag na de doorrit".to_owned()), ..Why::default() };
     let desk = permit_for::<EditPermits>(Profile::P08, &why).await;
     let permits = &town.cases.extensions().traffic.as_ref().unwrap().permits;
     for (n, granted_at) in [(1, shifted(final_from, -US)), (2, final_from)] {

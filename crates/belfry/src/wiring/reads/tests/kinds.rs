@@ -115,8 +115,7 @@ async fn handed_over(stage: &mut Stage, (code, kind, other): (&str, &str, &str),
     assert!(!folder.exists(), "a dry run writes no batch");
     assert_eq!(says(&papers, &server, &run).await, 0);
     assert_eq!(says(&papers, &server, &run).await, 0, "again: it is there");
-    let (name, key) =
-        (folder.display().to_string(), stage.dir.path().join("keys/fines.pem").display().to_string());
+    let (name, key) = (folder.display().to_string(), stage.dir.path().join("keys/fines.pem").display().to_string());
     assert_eq!(says(&papers, &server, &["verify", &name, "--key", &key]).await, 0);
     let records = offences(&folder);
     let answers = files.path().join("ack.jsonl");
