@@ -4,6 +4,7 @@ import {
   firstLength,
   lengthsOf,
   minutesText,
+  rowsOf,
   sumOf,
   ticksOf,
   timeBarsOf,
@@ -55,6 +56,23 @@ describe("bars of a day", () => {
     expect(of([1, 2])).toEqual([14, "small", "small"]);
     expect(of([1])).toEqual([6, 7, "small"]);
     expect(of([2])).toEqual([8, "small", "small"]);
+  });
+  it("without a number are one row of the table, and those held back are told each", () => {
+    const bars = barsOf(
+      quarters([undefined, undefined, 12, null, null, undefined]),
+      { finest: 15, minutes: 15, lanes: [null] },
+      DAY,
+      DAY.from + 91 * MINUTE,
+    );
+    const rows = rowsOf(bars).map((row) => [row.kind, (row.from - DAY.from) / MINUTE, (row.to - DAY.from) / MINUTE]);
+    expect(rows).toEqual([
+      ["missing", 0, 30],
+      ["counted", 30, 45],
+      ["small", 45, 60],
+      ["small", 60, 75],
+      ["missing", 75, 90],
+    ]);
+    expect(rowsOf([])).toEqual([]);
   });
   it("say nothing of a cell that is not sealed yet", () => {
     const rows = quarters([12, 13]);

@@ -89,6 +89,17 @@ export function sumOf(bars: readonly Bar[]): { counted: number; shown: number; s
   return out;
 }
 
+/** The rows of a table: bars without a number that follow each other are one row, so that nobody reads past hours of nothing. */
+export function rowsOf(bars: readonly Bar[]): Bar[] {
+  const rows: Bar[] = [];
+  for (const bar of bars) {
+    const last = rows.at(-1);
+    if (bar.kind === "missing" && last?.kind === "missing") rows[rows.length - 1] = { ...last, to: bar.to };
+    else rows.push(bar);
+  }
+  return rows;
+}
+
 /** A round number that is at least the greatest value: the top of the scale. */
 export function topOf(bars: readonly Bar[]): number {
   const most = bars.reduce((top, bar) => Math.max(top, bar.value), 0);

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { useCounts, type CountedSite } from "../../api/statistics";
 import { useWords } from "../../app/useWords";
 import { Badge, Busy, Notice, SelectInput } from "../../components/ui";
-import { barsOf, firstLength, lengthsOf, sumOf, topOf, type Bar } from "../../domain/counts";
+import { barsOf, firstLength, lengthsOf, rowsOf, sumOf, topOf, type Bar } from "../../domain/counts";
 import { clockShort } from "../../domain/time";
 import { Bars, Legend } from "./Bars";
 import type { Day } from "./day";
@@ -85,7 +85,7 @@ export function CountTable({ bars, caption }: { bars: readonly Bar[]; caption: s
         </tr>
       </thead>
       <tbody>
-        {bars.map((bar) => (
+        {rowsOf(bars).map((bar) => (
           <tr key={bar.from}>
             <td className="tabular-nums">
               {clockShort(bar.from, language)}–{clockShort(bar.to, language)}
