@@ -90,7 +90,7 @@ export function UndoBar({ busy, onDecide }: { busy: boolean; onDecide: Decide })
   const [tried, setTried] = useState(false);
   const lacking = text.trim() === "";
   return (
-    <div className="flex flex-wrap gap-2 border-t border-line py-3">
+    <div>
       <Button isBusy={busy} onPress={() => setOpen(true)}>
         {t("findings.undo")}
       </Button>

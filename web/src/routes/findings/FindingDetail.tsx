@@ -127,18 +127,7 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
       </div>
       <ExitEnd finding={finding} decision={decision} />
       {finding.kind === "lez" ? <RegistryAnswer answer={finding.registry} /> : null}
-      {isOpen ? (
-        <div className="sticky bottom-0 border-t border-line bg-bg py-3">
-          {error !== null ? <Notice tone="bad">{error}</Notice> : null}
-          <DecideBar
-            busy={busy}
-            mayApprove={mayApprove}
-            rejecting={rejecting}
-            onRejecting={setRejecting}
-            onDecide={(verdict, reason) => void decide(verdict, reason)}
-          />
-        </div>
-      ) : (
+      {isOpen ? null : (
         <Notice>
           {t("findings.decided", {
             state: t(`findingState.${finding.state}`),
@@ -148,8 +137,23 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
           {finding.decision_reason !== null ? ` ${reasonText(finding.decision_reason)}` : ""}
         </Notice>
       )}
-      {!isOpen && error !== null ? <Notice tone="bad">{error}</Notice> : null}
-      {canUndo ? <UndoBar busy={busy} onDecide={(verdict, reason) => void decide(verdict, reason)} /> : null}
+      {isOpen || canUndo || error !== null ? (
+        <div className="sticky bottom-0 flex flex-col gap-2 border-t border-line bg-bg py-3">
+          {error !== null ? <Notice tone="bad">{error}</Notice> : null}
+          <div className="flex flex-wrap gap-2">
+            {isOpen ? (
+              <DecideBar
+                busy={busy}
+                mayApprove={mayApprove}
+                rejecting={rejecting}
+                onRejecting={setRejecting}
+                onDecide={(verdict, reason) => void decide(verdict, reason)}
+              />
+            ) : null}
+            {canUndo ? <UndoBar busy={busy} onDecide={(verdict, reason) => void decide(verdict, reason)} /> : null}
+          </div>
+        </div>
+      ) : null}
     </article>
   );
 }

@@ -42,7 +42,11 @@ export function PermitsPage() {
       {open === "import" ? <ImportPermits onClose={() => setOpen(null)} /> : null}
       <p className="px-4 pt-3 text-muted">{t("permits.explain")}</p>
       {list.isPending ? <Busy label={t("common.loading")} /> : null}
-      {list.isError ? <Notice tone="bad">{problem(list.error)}</Notice> : null}
+      {list.isError ? (
+        <div className="px-4 pt-3">
+          <Notice tone="bad">{problem(list.error)}</Notice>
+        </div>
+      ) : null}
       {list.isSuccess && rows.length === 0 ? (
         <Empty icon={Ticket}>{edits ? t("permits.noneYet") : t("permits.none")}</Empty>
       ) : null}

@@ -42,7 +42,11 @@ export function HitsPage() {
         </div>
       ) : null}
       {list.isPending ? <Busy label={t("common.loading")} /> : null}
-      {list.isError ? <Notice tone="bad">{problem(list.error)}</Notice> : null}
+      {list.isError ? (
+        <div className="px-4 pt-3">
+          <Notice tone="bad">{problem(list.error)}</Notice>
+        </div>
+      ) : null}
       {list.data?.length === 0 ? (
         <Empty icon={BellRing}>{state === "open" ? t("hits.noneOpen") : t("hits.none")}</Empty>
       ) : null}

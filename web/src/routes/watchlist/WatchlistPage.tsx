@@ -44,10 +44,17 @@ export function WatchlistPage() {
     >
       {adding !== null ? <AddEntry urgent={adding === "urgent"} onClose={() => setAdding(null)} /> : null}
       <p className="px-4 pt-3 text-muted">{views ? t("watchlist.explain") : t("watchlist.explainSizes")}</p>
-      {waiting > 0 ? <Notice tone="warn">{t("watchlist.waiting", { count: waiting })}</Notice> : null}
+      {waiting > 0 ? (
+        <div className="px-4 pt-3">
+          <Notice tone="warn">{t("watchlist.waiting", { count: waiting })}</Notice>
+        </div>
+      ) : null}
       {views && list.isPending ? <Busy label={t("common.loading")} /> : null}
-      {list.isError ? <Notice tone="bad">{problem(list.error)}</Notice> : null}
-      {sizes.isError ? <Notice tone="bad">{problem(sizes.error)}</Notice> : null}
+      {list.isError || sizes.isError ? (
+        <div className="px-4 pt-3">
+          <Notice tone="bad">{problem(list.error ?? sizes.error ?? "internal")}</Notice>
+        </div>
+      ) : null}
       {views && list.isSuccess && entries.length === 0 ? <Empty icon={ListChecks}>{t("watchlist.none")}</Empty> : null}
       <ul className="flex flex-col gap-3 p-4">
         {entries.map((one) => (
