@@ -41,6 +41,8 @@ BELFRY_USER=operator node e2e/playback-sync.mjs
 node e2e/watchlist.mjs "$dir/demo"
 # Findings of three queues, decided, taken back, and by a second person.
 node e2e/findings.mjs
+# Counts and travel times, as the mobility operator sees them, by keyboard.
+node e2e/counts.mjs
 # Footage held by one person and let go by two.
 node e2e/holds.mjs
 # A share that its owner takes back while an operator looks, and what the overseer sees of it.
