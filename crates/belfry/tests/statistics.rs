@@ -238,8 +238,9 @@ async fn pushed_reads_become_numbers_for_people_and_for_programs() {
     chief.ask("POST", "/api/v1/grants", Some(share)).await.unwrap();
     assert_eq!(job.json("places").await["sites"].as_array().unwrap().len(), 3);
 
-    // Seven vehicles drive from S1 to S2 in a minute, within one cell of five minutes; four pass S3.
-    let cell = (now_us().div_euclid(FIVE_MINUTES_US) + 1) * FIVE_MINUTES_US;
+    // Seven vehicles drive from S1 to S2 in a minute, within one cell of five minutes; four pass S3. The cell begins later than the longest drive
+    // after the start.
+    let cell = (now_us().div_euclid(FIVE_MINUTES_US) + 2) * FIVE_MINUTES_US;
     serve.move_to(cell + 1_000_000);
     camera.push(CAMERAS[0], cell + 1_000_000, 0..7).await;
     camera.push(CAMERAS[2], cell + 1_000_000, 0..4).await;

@@ -72,7 +72,7 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
-    /// Starts at `now`: cells that began before are not counted. Keys of an earlier process are gone, and so is all that they could
+    /// Starts at `now`: cells that began before are not counted, nor is a travel time told while longer drives may have begun before. Keys of an earlier process are gone, and so is all that they could
     /// have joined.
     ///
     /// # Errors
@@ -84,10 +84,12 @@ impl Accumulator {
     ) -> Result<Self, RouteError> {
         let mut counter = Counter::new(sites);
         counter.break_at(now);
+        let mut times = TravelTimes::new(routes)?;
+        times.begin_at(now);
         Ok(Self {
             keys: Keyring::new(),
             counter,
-            times: TravelTimes::new(routes)?,
+            times,
             shown: Vec::new(),
             waiting: BTreeMap::new(),
             arrived: 0,

@@ -149,6 +149,7 @@ pub struct Tally {
 pub struct TravelTimes {
     followed: Vec<Followed>,
     sealed_to: Option<WallTime>,
+    begun: Option<WallTime>,
     tally: Tally,
 }
 
@@ -165,7 +166,13 @@ impl TravelTimes {
             }
             followed.push(Followed { route, under_way: HashMap::new(), cells: BTreeMap::new() });
         }
-        Ok(Self { followed, sealed_to: None, tally: Tally::default() })
+        Ok(Self { followed, sealed_to: None, begun: None, tally: Tally::default() })
+    }
+
+    /// Nothing was read before this instant. Intervals in which a longer drive could end that started before are not published: they would hold the
+    /// short ones only.
+    pub fn begin_at(&mut self, at: WallTime) {
+        self.begun = self.begun.max(Some(at));
     }
 
     /// What became of drives.
@@ -195,7 +202,8 @@ impl TravelTimes {
             followed.under_way.retain(|_, start| start.plus(longest).plus(LATENESS) >= now);
             let open = followed.cells.split_off(&until);
             let ended = std::mem::replace(&mut followed.cells, open);
-            for (from, cell) in ended {
+            let whole_from = self.begun.map(|begun| begun.plus(longest));
+            for (from, cell) in ended.into_iter().filter(|(from, _)| whole_from.is_none_or(|whole| *from >= whole)) {
                 match cell.publish(&followed.route, from) {
                     Some(time) => {
                         self.tally.published += 1;
@@ -315,6 +323,30 @@ mod tests {
         assert_eq!((time.mean, time.sample), (Duration::from_secs(60), Sample::Few));
         assert_eq!((time.from, time.to), (WallTime::from_secs(START), WallTime::from_secs(START + 300)));
         assert_eq!(drive(&drives[..4]), []);
+    }
+
+    #[test]
+    fn an_interval_that_could_hold_short_drives_only_is_not_published() {
+        // Drives of a minute; longest is 450 s, so the intervals of the start, and those 450 s on, may miss longer ones.
+        for (begun, wanted) in [(START - 450, vec![0, 300, 600]), (START - 449, vec![300, 600]), (START, vec![600])] {
+            let mut times = TravelTimes::new([route()]).unwrap();
+            times.begin_at(WallTime::from_secs(begun));
+            let mut keys = Keyring::new();
+            let mut published = Vec::new();
+            for (at, site) in [10, 310, 610].into_iter().flat_map(|at| [(at, "A"), (at + 60, "B")]) {
+                let now = WallTime::from_secs(START + at);
+                keys.turn(now, || [7; 32]);
+                published.extend(times.seal(now));
+                for number in 0..5 {
+                    let plate = Plate::parse(&format!("1AAA{number:03}")).unwrap();
+                    let vehicle = keys.pseudonyms(&plate, Country::BELGIUM, now).unwrap();
+                    times.take(&Crossing { site: &SiteCode::new(site), at: now, vehicle });
+                }
+            }
+            published.extend(times.seal(WallTime::from_secs(START + 3_600)));
+            let froms: Vec<i64> = published.iter().map(|time| time.from.micros / 1_000_000 - START).collect();
+            assert_eq!(froms, wanted, "begun {} s after", begun - START);
+        }
     }
 
     #[test]
