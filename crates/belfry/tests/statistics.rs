@@ -242,6 +242,7 @@ async fn pushed_reads_become_numbers_for_people_and_for_programs() {
     // after the start.
     let cell = (now_us().div_euclid(FIVE_MINUTES_US) + 2) * FIVE_MINUTES_US;
     serve.move_to(cell + 1_000_000);
+    camera.renew().await;
     camera.push(CAMERAS[0], cell + 1_000_000, 0..7).await;
     camera.push(CAMERAS[2], cell + 1_000_000, 0..4).await;
     serve.move_to(cell + 61_000_000);
