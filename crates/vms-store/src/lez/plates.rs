@@ -238,14 +238,14 @@ impl LezVault {
         let (mut seen, mut below) = (Seen::new(), String::new());
         loop {
             let rows = sqlx::query(FRESH_SQL)
-            .bind(query.owner.to_string())
-            .bind(hour_of(query.range.from))
-            .bind(hour_of(query.range.to))
-            .bind(below.clone())
-            .bind(FRESH_PAGE)
-            .fetch_all(&self.store.read)
-            .await
-            .map_err(db_error)?;
+                .bind(query.owner.to_string())
+                .bind(hour_of(query.range.from))
+                .bind(hour_of(query.range.to))
+                .bind(below.clone())
+                .bind(FRESH_PAGE)
+                .fetch_all(&self.store.read)
+                .await
+                .map_err(db_error)?;
             let Some(last) = rows.last() else { return Ok(seen) };
             below = last.text("id")?;
             for (plate, hour) in self.plates_in(&with_body(rows)).await? {
@@ -360,7 +360,8 @@ impl LezVault {
         };
         let ids = rows.iter().map(|row| row.text("id")).collect::<Stored<Vec<_>>>()?;
         // A read that is gone leaves the heap with the others.
-        let plates: BTreeSet<String> = self.plates_in(&with_body(rows)).await?.into_iter().map(|(plate, _)| plate).collect();
+        let plates: BTreeSet<String> =
+            self.plates_in(&with_body(rows)).await?.into_iter().map(|(plate, _)| plate).collect();
         let sealed = match self.key(&self.store.read, &heap.key).await? {
             Some(key) if !plates.is_empty() => Some(self.sealed_block(&key, &heap.key, &plates)?),
             _ => None,

@@ -209,7 +209,10 @@ async fn a_search_goes_by_its_tokens() {
     let sql = format!("explain query plan {FRESH_SQL}");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&index.vault.store.read).await.unwrap();
     let plan: String = rows.iter().map(|row| row.text("detail").unwrap() + "; ").collect();
-    assert!(plan.contains("r USING INDEX sqlite_autoindex_lez_read_1 (purpose=? AND id=?)"), "each finds its own: {plan}");
+    assert!(
+        plan.contains("r USING INDEX sqlite_autoindex_lez_read_1 (purpose=? AND id=?)"),
+        "each finds its own: {plan}"
+    );
 }
 
 /// 360,000 vehicles on each of 30 days (`domain.md` 0: 1.65 M reads a day, 49.5 M in 30 days). The index of plates then holds 10.8 M plates of days in
