@@ -188,7 +188,8 @@ async fn set_up(args: &DayArgs, day: Vec<traffic::Passage>, options: RigOptions)
     ]);
     let serve = Kept(serve.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?);
     let client = reqwest::Client::new();
-    let mut stage = Stage { rig, programs, stub_port, metrics, serve, stub: None, feed, job, client, memory_peak_mib: 0.0 };
+    let mut stage =
+        Stage { rig, programs, stub_port, metrics, serve, stub: None, feed, job, client, memory_peak_mib: 0.0 };
     stage.start_stub()?;
     let assigned = stage
         .rig

@@ -127,7 +127,9 @@ pub(crate) async fn phase(rig: &Rig, job: &Job, programs: &std::path::Path, want
     let began = Instant::now();
     let (approved, undetermined) = approve(rig, wanted).await?;
     let seconds = began.elapsed().as_secs_f64();
-    say(&format!("queue: {approved} approved one after the other in {seconds:.0} s; {undetermined} on the way can't be told yet"));
+    say(&format!(
+        "queue: {approved} approved one after the other in {seconds:.0} s; {undetermined} on the way can't be told yet"
+    ));
     // A window must be over.
     let last = (wall_us().div_euclid(MINUTE_US) + 1) * MINUTE_US;
     while wall_us() <= last {
@@ -138,7 +140,8 @@ pub(crate) async fn phase(rig: &Rig, job: &Job, programs: &std::path::Path, want
     let out = rig.path().join("fines");
     let (belfry, to) = (programs.join("belfry"), out.display().to_string());
     let began = Instant::now();
-    let said = tokio::task::block_in_place(|| job.fines(&belfry, &["run", "--window", &window, "--to", &to, "--json"]))?;
+    let said =
+        tokio::task::block_in_place(|| job.fines(&belfry, &["run", "--window", &window, "--to", &to, "--json"]))?;
     say(&format!("batch, signed after {:.1} s: {said}", began.elapsed().as_secs_f64()));
     let folder = std::fs::read_dir(&out)?.next().context("no batch")??.path();
     let key = rig.path().join("state/keys/fines.pem").display().to_string();
