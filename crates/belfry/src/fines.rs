@@ -492,20 +492,21 @@ async fn told(session: &Machine, kind: Kind, answers: &[answer::Answer]) -> anyh
     for some in answers.chunks(ANSWERS) {
         let body = json!({ "items": some });
         let page = session.call(Method::POST, &path, Some(body)).await?;
-        let items = page.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-        let said = items.iter().map(|item| (text(item, "/offence").to_owned(), text(item, "/outcome").to_owned()));
-        let said: Vec<(String, String)> = said.collect();
-        // One outcome for each answer, in its order: an answer that nobody spoke of was not taken.
-        if !said.iter().map(|(offence, _)| offence).eq(some.iter().map(|answer| &answer.offence)) {
-            return Err(Failure::No(
-                "Belfry did not say of every answer what became of it: give the file again".to_owned(),
-            )
-            .into());
-        }
+        let said = spoken_of(&page, some).ok_or_else(|| {
+            Failure::No("Belfry did not say of every answer what became of it: give the file again".to_owned())
+        })?;
         outcomes.extend(said);
         crate::complain(&json!({ "step": "answers", "done": outcomes.len(), "total": answers.len() }).to_string());
     }
     Ok(outcomes)
+}
+
+/// What became of each answer, in its order; `None`: not one outcome for each. An answer that nobody spoke of was not taken.
+fn spoken_of(page: &Value, asked: &[answer::Answer]) -> Option<Vec<(String, String)>> {
+    let items = page.get("items")?.as_array()?;
+    let said = items.iter().map(|item| (text(item, "/offence").to_owned(), text(item, "/outcome").to_owned()));
+    let said: Vec<(String, String)> = said.collect();
+    said.iter().map(|(offence, _)| offence).eq(asked.iter().map(|answer| &answer.offence)).then_some(said)
 }
 
 async fn status(server: &MachineArgs, kind: Kind) -> anyhow::Result<u8> {
@@ -548,6 +549,26 @@ mod tests {
             ["", "yesterday", "2026-11-31", "2026-11-23/2026-11-21", "2026-11-21/2026-11-21", "/", "2026-11-21/"]
         {
             assert!(window_of(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_nobody_spoke_of_was_not_taken() {
+        let [a, b, c] = ["a", "b", "c"].map(|digit| format!("ofc_{}", digit.repeat(32)));
+        let lines = [&a, &b].map(|offence| format!("{{\"offence\":\"{offence}\",\"answer\":\"accepted\"}}\n")).concat();
+        let asked = answer::parse(lines.as_bytes()).unwrap();
+        let of = |offence: &str| json!({ "offence": offence, "outcome": "noted" });
+        let all = json!({ "items": [of(&a), of(&b)] });
+        assert_eq!(spoken_of(&all, &asked).unwrap().len(), 2);
+        for said in [
+            json!({}),
+            json!({ "items": [] }),
+            json!({ "items": [of(&a)] }),
+            json!({ "items": [of(&b), of(&a)] }),
+            json!({ "items": [of(&a), of(&b), of(&c)] }),
+            json!({ "items": [of(&a), of(&a)] }),
+        ] {
+            assert_eq!(spoken_of(&said, &asked), None, "{said}");
         }
     }
 
