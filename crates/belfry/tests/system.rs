@@ -127,7 +127,7 @@ async fn a_masked_still_of_recorded_footage_comes_from_the_reader() {
             hide: vec![],
         })
     };
-    let mut sizes = Vec::new();
+    let mut pictures = Vec::new();
     for keep in [None, Some(Area { left: 250, top: 250, right: 750, bottom: 750 })] {
         reader.sender.send(ask(sign(Audience::Recorder, Rendition::Original), keep)).await.unwrap();
         let answer = reader.receiver.recv_control().await.unwrap();
@@ -135,9 +135,25 @@ async fn a_masked_still_of_recorded_footage_comes_from_the_reader() {
         assert!((at - 60_000..=at).contains(&at_us), "the picture of the instant at 25 a second: {}", at - at_us);
         let Message::Bytes(jpeg) = reader.receiver.recv().await.unwrap() else { panic!("a picture follows") };
         assert_eq!(jpeg[..3], [0xff, 0xd8, 0xff]);
-        sizes.push(jpeg.len());
+        pictures.push(image::load_from_memory(&jpeg).unwrap().to_luma8());
     }
-    assert!(sizes[1] > sizes[0] * 3 / 2, "detail is in the kept area only: {sizes:?}");
+    // The same picture twice: both are as coarse outside of the kept area, and within it one has its detail.
+    let differ = |area: Area| {
+        let (width, height) = pictures[0].dimensions();
+        let [x0, x1] = [area.left, area.right].map(|thousandths| u32::from(thousandths) * width / 1_000);
+        let [y0, y1] = [area.top, area.bottom].map(|thousandths| u32::from(thousandths) * height / 1_000);
+        let spots = (y0..y1).flat_map(|y| (x0..x1).map(move |x| (x, y)));
+        let sum: u64 = spots
+            .map(|(x, y)| [0, 1].map(|n: usize| pictures[n].get_pixel(x, y).0[0]))
+            .map(|[a, b]| u64::from(a.abs_diff(b)))
+            .sum();
+        // Hundredths of a grey level a pixel.
+        sum * 100 / (u64::from(x1 - x0) * u64::from(y1 - y0))
+    };
+    let kept = differ(Area { left: 300, top: 300, right: 700, bottom: 700 });
+    let around = [(0, 200), (800, 1_000)].map(|(left, right)| differ(Area { left, top: 0, right, bottom: 1_000 }));
+    eprintln!("kept area: {kept}, left and right of it: {around:?} hundredths of a grey level");
+    assert!(around.iter().all(|other| *other < 20 && kept > other * 5) && kept > 100, "{kept} {around:?}");
     // The recorder looks for itself: without its own capability the reader gets nothing.
     let refused = reader.ask(ask(sign(Audience::Reader, Rendition::Coarse), None)).await.unwrap();
     assert!(matches!(&refused, Control::Refused { code, .. } if code == "source_refused"), "{refused:?}");
