@@ -45,6 +45,8 @@ node e2e/findings.mjs
 node e2e/counts.mjs
 # Footage held by one person and let go by two.
 node e2e/holds.mjs
+# Police reads behind the magistrate's gate: kept by two people, searched for by two, opened by one.
+node e2e/searches.mjs
 # A share that its owner takes back while an operator looks, and what the overseer sees of it.
 node e2e/sharing.mjs
 # The same in the middle of a pursuit, with a picture of each step as operator, owner and overseer see it.

@@ -18,7 +18,9 @@ export default defineConfig({
     proxy: { "/api": { target: server, ws: true, changeOrigin: true } },
   },
   test: {
-    include: ["src/**/*.test.ts"],
+    // Screens (`*.test.tsx`) name their simulated page themselves; everything else needs none.
+    include: ["src/**/*.test.{ts,tsx}"],
     environment: "node",
+    testTimeout: 30_000,
   },
 });

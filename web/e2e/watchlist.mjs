@@ -179,16 +179,11 @@ try {
   for (;;) {
     const open = hit(operator, first.plate);
     if ((await open.count()) === 0) break;
-    const before = await open.count();
+    // This one, not one fewer: the vehicle may pass again meanwhile.
+    const card = await open.first().elementHandle();
     await open.first().getByLabel("Plate in the picture").fill(first.plate);
     await operator.keyboard.press("Enter");
-    await until(
-      operator,
-      "the confirmed hit left the list",
-      ([text, count]) =>
-        [...document.querySelectorAll("article")].filter((one) => one.textContent.includes(text)).length < count,
-      [reason(first.plate), before],
-    );
+    await until(operator, "the confirmed hit left the list", (one) => !one.isConnected, card);
   }
   await operator.getByText(`${first.plate}: confirmed.`).waitFor();
   await pictures(operator, hit(operator, second.plate));

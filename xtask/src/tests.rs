@@ -1,7 +1,8 @@
 //! Runs every test program of the workspace, in two lanes beside each other.
 //!
 //! `cargo test` runs one test program after the other. The tests of whole systems mostly wait (for key frames, codes, terms), all others
-//! mostly compute: side by side they end in little more than the time of the longer lane. Within the first lane one system runs at a time.
+//! mostly compute: side by side they end in little more than the time of the longer lane. Within the first lane one system runs at a time. Systems
+//! that hold nobody to a second (`CALM`) go into the other lane, which would be empty long before.
 
 use std::collections::VecDeque;
 use std::io::BufReader;
@@ -17,6 +18,8 @@ use crate::say;
 
 /// Package whose integration tests start whole systems.
 const SYSTEMS: &str = "belfry";
+/// Those whose shortest bound is many seconds, so that another system may run beside them.
+const CALM: [&str; 5] = ["gate", "gated_reads", "log_secrets", "statistics", "verify"];
 /// Beginnings of the variables in which cargo tells a program about itself.
 const OF_THIS_PROGRAM: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
 /// Lines in the table of the slowest.
@@ -54,7 +57,7 @@ struct Program {
     /// Cargo starts a test in the folder of its package.
     folder: PathBuf,
     executable: PathBuf,
-    /// It starts whole systems.
+    /// It starts whole systems, and needs them to be quick.
     is_system: bool,
 }
 
@@ -71,7 +74,11 @@ struct Ended {
 /// A build that fails, or the names of the programs in which a test failed; what they wrote has been shown.
 pub(crate) fn run() -> anyhow::Result<()> {
     let (systems, others): (Vec<Program>, Vec<Program>) = programs()?.into_iter().partition(|one| one.is_system);
-    say(&format!("{} test programs, {} of them whole systems", systems.len() + others.len(), systems.len()));
+    say(&format!(
+        "{} test programs, {} of them whole systems by themselves",
+        systems.len() + others.len(),
+        systems.len()
+    ));
     let ended = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for lane in [systems, others] {
@@ -157,6 +164,6 @@ fn program(manifest: &Path, target: &Target, executable: PathBuf) -> anyhow::Res
     let folder = manifest.parent().context("a manifest lies in a folder")?.to_owned();
     let package = folder.file_name().context("a package has a folder")?.to_string_lossy();
     let kind = target.kind.first().map_or("", String::as_str);
-    let is_system = package == SYSTEMS && kind == "test";
+    let is_system = package == SYSTEMS && kind == "test" && !CALM.contains(&target.name.as_str());
     Ok(Program { name: format!("{package} {kind} {}", target.name), folder, executable, is_system })
 }

@@ -578,6 +578,8 @@ mod tests {
             ("[recorder.keys]\nroot_change_hours = 48", "root_change_hours"),
             ("[recorder]\ndir = '/f'\n[recorder.keys]\nstore = '/f/keys'", "recorder.dir"),
             ("[recorder.keys]\nstore = '/k'\nroot = '/k'", "another one"),
+            ("[recorder.keys]\ngate = '/g'\n[reads.keys]\ngate = '/g'", "reads.keys"),
+            ("[recorder]\ndir = '/f'\n[reads.keys]\ngate = '/f/gate'", "recorder.dir"),
             ("[recorder.keys]\ncredential_before = 'x'", "recorder.keys.credential"),
             ("[recorder.tier]\nrecorder = 'Mijn recorder'", "recorder.tier"),
             ("[recorder.tier]\nrecorder = 'a'\n[[recorder.tier.rule]]\nstore = 'b'", "no [[store]] named `b`"),

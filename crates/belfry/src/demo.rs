@@ -42,11 +42,12 @@ const PARTNER_HTTP_PORT: u16 = 8491;
 type Person = (&'static str, &'static str, &'static str, Profile, Language);
 
 /// Accounts of the demo.
-const PEOPLE: [Person; 14] = [
+const PEOPLE: [Person; 15] = [
     ("admin", "Platform administrator", "PARADIGM", Profile::P18, Language::En),
     ("operator", "Control-room operator, zone 5340", "5340", Profile::P01, Language::Nl),
     ("supervisor", "Supervisor of operators, zone 5340", "5340", Profile::P02, Language::En),
     ("chef", "Zone chief, zone 5340", "5340", Profile::P03, Language::Fr),
+    ("recherche", "Investigator, zone 5340", "5340", Profile::P04, Language::Nl),
     ("lijsten", "Keeper of watchlists, zone 5340", "5340", Profile::P05, Language::Fr),
     ("dpo", "Data-protection officer, zone 5340", "5340", Profile::P20, Language::Nl),
     ("lez", "LEZ agent, tax administration", "FISC", Profile::P07, Language::Fr),

@@ -183,6 +183,15 @@ fn state_words(word: &str) -> Option<(&'static str, u8)> {
              cannot be written again",
             1,
         ),
+        "run_damaged" => (
+            "a line of the run was damaged in the database: the run was given up, and the next try opens it anew from the findings",
+            5,
+        ),
+        "damaged" => (
+            "a finding of a batch that was signed does not open any more, so that its lost folder cannot be written again; an error in the \
+             log of `serve` names the row",
+            1,
+        ),
         "not_all_left" => ("not every line was fetched: run it again", 5),
         "not_reconciled" | "differs" => ("the manifest is not that of the run: the run stays open", 1),
         "other_version" => {

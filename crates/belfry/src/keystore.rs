@@ -55,8 +55,8 @@ pub(crate) enum KeysCommand {
         #[arg(long)]
         second: String,
     },
-    /// Say that the clock of this machine is right, after it moved by more than five minutes: the sweeper then goes on by it. Look at
-    /// another clock first.
+    /// Say that the clock of this machine is right, after it moved by more than five minutes: the sweeper (with `--of reads` that of
+    /// `serve`) then goes on by it. Look at another clock first.
     ApproveClock {
         /// Who approves.
         #[arg(long)]
@@ -65,8 +65,8 @@ pub(crate) enum KeysCommand {
         #[arg(long)]
         second: String,
     },
-    /// Make a magistrate's gate now, or another one for what moves from now on (the recorder has to be stopped; the first is made by
-    /// itself when the first footage has to move).
+    /// Make a magistrate's gate now, or another one for what moves from now on (the recorder, with `--of reads` `serve`, has to be
+    /// stopped; the first is made by itself when the first keys have to move).
     GateCreate,
     /// Take in a new, empty disk as one of the two copies.
     Adopt {
@@ -108,7 +108,7 @@ pub(crate) fn run(config: &Config, of: WhichStore, what: KeysCommand) -> anyhow:
     let read_only = OpenOptions { is_read_only: true, ..OpenOptions::default() };
     match what {
         KeysCommand::Status => {
-            print(&status(&open(read_only)?, now)?);
+            print(&status(of, &open(read_only)?, now)?);
             Ok(())
         }
         KeysCommand::Check { repair } => {
@@ -116,7 +116,7 @@ pub(crate) fn run(config: &Config, of: WhichStore, what: KeysCommand) -> anyhow:
             if repair {
                 print(&format!("{} files of wrapped keys were written anew\n", ring.repair().map_err(explained)?));
             }
-            check(&ring)
+            check(of, &ring)
         }
         KeysCommand::Rotate => {
             let done = open(OpenOptions::default())?.rotate(now).map_err(explained)?;
@@ -150,7 +150,7 @@ pub(crate) fn run(config: &Config, of: WhichStore, what: KeysCommand) -> anyhow:
         }
         KeysCommand::ApproveClock { first, second } => {
             let approval = recorder::trust::ClockApproval { at_us: now.micros, first, second };
-            approval.give(&config.recorder.dir).context("the approval")?;
+            approval.give(&dir).context("the approval")?;
             print(&format!("approved: it is {}; the sweeper goes on within a minute\n", time_text(now)));
             Ok(())
         }
@@ -161,13 +161,13 @@ pub(crate) fn run(config: &Config, of: WhichStore, what: KeysCommand) -> anyhow:
                 WhichCopy::Second => keys::Copy::Second,
             };
             let ring = open(OpenOptions { adopt: Some(copy), is_fresh: true, ..OpenOptions::default() })?;
-            check(&ring)
+            check(of, &ring)
         }
     }
 }
 
 fn make_gate(store: &VaultConfig, ring: &KeyRing, now: WallTime) -> anyhow::Result<()> {
-    let plan = store.gate.as_ref().context("only footage has a magistrate's gate")?;
+    let plan = store.gate.as_ref().context("this key store has no magistrate's gate")?;
     let gate = ring.make_gate(plan, now).map_err(explained)?;
     print(&format!("gate {gate} in {}: keep that folder on a medium of its own\n", plan.folder.display()));
     Ok(())
@@ -250,20 +250,31 @@ fn time_text(at: WallTime) -> String {
     jiff::Timestamp::from_microsecond(at.micros).map_or_else(|_| at.micros.to_string(), |at| format!("{at:.0}"))
 }
 
-fn status(ring: &KeyRing, now: WallTime) -> anyhow::Result<String> {
+/// How much lies behind the gate, and where the decisions that keep it stand.
+fn behind_gate(of: WhichStore, keys: usize) -> String {
+    let decided = match of {
+        WhichStore::Footage => "the recorder knows the decisions that keep them, `belfry check` compares",
+        WhichStore::Reads => {
+            "the decisions that keep them and their ends stand in the central database, `serve` destroys them"
+        }
+    };
+    format!("{keys} hour keys behind the magistrate's gate; {decided}\n")
+}
+
+fn status(of: WhichStore, ring: &KeyRing, now: WallTime) -> anyhow::Result<String> {
     let report = ring.check(false).map_err(explained)?;
     let age_min = now.micros_since(report.generation_made_at) / 60_000_000;
     let oldest = report.oldest.map_or_else(|| "none".to_owned(), |hour| time_text(hour.start()));
     let mut text = format!(
         "key store {}\nroot generation {}, {age_min} min old\n{} hour keys live, the oldest of {oldest}; {} destroyed \
-         ones remembered\n{} holds over {} segments\n{} hour keys behind the magistrate's gate\n",
+         ones remembered\n{} holds over {} segments\n{}",
         ring.store(),
         report.generation,
         report.hours,
         report.destroyed,
         report.holds,
         report.held,
-        report.gated,
+        behind_gate(of, report.gated),
     );
     for copy in &report.copies {
         let state = match (copy.is_present, copy.is_whole()) {
@@ -276,11 +287,14 @@ fn status(ring: &KeyRing, now: WallTime) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn check(ring: &KeyRing) -> anyhow::Result<()> {
+fn check(of: WhichStore, ring: &KeyRing) -> anyhow::Result<()> {
     let report = ring.check(true).map_err(explained)?;
     print(&format!(
-        "{} hour keys, {} segment keys and {} held ones were opened\n",
-        report.hours, report.segments, report.held
+        "{} hour keys, {} segment keys and {} held ones were opened\n{}",
+        report.hours,
+        report.segments,
+        report.held,
+        behind_gate(of, report.gated)
     ));
     for copy in report.copies.iter().filter(|copy| !copy.is_whole()) {
         print(&format!(

@@ -116,7 +116,7 @@ fn key_store(
         (plan, hours(config.backup_every_hours))
     });
     Ok(recorder::vault::VaultConfig {
-        gate: (section == "recorder.keys").then(|| ::keys::GatePlan {
+        gate: Some(::keys::GatePlan {
             folder: config.gate.clone(),
             copy: (!config.gate_copy.as_os_str().is_empty()).then(|| config.gate_copy.clone()),
             protection: protection.clone(),

@@ -113,7 +113,7 @@ async fn a_technician_adds_imports_probes_and_removes_cameras() {
     let overseer = rig.log_in("toezicht").await.unwrap();
     let now = support::now_us();
     let path = format!("/api/v1/audit?limit=500&from={}&to={}", rfc3339(now - 600_000_000), rfc3339(now + 60_000_000));
-    rig.until("the reason is in the log", std::time::Duration::from_secs(5), async |_: &Rig| {
+    rig.until("the reason is in the log", std::time::Duration::from_secs(30), async |_: &Rig| {
         overseer.ask("GET", &path, None).await.unwrap().to_string().contains("paal vervangen na aanrijding")
     })
     .await

@@ -137,10 +137,13 @@ async fn case(library: &std::path::Path, step_s: i64) {
     }
     assert_eq!(told.iter().any(|what| what == "host_stepped"), step_s != 0, "{told:?}");
     assert!(off.iter().any(|what| what == "camera_off"), "{off:?}");
-    let differing = streams.values().filter(|found| found.iter().any(|(.., flags)| flags & 8 != 0)).count();
-    // A host that stepped disagrees with every camera until it steps back.
-    let wanted = if step_s == 0 { CAMERAS.iter().filter(|(_, off)| *off).count() } else { CAMERAS.len() };
-    assert_eq!(differing, wanted, "cameras whose clock differs at a step of {step_s} s");
+    for (found, (fault, is_off)) in streams.values().zip(CAMERAS) {
+        let differs = found.iter().filter(|(.., flags)| flags & 8 != 0).count();
+        // A host that stepped disagrees with every camera until it steps back. A host that is busy for half a second disagrees with a good
+        // camera for one picture, so for one segment or two, and not for good.
+        let is_told = if step_s != 0 || is_off { differs > 0 } else { differs * 2 < found.len() };
+        assert!(is_told, "`{fault}`: {differs} of {} segments differ at a step of {step_s} s", found.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -284,9 +284,9 @@ async fn a_full_disk_is_told_and_left_without_a_restart() {
             let now = bytes_on_disk(&footage(rig));
             kept.iter().all(|(stream, bytes)| now.get(stream).is_some_and(|new| new > bytes))
         };
-        let back = rig.until("it records again", Duration::from_secs(10), grows).await.unwrap();
+        let back = rig.until("it records again", Duration::from_secs(30), grows).await.unwrap();
         eprintln!("space back ({left_mib} MiB case): recording again after {:.2} s", back.as_secs_f64());
-        assert!(back < Duration::from_secs(4), "{back:?}");
+        assert!(back < Duration::from_secs(12), "{back:?}");
         windows.push((from, now_us()));
     }
     let healthy = async |rig: &Rig| health(rig).await.is_some_and(|(status, _)| status == 200);
@@ -449,7 +449,7 @@ async fn while_the_database_is_away_recording_goes_on_and_access_is_closed() {
     assert_eq!(why.await.expect("the view outlived its capability"), "unavailable");
     eprintln!("a live view open before ended {:.1} s after the stop", seconds_since(stopped));
     let before = newest_frames(&footage(&rig));
-    rig.until("recording goes on", Duration::from_secs(10), async |_: &Rig| {
+    rig.until("recording goes on", Duration::from_secs(40), async |_: &Rig| {
         newest_frames(&footage(&rig))
             .iter()
             .all(|(camera, frame)| before.get(camera).is_some_and(|old| *frame > old + 50))
@@ -514,7 +514,7 @@ async fn after_a_power_cut_cameras_record_with_serve_and_database_off() {
     let recorder = support::role(&rig, "recorder", 0);
     let ingest = support::role(&rig, "ingest", 0);
     let waited =
-        rig.until("five cameras record with serve and database off", Duration::from_secs(10), all_record).await;
+        rig.until("five cameras record with serve and database off", Duration::from_secs(40), all_record).await;
     support::end([ingest, recorder]);
     eprintln!("five cameras record {:.2} s after the start", waited.unwrap().as_secs_f64());
 
@@ -524,7 +524,7 @@ async fn after_a_power_cut_cameras_record_with_serve_and_database_off() {
     let all_record = async |rig: &Rig| {
         newest_frames(&footage(rig)).iter().all(|(camera, frame)| before.get(camera).is_some_and(|old| frame > old))
     };
-    rig.until("five cameras record under the supervisor", Duration::from_secs(10), all_record).await.unwrap();
+    rig.until("five cameras record under the supervisor", Duration::from_secs(40), all_record).await.unwrap();
     let told = async |rig: &Rig| {
         health(rig)
             .await

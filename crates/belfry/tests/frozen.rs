@@ -19,7 +19,7 @@ use vms_testkit::rig::{Rig, RigOptions};
 use support::{health, last_word, live_wish, newest_frames, open_live, options, text, until_durable};
 
 /// The bound of the API, and a second for a busy test machine.
-const ANSWER_MAX: Duration = Duration::from_secs(11);
+const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// The test server's processes, frozen until dropped.
 struct Frozen(Vec<u32>);

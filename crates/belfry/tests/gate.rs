@@ -11,166 +11,34 @@
     reason = "tests say what they expect and what they measured"
 )]
 
+#[path = "support/faketime.rs"]
+mod faketime;
+#[expect(dead_code, reason = "the other system tests use the rest")]
+#[path = "support/later.rs"]
+mod later;
 #[expect(dead_code, reason = "the other system tests use the rest")]
 #[path = "support/outage.rs"]
 mod outage;
 #[expect(dead_code, reason = "the other system tests use the rest")]
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use recorder::deletions::{Line, MovedKey, Step, lines};
 use serde_json::{Value, json};
 use vms_testkit::rig::{Person, Rig};
 
+use later::{Later, Visitor};
 use outage::rewrite_config;
 use support::{ffprobe, first_camera, health, now_us, options, rfc3339, text, until_durable};
 
-const DAY_S: i64 = 86_400;
 const HOUR_US: i64 = 3_600_000_000;
 
-fn faketime() -> Option<PathBuf> {
-    let found = ["x86_64", "aarch64"]
-        .map(|machine| PathBuf::from(format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketimeMT.so.1")));
-    found.into_iter().find(|path| path.exists())
-}
-
-/// Recorder and `serve`, as their units would start them, some days later.
-struct Later<'a> {
-    rig: &'a Rig,
-    library: PathBuf,
-    offset: PathBuf,
-    days: i64,
-    children: Vec<Child>,
-}
-
-impl<'a> Later<'a> {
-    fn new(rig: &'a Rig, library: &Path, days: i64) -> Self {
-        let offset = rig.path().join(format!("offset-{days}"));
-        std::fs::write(&offset, format!("{:+}s\n", days * DAY_S)).unwrap();
-        // The clock of the host jumped, and two people say that it is right.
-        let at_us = now_us() + days * DAY_S * 1_000_000;
-        let approval = recorder::trust::ClockApproval { at_us, first: "An".to_owned(), second: "Bo".to_owned() };
-        approval.give(&rig.path().join("state/footage")).unwrap();
-        Self { rig, library: library.to_owned(), offset, days, children: Vec::new() }
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(options(1, 0).programs.join("belfry"));
-        command
-            .arg("--config")
-            .arg(self.rig.path().join("belfry.toml"))
-            .args(args)
-            .env("LD_PRELOAD", &self.library)
-            .env("FAKETIME_TIMESTAMP_FILE", &self.offset)
-            .env("FAKETIME_NO_CACHE", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .env("DONT_FAKE_MONOTONIC", "1")
-            .env("NO_FAKE_STAT", "1")
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn log(&self, name: &str) -> PathBuf {
-        self.rig.path().join(format!("{name}-{}.log", self.days))
-    }
-
-    fn start(&mut self, name: &str) {
-        let log = std::fs::File::create(self.log(name)).unwrap();
-        let mut command = self.command(&["role", name]);
-        self.children.push(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-    }
-
-    /// Waits for words in the log of a role.
-    async fn until_said(&self, name: &str, what: &str) {
-        let began = Instant::now();
-        while !std::fs::read_to_string(self.log(name)).unwrap().contains(what) {
-            let said = std::fs::read_to_string(self.log(name)).unwrap();
-            assert!(began.elapsed() < Duration::from_secs(120), "{name} does not say `{what}`: {said}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// What `belfry ARGS` prints on this day, and whether it ended well.
-    fn belfry(&self, args: &[&str]) -> (bool, String) {
-        let output = self.command(args).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
-    }
-
-    /// Logs in with the code of this day.
-    async fn log_in(&self, user: &str) -> Visitor {
-        let http = reqwest::Client::new();
-        let send = |path: &str, body: Value| {
-            let request = http.post(self.rig.url(path)).header("Content-Type", "application/json");
-            request.body(body.to_string())
-        };
-        let login = json!({ "user_name": user, "password": self.rig.password() });
-        let response = send("/api/v1/login", login).send().await.unwrap();
-        let cookies = response.headers().get_all("set-cookie").iter();
-        let cookie: Vec<String> =
-            cookies.filter_map(|value| value.to_str().ok()?.split(';').next()).map(str::to_owned).collect();
-        let (status, said) = (response.status(), response.text().await.unwrap());
-        assert!(status.is_success(), "log-in of {user}: {status} {said}");
-        let view: Value = serde_json::from_str(&said).unwrap();
-        let visitor = Visitor { http: http.clone(), cookie: cookie.join("; "), csrf: text(&view, "/csrf_token") };
-        if view.get("pending").is_some() {
-            let (works, code) = self.belfry(&["demo", "--code", "--dir", self.rig.path().to_str().unwrap()]);
-            assert!(works, "{code}");
-            let request = send("/api/v1/session/step-up", json!({ "code": code.trim() }));
-            let request = request.header("Cookie", &visitor.cookie).header("X-CSRF-Token", &visitor.csrf);
-            let response = request.send().await.unwrap();
-            // The session goes on under a new token.
-            let cookie = response.headers().get("set-cookie").and_then(|value| value.to_str().ok()?.split(';').next());
-            let cookie = cookie.map_or_else(|| visitor.cookie.clone(), str::to_owned);
-            let (status, said) = (response.status(), response.text().await.unwrap());
-            assert!(status.is_success(), "second factor of {user}: {status} {said}");
-            return Visitor { cookie, ..visitor };
-        }
-        visitor
-    }
-
-    fn end(mut self) {
-        for mut child in self.children.drain(..) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-}
-
-impl Drop for Later<'_> {
-    fn drop(&mut self) {
-        for child in &mut self.children {
-            drop(child.kill());
-            drop(child.wait());
-        }
-    }
-}
-
-/// Somebody who is logged in on a later day.
-struct Visitor {
-    http: reqwest::Client,
-    cookie: String,
-    csrf: String,
-}
-
-impl Visitor {
-    /// Opens a span of the past; status and answer.
-    async fn open(&self, rig: &Rig, stream: &str, span: (i64, i64), magistrate: Option<&str>) -> (u16, Value) {
-        let request = self.http.post(rig.url("/api/v1/playback-tickets")).header("Content-Type", "application/json");
-        let request = request.header("Cookie", &self.cookie).header("X-CSRF-Token", &self.csrf);
-        let response = request.body(ticket(stream, span, magistrate).to_string()).send().await.unwrap();
-        let status = response.status().as_u16();
-        (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
-    }
-
-    async fn bytes(&self, rig: &Rig, path: &str) -> Vec<u8> {
-        let response = self.http.get(rig.url(path)).header("Cookie", &self.cookie).send().await.unwrap();
-        assert!(response.status().is_success(), "{}", response.status());
-        response.bytes().await.unwrap().to_vec()
-    }
+/// Opens a span of the past; status and answer.
+async fn open(visitor: &Visitor, stream: &str, span: (i64, i64), magistrate: Option<&str>) -> (u16, Value) {
+    visitor.send("POST", "/api/v1/playback-tickets", Some(ticket(stream, span, magistrate))).await
 }
 
 fn purpose(magistrate: Option<&str>) -> Value {
@@ -272,7 +140,7 @@ async fn record_and_keep(rig: &mut Rig) -> (String, (i64, i64), String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn police_footage_outlives_its_first_term_behind_the_gate_and_dies_with_its_second() {
-    let Some(library) = faketime() else {
+    let Some(library) = faketime::library() else {
         eprintln!("this test did not run: libfaketime is missing (Debian package `faketime`)");
         return;
     };
@@ -297,7 +165,7 @@ async fn police_footage_outlives_its_first_term_behind_the_gate_and_dies_with_it
         .await
         .unwrap();
     let investigator = later.log_in("supervisor").await;
-    let (status, refused) = investigator.open(&rig, &stream, span, None).await;
+    let (status, refused) = open(&investigator, &stream, span, None).await;
     assert_eq!(
         (status, text(&refused, "/code")),
         (403, "magistrate_required".to_owned()),
@@ -308,7 +176,7 @@ async fn police_footage_outlives_its_first_term_behind_the_gate_and_dies_with_it
         !calm["alarms"].as_array().unwrap().iter().any(|word| word == "gate_away"),
         "a gate that is away is no alarm"
     );
-    let (status, refused) = investigator.open(&rig, &stream, span, Some("PK-2026-0077")).await;
+    let (status, refused) = open(&investigator, &stream, span, Some("PK-2026-0077")).await;
     assert_eq!((status, text(&refused, "/code")), (503, "gate_away".to_owned()), "{refused}");
     let words = until_alarm(&rig, "gate_away", true).await;
     assert!(words.contains("magistrate") && words.contains("attach"), "{words}");
@@ -317,13 +185,13 @@ async fn police_footage_outlives_its_first_term_behind_the_gate_and_dies_with_it
     // It is attached: now it opens, whole, and the alarm is over.
     std::fs::rename(&safe, &medium).unwrap();
     until_alarm(&rig, "gate_away", false).await;
-    let (status, opened) = investigator.open(&rig, &stream, span, Some("PK-2026-0077")).await;
+    let (status, opened) = open(&investigator, &stream, span, Some("PK-2026-0077")).await;
     assert_eq!(status, 200, "{opened}");
-    let film = investigator.bytes(&rig, &text(&opened, "/url")).await;
+    let film = investigator.bytes(&text(&opened, "/url")).await;
     let probe = ffprobe(&rig, &film);
     let frames: u64 = text(&probe, "/streams/0/nb_read_packets").parse().unwrap();
     assert!(frames >= 100, "about five seconds at 25 frames/s: {frames}");
-    let (status, refused) = investigator.open(&rig, &stream, span, None).await;
+    let (status, refused) = open(&investigator, &stream, span, None).await;
     assert_eq!(status, 403, "an open gate is open for its decision alone: {refused}");
     later.end();
 

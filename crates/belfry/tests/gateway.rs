@@ -193,7 +193,7 @@ async fn leaves(rig: &Rig, overseer: &Person, fits: impl Fn(&Value) -> bool) -> 
         let items = page.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
         items.into_iter().filter(|leaf| fits(leaf)).collect::<Vec<_>>()
     };
-    drop(rig.until("the leaf is there", Duration::from_secs(5), async |_: &Rig| !found().await.is_empty()).await);
+    drop(rig.until("the leaf is there", Duration::from_secs(30), async |_: &Rig| !found().await.is_empty()).await);
     found().await
 }
 
@@ -216,6 +216,9 @@ async fn frames(socket: &mut Socket, wanted: usize) -> String {
     tokio::time::timeout(Duration::from_secs(15), work).await.expect("frames arrive");
     mime
 }
+
+/// A stream ends within 5 s of its right (the tests of the API show that it is told at once); the rest is for a busy machine.
+const END_MAX: Duration = Duration::from_secs(15);
 
 /// Reads until a text message fits; whatever else arrives is passed over.
 async fn word(socket: &mut Socket, limit: Duration, fits: &str) -> Value {
@@ -302,7 +305,7 @@ async fn a_partners_camera_is_pulled_once_while_somebody_watches_and_never_recor
     frames(&mut running, 5).await;
     let owner = rig.log_in("mivb").await.unwrap();
     owner.ask("DELETE", &format!("/api/v1/grants/{grant}"), None).await.unwrap();
-    assert_eq!(text(&word(&mut running, Duration::from_secs(5), "\"end\"").await, "/why"), "revoked");
+    assert_eq!(text(&word(&mut running, END_MAX, "\"end\"").await, "/why"), "revoked");
     assert_eq!(ticket(&operator, &stream).await.status(), 404);
 
     // The partner switched off: clear words for who looks and for who wants to.
@@ -310,7 +313,7 @@ async fn a_partners_camera_is_pulled_once_while_somebody_watches_and_never_recor
     let mut running = open_live(&rig, &operator, &stream).await;
     frames(&mut running, 5).await;
     partner_says(&rig, &["off", "MIVB"], 0);
-    assert_eq!(text(&word(&mut running, Duration::from_secs(5), "\"end\"").await, "/why"), "partner_off");
+    assert_eq!(text(&word(&mut running, END_MAX, "\"end\"").await, "/why"), "partner_off");
     let refused = ticket(&operator, &stream).await;
     assert_eq!(refused.status(), 409);
     assert!(refused.text().await.unwrap().contains("partner_off"));
@@ -345,7 +348,7 @@ async fn the_tree_follows_the_catalogue_and_a_hostile_one_changes_nothing() {
             |leaf: &Value| leaf.pointer("/details/details/retired_codes").and_then(|codes| codes.get(0)).cloned();
         imports.iter().filter_map(codes).collect::<Vec<_>>() == [json!("MIVB/ROG-02")]
     };
-    rig.until("the log tells of the retired one", Duration::from_secs(5), told).await.unwrap();
+    rig.until("the log tells of the retired one", Duration::from_secs(30), told).await.unwrap();
 
     // Hostile and broken documents: refused in words, by command and by schedule; the tree stays.
     let twice = json!({ "version": 1, "cameras": [renamed, renamed] }).to_string();

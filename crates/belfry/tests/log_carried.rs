@@ -254,8 +254,8 @@ async fn the_log_tells_what_was_recorded_lost_and_erased_and_a_stranger_can_chec
     eprintln!("the same with details: {}", said.trim());
 
     // A log that goes back: the operator restores an old backup, lock and all. The witness knows better.
-    let before = witness.known().await;
     rig.stop_belfry().await.unwrap();
+    let before = witness.known().await;
     copy(&backup.join("log"), &state.join("log"));
     copy(&backup.join("log.signed"), &state.join("keys/log.signed"));
     rig.start_belfry().unwrap();

@@ -262,7 +262,9 @@ async fn kills_while_segments_go_up_lose_nothing_and_leave_nothing() {
     rig.stop_belfry().await.unwrap();
     // The segments that the end closed go up with the next start; here they lie on the disk.
     let rows = closed_rows(&rig).await;
-    let keys = store.keys().await;
+    // A kill may leave the small object that a start proves the store with; it goes an hour later.
+    let (keys, rest): (Vec<_>, Vec<_>) = store.keys().await.into_iter().partition(|key| key.ends_with(".seg"));
+    assert!(rest.iter().all(|key| key.contains("/probe/")), "{rest:?}");
     let away: BTreeMap<&String, u64> =
         rows.iter().filter(|(_, (away, ..))| *away).map(|(id, (_, len, _))| (id, *len)).collect();
     assert_eq!(keys.len(), away.len(), "no object without a row, and none twice");

@@ -1,9 +1,10 @@
 //! Fines: what people approved, as one folder that the tax administration can check without us.
 //!
 //! Belongs here: the folder and its formats ([`Record`], [`Manifest`]), writing it so that a kill at any point loses nothing and
-//! doubles nothing ([`run()`]), the signature, the offline check ([`verify::folder`]), the answers that come back ([`answer`]), and
-//! the look whether a picture is masked ([`mask::is_masked`]). Does not belong here: who may (`policy`, `vms-app`), which finding becomes
-//! a record (`traffic-rules` through `vms_app::fines`), and where rows lie: that is the port [`Ledger`].
+//! doubles nothing ([`run()`]), the signature, the offline check ([`verify::folder`]), the answers that come back ([`answer`]), the
+//! file of day passes that were sold ([`passes`]), and the look whether a picture is masked ([`mask::is_masked`]). Does not belong
+//! here: who may (`policy`, `vms-app`), which finding becomes a record (`traffic-rules` through `vms_app::fines`), and where rows
+//! lie: that is the port [`Ledger`].
 //!
 //! The formats are told in `docs/FINES.md`.
 
@@ -13,6 +14,7 @@ mod job;
 mod manifest;
 pub mod mask;
 mod parquet_table;
+pub mod passes;
 mod record;
 mod sign;
 pub mod verify;

@@ -218,5 +218,8 @@ fn the_time_outs_of_these_tests_are_shorter_than_real_ones() {
     let real = ingest::IngestConfig::standard("/x".into(), 0, vec![]).session;
     let ours = limits();
     assert!(ours.silence_max < real.silence_max && ours.key_first_max < real.key_first_max);
+    for limits in [&real, &ours] {
+        assert!(limits.silence_max < limits.key_first_max, "no picture at all is silence, before it is no key frame");
+    }
     assert!(real.backoff_max < Duration::from_secs(2), "R12: back within 2 s");
 }

@@ -342,7 +342,12 @@ impl Inner {
     }
 
     /// Both shares together. Never kept in memory.
-    fn gated_hour_key(&self, epoch: KeyEpoch, gated: &GatedKey, gate: &GateSecret) -> Result<Secret, OpenSegmentError> {
+    pub(crate) fn gated_hour_key(
+        &self,
+        epoch: KeyEpoch,
+        gated: &GatedKey,
+        gate: &GateSecret,
+    ) -> Result<Secret, OpenSegmentError> {
         if gate.gate != gated.gate || gate.store != self.head.store {
             return Err(OpenSegmentError::Gated);
         }

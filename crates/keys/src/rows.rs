@@ -4,9 +4,13 @@ use vms_core::WallTime;
 use zeroize::Zeroizing;
 
 use crate::error::{KeyError, OpenSegmentError};
+use crate::gate::GateSecret;
 use crate::ids::{KeyEpoch, KeyName};
 use crate::keyring::KeyRing;
 use crate::secret::KEY_LEN;
+
+/// What the key of rows is derived with.
+const ROWS: &[u8] = b"belfry rows v1";
 
 impl KeyRing {
     /// The number of the live key of this name, made when there is none. When it returns, the wrapped key lies synced in every
@@ -31,7 +35,26 @@ impl KeyRing {
         if inner.state.hour(epoch).is_none() {
             return Err(inner.no_hour_key(epoch));
         }
-        let rows = inner.hour_key(epoch)?.derive(b"belfry rows v1", &[]);
+        let rows = inner.hour_key(epoch)?.derive(ROWS, &[]);
+        Ok(Zeroizing::new(*rows.expose()))
+    }
+
+    /// The same of a key that may be behind the gate: by the private half of its gate, if that is among `gates`. Never kept in memory here.
+    ///
+    /// # Errors
+    /// [`OpenSegmentError::Gated`] when the half that it needs is not there; as [`Self::row_key`].
+    pub fn gated_row_key(
+        &self,
+        epoch: KeyEpoch,
+        gates: &[GateSecret],
+    ) -> Result<Zeroizing<[u8; KEY_LEN]>, OpenSegmentError> {
+        let inner = self.lock();
+        let Some(gated) = inner.state.gated(epoch).cloned() else {
+            drop(inner);
+            return self.row_key(epoch);
+        };
+        let gate = gates.iter().find(|gate| gate.gate() == gated.gate).ok_or(OpenSegmentError::Gated)?;
+        let rows = inner.gated_hour_key(epoch, &gated, gate)?.derive(ROWS, &[]);
         Ok(Zeroizing::new(*rows.expose()))
     }
 }

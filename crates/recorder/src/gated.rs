@@ -135,6 +135,11 @@ impl OpenGate {
         Self { secrets }
     }
 
+    /// The private halves, for whoever opens by itself (the store of reads).
+    pub fn into_secrets(self) -> Vec<GateSecret> {
+        self.secrets
+    }
+
     /// How many gates are open.
     pub(crate) const fn len(&self) -> usize {
         self.secrets.len()

@@ -84,6 +84,8 @@ struct Due {
     expire: MonoTime,
     /// Something is wrong; said once.
     troubled: bool,
+    /// No gate can be made; said once.
+    gate_troubled: bool,
     backed_up_at: Option<WallTime>,
 }
 

@@ -76,8 +76,9 @@ async fn openapi_json() -> Response {
     response
 }
 
-/// Routes that wait for a camera, a partner, a long file or a password's hash; and footage, whose head waits for the recorder.
-const SLOW: [&str; 7] = [
+/// Routes that wait for a camera, a partner, a long file or a password's hash; footage, whose head waits for the recorder; and reads behind the
+/// magistrate's gate, which are opened one by one.
+const SLOW: [&str; 8] = [
     "/api/v1/exports/{id}/files/{name}",
     "/api/v1/login",
     "/api/v1/cameras/import",
@@ -85,6 +86,7 @@ const SLOW: [&str; 7] = [
     "/api/v1/cameras/{id}/test-picture",
     "/api/v1/partners/{id}/catalogue",
     "/api/v1/playback/{file}",
+    "/api/v1/reads/gated-searches/{id}/open",
 ];
 
 /// Whoever asked for a change must not take silence for a no.

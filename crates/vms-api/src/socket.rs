@@ -35,6 +35,8 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(15);
 /// A viewer that answers no ping for this long is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// Longest wait, after the close, for a viewer to say that it read everything (RFC 6455, 7.1.1).
+const CLOSING_MAX: Duration = Duration::from_secs(10);
 const VERSION: u8 = 1;
 const FLAG_KEY: u8 = 1;
 const FLAG_DISCONTINUITY: u8 = 2;
@@ -112,20 +114,26 @@ pub async fn relay(socket: WebSocket, mut live: LiveSession, clock: Arc<dyn Cloc
     let (queue, waiting) = mpsc::channel(QUEUE_MAX);
     let gone = CancellationToken::new();
     let counts = Arc::new(Counts::default());
-    let sender = tokio::spawn(send_all(sink, waiting, Arc::clone(&counts), clock, gone.clone()));
-    let reader = tokio::spawn(read_all(stream, gone.clone()));
+    let mut sender = tokio::spawn(send_all(sink, waiting, Arc::clone(&counts), clock, gone.clone()));
+    let mut reader = tokio::spawn(read_all(stream, gone.clone()));
     let why = pump(&mut live, &queue, &gone).await;
     drop(queue);
     // What waits still goes out, `end` last; a viewer that does not take it is cut off.
-    let mut sender = sender;
-    if tokio::time::timeout(SEND_MAX, &mut sender).await.is_err() {
+    let told = tokio::time::timeout(SEND_MAX, &mut sender).await;
+    let until = tokio::time::Instant::now() + CLOSING_MAX;
+    if !matches!(told, Ok(Ok(true))) {
         sender.abort();
+        reader.abort();
     }
     gone.cancel();
-    reader.abort();
     live.delivered(counts.units.load(Ordering::Relaxed), counts.bytes.load(Ordering::Relaxed));
     if let Err(error) = live.finish(why).await {
         tracing::error!(%error, "a live view ended; its closing leaf waits for the log");
+    }
+    // A connection that is closed with a pong on its way is reset, and the reset takes the `end` that the viewer has not
+    // read yet. So it stays, read and silent, until the viewer answers the close or is gone.
+    if tokio::time::timeout_at(until, &mut reader).await.is_err() {
+        reader.abort();
     }
 }
 
@@ -186,14 +194,15 @@ async fn put(queue: &mpsc::Sender<Item>, item: Item) -> Result<(), EndWhy> {
     }
 }
 
-/// From the queue onto the wire.
+/// From the queue onto the wire; whether all of it and the close went out.
 async fn send_all(
     mut sink: SplitSink<WebSocket, Message>,
     mut waiting: mpsc::Receiver<Item>,
     counts: Arc<Counts>,
     clock: Arc<dyn Clock>,
     gone: CancellationToken,
-) {
+) -> bool {
+    let mut is_closed = false;
     let mut ping = tokio::time::interval(PING_EVERY);
     ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -212,7 +221,7 @@ async fn send_all(
             None => {
                 let close = Message::Close(Some(CloseFrame { code: 1000, reason: "".into() }));
                 // The viewer may be gone already: either way this is the end.
-                let _told = send(&mut sink, close).await;
+                is_closed = send(&mut sink, close).await;
                 break;
             }
             Some(Item::Text(text)) => send(&mut sink, Message::Text(text.into())).await,
@@ -236,6 +245,7 @@ async fn send_all(
         }
     }
     gone.cancel();
+    is_closed
 }
 
 async fn send(sink: &mut SplitSink<WebSocket, Message>, message: Message) -> bool {

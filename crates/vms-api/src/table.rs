@@ -109,6 +109,13 @@ pub const ROUTES: &[Line] = &[
     line("DELETE", "/api/v1/playback/{file}", Access::Session),
     line("GET", "/api/v1/reads", Access::Right(Right::ReadsLive)),
     line("POST", "/api/v1/reads/search", Access::Right(Right::ReadsSearch)),
+    // One's own orders, or those that one may agree to.
+    line("GET", "/api/v1/reads/gated-searches", Access::Right(Right::ReadsSearch)),
+    line("POST", "/api/v1/reads/gated-searches", Access::Right(Right::ReadsSearch)),
+    line("GET", "/api/v1/reads/gated-searches/{id}", Access::Right(Right::ReadsSearch)),
+    line("POST", "/api/v1/reads/gated-searches/{id}/approve", Access::Right(Right::GatedApprove)),
+    line("POST", "/api/v1/reads/gated-searches/{id}/refuse", Access::Right(Right::GatedApprove)),
+    line("POST", "/api/v1/reads/gated-searches/{id}/open", Access::Right(Right::ReadsSearch)),
     // A picture is part of the list or search that showed it: its decision is asked for, and belongs to one session.
     line("GET", "/api/v1/reads/{id}/crop.jpg", Access::Session),
     line("GET", "/api/v1/reads/{id}/overview.jpg", Access::Session),

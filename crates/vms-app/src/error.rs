@@ -58,6 +58,8 @@ pub enum Entity {
     Hold,
     /// Decision to keep footage behind the gate.
     Gated,
+    /// A search behind the gate.
+    GatedSearch,
     /// An evidence export.
     Export,
     /// A file of an evidence export.
@@ -113,6 +115,7 @@ impl Entity {
             Self::LegalChange => "change of legal fields",
             Self::Hold => "hold",
             Self::Gated => "decision of the gate",
+            Self::GatedSearch => "search behind the gate",
             Self::Export => "export",
             Self::ExportFile => "file of an export",
             Self::Station => "workstation",

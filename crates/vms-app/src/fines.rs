@@ -15,7 +15,7 @@ use vms_core::{Relation, TimeRange, WallTime};
 
 use crate::cases::UseCases;
 use crate::error::{Conflict, Entity, UseCaseError};
-use crate::fines_lines::{Making, ended_text, picture_file};
+use crate::fines_lines::Making;
 use crate::fines_ports::{
     AnswerCounts, FineHeld, FineKind, FineLine, FineOpen, FineParts, FinePermit, FineRun, FineSeal, KeptAnswer,
     NewFineLine,
@@ -32,7 +32,7 @@ const SMALLEST: std::time::Duration = std::time::Duration::from_secs(60);
 /// So many runs' worth of findings can wait so; past that a run is refused.
 const OVERFLOW_MAX: u32 = 5;
 /// Lines that leave at once: with two pictures of at most 512 KiB each they stay below 16 MiB.
-const PAGE: u32 = 16;
+pub(crate) const PAGE: u32 = 16;
 /// An open run is its holder's for this long after each request.
 const HOLD: std::time::Duration = std::time::Duration::from_secs(120);
 /// How long one request waits for a run to be opened: two thousand pictures take about twenty seconds to look at.
@@ -90,7 +90,7 @@ impl Plan {
     }
 }
 
-fn conflict(word: &'static str) -> UseCaseError {
+pub(crate) fn conflict(word: &'static str) -> UseCaseError {
     UseCaseError::Conflict(Conflict::WrongState(word))
 }
 
@@ -108,14 +108,6 @@ fn name_of(actor: &Actor, kind: FineKind, range: TimeRange) -> Result<String, Us
         FineKind::Zbt | FineKind::Trajectory => actor.org_code.chars().filter(plain).chain(['-']).collect(),
     };
     Ok(format!("{}-{whose}{}-{}", kind.prefix(), minute("from", range.from)?, minute("to", range.to)?))
-}
-
-/// The text of a line whose finding is erased: there is nothing of a person in it.
-fn filled(run: &str, line: &mut FineLine) -> Result<(), UseCaseError> {
-    if let Some(outcome) = &line.ended {
-        line.text = ended_text(run, line.position, line.finding, outcome)?;
-    }
-    Ok(())
 }
 
 fn is_holder(holder: &str) -> bool {
@@ -262,15 +254,15 @@ impl UseCases {
         }
         let is_smallest = range.to <= range.from.plus(SMALLEST);
         let most = if is_smallest { parts.take_max.saturating_mul(OVERFLOW_MAX) } else { parts.take_max };
-        let findings = parts.store.fine_candidates(permit, range, most.saturating_add(1)).await?;
-        if findings.len() > usize::try_from(most).unwrap_or(usize::MAX) {
+        let candidates = parts.store.fine_candidates(permit, range, most.saturating_add(1)).await?;
+        if candidates.len() > usize::try_from(most).unwrap_or(usize::MAX) {
             return Err(conflict("too_many"));
         }
         let now = self.now();
         let free_from = runs.iter().map(|run| run.range.to).max().unwrap_or(range.to).max(range.to);
         let mut making = Making::new(parts, permit, id, (now, range.to, free_from));
-        for finding in &findings {
-            making.add(self, finding).await?;
+        for candidate in &candidates {
+            making.add(self, candidate).await?;
         }
         let mut waits = parts.store.fine_waits(permit, range).await?;
         waits.not_final += u64::try_from(making.held.len()).unwrap_or(u64::MAX);
@@ -325,7 +317,7 @@ impl UseCases {
     /// The next lines of a run with their pictures. A record that leaves for the first time is in the log before it does.
     ///
     /// # Errors
-    /// `Denied`, `NotFound`, `Conflict` (`run_busy`, `finding_erased`), `LogUnavailable`, `Unavailable`.
+    /// `Denied`, `NotFound`, `Conflict` (`run_busy`, `finding_erased`, `run_damaged`; `damaged` of a run that is signed), `LogUnavailable`, `Unavailable`.
     pub async fn fine_lines(
         &self,
         actor: &Actor,
@@ -336,22 +328,11 @@ impl UseCases {
         let permit = self.fine_permit(actor, FineKind::of_run(id), Some(id.to_owned())).await?;
         let parts = self.fines()?;
         let run = self.fine_run_held(parts, &permit, id, holder).await?;
-        let mut lines = parts.store.fine_lines(&permit, id, after, PAGE).await?;
-        lines.iter_mut().try_for_each(|line| filled(id, line))?;
+        let out = self.fine_deliveries((parts, &permit), &run, after).await?;
         // What has no gaps and ends with the run is all there is.
         let due = run.totals.taken.saturating_sub(after).min(u64::from(PAGE));
-        if u64::try_from(lines.len()).unwrap_or(u64::MAX) != due {
+        if u64::try_from(out.len()).unwrap_or(u64::MAX) != due {
             return Err(conflict("finding_erased"));
-        }
-        let mut out = Vec::with_capacity(lines.len());
-        for line in lines {
-            let mut pictures = Vec::with_capacity(line.pictures.len());
-            for kind in &line.pictures {
-                let picture = parts.store.fine_picture(&permit, line.finding, *kind).await?;
-                let offence = line.offence.as_deref().unwrap_or_default();
-                pictures.push((picture_file(offence, *kind), picture.ok_or_else(|| conflict("finding_erased"))?));
-            }
-            out.push(FineDelivery { line, pictures });
         }
         let leaving = out.iter().filter(|delivery| delivery.line.left_at.is_none());
         let leaves = leaving.filter_map(|delivery| {
@@ -366,7 +347,7 @@ impl UseCases {
         // At once: the log writes what waits together.
         futures_util::future::try_join_all(leaves).await?;
         if let Some(last) = out.iter().rev().find(|delivery| delivery.line.left_at.is_none()) {
-            parts.store.fine_left(id, after, last.line.position, self.now()).await?;
+            parts.store.fine_left(&run, (after, last.line.position), self.now()).await?;
         }
         Ok(out)
     }
@@ -392,8 +373,7 @@ impl UseCases {
         }
         let (mut offences, mut rejects, mut seen) = (String::new(), String::new(), 0_u64);
         loop {
-            let mut page = parts.store.fine_lines(&permit, id, seen, CHECK_PAGE).await?;
-            page.iter_mut().try_for_each(|line| filled(id, line))?;
+            let page = self.fine_lines_whole((parts, &permit), &run, (seen, CHECK_PAGE)).await?;
             let Some(last) = page.last() else { break };
             for line in &page {
                 if line.left_at.is_none() && line.ended.is_none() {
@@ -414,8 +394,13 @@ impl UseCases {
             "decision": permit.decision().to_string(),
         });
         self.record("fine_run_signed", audit::LeafKind::Change, Some(actor.clone()), details).await?;
-        let is_signed = parts.store.fine_sign(id, &digest, self.now()).await?;
-        if is_signed { Ok(seal) } else { Err(conflict("signed_otherwise")) }
+        if parts.store.fine_sign(&run, &digest, self.now()).await? {
+            return Ok(seal);
+        }
+        // Between the look at the lines and the signature: another one signed, or the run is not what it was.
+        let now = parts.store.fine_run(&permit, id).await?;
+        let is_signed = now.is_some_and(|now| now.signed.is_some());
+        Err(conflict(if is_signed { "signed_otherwise" } else { "differs" }))
     }
 
     /// Runs, newest first, and how many approved findings no run holds.

@@ -2,7 +2,6 @@
 //! fine for each vehicle and period whatever the order in which people approved.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -16,11 +15,13 @@ use vms_core::{CameraId, FindingId, WallTime};
 use crate::cases::UseCases;
 use crate::error::UseCaseError;
 use crate::fines_fate::{Fate, lez_fate, run_fate, zone_fate};
+use crate::fines_pictures::{PicturePart, pictures_of};
 use crate::fines_ports::{
-    EndedLine, FineHeld, FineKind, FineParts, FinePermit, FineTotals, HandedOver, KeptHolder, NewFineLine,
+    Candidate, DamagedFinding, EndedLine, FineHeld, FineKind, FineParts, FinePermit, FineTotals, HandedOver,
+    KeptHolder, NewFineLine,
 };
 use crate::health::rfc3339;
-use crate::lez_ports::{Finding, FindingVerdict, PictureKind};
+use crate::lez_ports::{Finding, FindingMeasure, FindingVerdict};
 use crate::sharing::board::ZBT_FLOW;
 
 /// Version of the lines; `docs/FINES.md` tells the formats.
@@ -32,14 +33,6 @@ struct CameraPart {
     code: String,
     name_nl: String,
     name_fr: String,
-}
-
-#[derive(Serialize)]
-struct PicturePart {
-    file: String,
-    shows: &'static str,
-    bytes: usize,
-    sha256: String,
 }
 
 /// A line of `offences.jsonl`. The order of the fields is that of the contract.
@@ -172,20 +165,6 @@ fn offence_of(run: &str, finding: &Finding) -> String {
     format!("ofc_{digits}")
 }
 
-const fn shows(kind: PictureKind) -> &'static str {
-    match kind {
-        PictureKind::Crop => "plate",
-        PictureKind::Overview => "overview",
-        PictureKind::ExitCrop => "exit-plate",
-        PictureKind::ExitOverview => "exit-overview",
-    }
-}
-
-/// Path of a record's picture inside the folder.
-pub(crate) fn picture_file(offence: &str, kind: PictureKind) -> String {
-    format!("images/{offence}-{}.jpg", shows(kind))
-}
-
 /// Lines of one run as they are made.
 pub(crate) struct Making<'a> {
     pub(crate) parts: &'a FineParts,
@@ -315,7 +294,11 @@ impl<'a> Making<'a> {
     }
 
     /// Decides one finding and makes its line. Findings come by the time of their read.
-    pub(crate) async fn add(&mut self, cases: &UseCases, finding: &Finding) -> Result<(), UseCaseError> {
+    pub(crate) async fn add(&mut self, cases: &UseCases, candidate: &Candidate) -> Result<(), UseCaseError> {
+        let finding = match candidate {
+            Candidate::Whole(finding) => finding.as_ref(),
+            Candidate::Damaged(damaged) => return self.damaged(damaged),
+        };
         if self.totals.taken >= u64::from(self.parts.take_max) {
             // No room: the next window has it.
             self.held.push(FineHeld { finding: finding.id, seen: finding.version, until: self.free_from });
@@ -336,21 +319,34 @@ impl<'a> Making<'a> {
             Fate::Record => self.record(cases, finding, decided).await,
             Fate::Merged(until) => {
                 self.totals.merged += 1;
-                self.reject(finding, "merged", "in_window", Some(until))
+                self.reject(self.line_of(finding), "merged", "in_window", Some(until))
             }
             Fate::Refused(reason) => {
                 self.totals.refused += 1;
-                self.reject(finding, "refused", reason, None)
+                self.reject(self.line_of(finding), "refused", reason, None)
             }
             Fate::Conforming(reason, tally) => {
                 self.totals.refused += 1;
-                self.reject(finding, "refused", reason, None)?;
+                self.reject(self.line_of(finding), "refused", reason, None)?;
                 if let Some(line) = self.lines.last_mut() {
                     line.closes = Some((reason, tally));
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Refused, so that the totals reconcile and all others go; the finding itself stays to its term, in case that somebody can mend it.
+    fn damaged(&mut self, finding: &DamagedFinding) -> Result<(), UseCaseError> {
+        let DamagedFinding { id, version, vehicle, measure, at } = finding;
+        if self.totals.taken >= u64::from(self.parts.take_max) {
+            self.held.push(FineHeld { finding: *id, seen: *version, until: self.free_from });
+            return Ok(());
+        }
+        self.totals.taken += 1;
+        self.totals.refused += 1;
+        let line = self.line((*id, *version), vehicle, measure, *at);
+        self.reject(line, "refused", "damaged", None)
     }
 
     /// Until when a finding waits that the store thought ready: its own outcome by the tables of now, or by those of its approval, is not
@@ -434,18 +430,28 @@ impl<'a> Making<'a> {
         Ok((fate, decided))
     }
 
-    fn line(&self, finding: &Finding) -> NewFineLine {
+    fn line_of(&self, finding: &Finding) -> NewFineLine {
+        self.line((finding.id, finding.version), &finding.vehicle, &finding.measure, finding.at)
+    }
+
+    fn line(
+        &self,
+        (finding, seen): (FindingId, u64),
+        vehicle: &str,
+        measure: &FindingMeasure,
+        at: WallTime,
+    ) -> NewFineLine {
         NewFineLine {
             position: self.totals.taken,
-            finding: finding.id,
-            seen: finding.version,
+            finding,
+            seen,
             offence: None,
             outcome: None,
-            vehicle: finding.vehicle.clone(),
-            verdict: finding.measure.verdict,
-            fine_id: finding.measure.fine_id.clone(),
-            amount_cents: finding.measure.amount_cents,
-            at: finding.at,
+            vehicle: vehicle.to_owned(),
+            verdict: measure.verdict,
+            fine_id: measure.fine_id.clone(),
+            amount_cents: measure.amount_cents,
+            at,
             pictures: Vec::new(),
             text: String::new(),
             closes: None,
@@ -454,45 +460,15 @@ impl<'a> Making<'a> {
 
     fn reject(
         &mut self,
-        finding: &Finding,
+        line: NewFineLine,
         outcome: &'static str,
         reason: &'static str,
         until: Option<String>,
     ) -> Result<(), UseCaseError> {
-        let (position, finding_id) = (self.totals.taken, finding.id.to_string());
-        let part = RejectPart { schema: SCHEMA, run: self.run, position, finding: finding_id, outcome, reason, until };
-        let line = NewFineLine { outcome: Some(outcome), text: text_of(&part)?, ..self.line(finding) };
-        self.lines.push(line);
+        let (position, finding) = (line.position, line.finding.to_string());
+        let part = RejectPart { schema: SCHEMA, run: self.run, position, finding, outcome, reason, until };
+        self.lines.push(NewFineLine { outcome: Some(outcome), text: text_of(&part)?, ..line });
         Ok(())
-    }
-
-    /// Pictures that go along, and those that are kept back since they show more than the vehicle.
-    async fn pictures(
-        &self,
-        finding: &Finding,
-        offence: &str,
-    ) -> Result<(Vec<PictureKind>, Vec<PicturePart>, Vec<&'static str>), UseCaseError> {
-        let (mut kinds, mut parts, mut withheld) = (Vec::new(), Vec::new(), Vec::new());
-        for kind in [PictureKind::Crop, PictureKind::Overview, PictureKind::ExitCrop, PictureKind::ExitOverview] {
-            let Some(bytes) = self.parts.store.fine_picture(self.permit, finding.id, kind).await? else { continue };
-            let is_shown = match kind {
-                // The plate and a little around it: there is nobody in it.
-                PictureKind::Crop | PictureKind::ExitCrop => true,
-                PictureKind::Overview | PictureKind::ExitOverview => {
-                    let (desk, picture) = (Arc::clone(&self.parts.desk), bytes.clone());
-                    let looked = tokio::task::spawn_blocking(move || desk.is_masked(&picture)).await;
-                    looked.map_err(|error| UseCaseError::Internal(error.into()))?
-                }
-            };
-            if is_shown {
-                let (file, sha256) = (picture_file(offence, kind), hex::encode(Sha256::digest(&bytes)));
-                kinds.push(kind);
-                parts.push(PicturePart { file, shows: shows(kind), bytes: bytes.len(), sha256 });
-            } else {
-                withheld.push(shows(kind));
-            }
-        }
-        Ok((kinds, parts, withheld))
     }
 
     async fn record(&mut self, cases: &UseCases, finding: &Finding, decided: Decided) -> Result<(), UseCaseError> {
@@ -502,7 +478,10 @@ impl<'a> Making<'a> {
             (FineKind::Lez | FineKind::Zbt, FindingVerdict::Warning) => "warning",
             (FineKind::Lez | FineKind::Zbt, _) => "fine",
         };
-        let (kinds, pictures, withheld) = self.pictures(finding, &offence).await?;
+        let Some((kinds, pictures, withheld)) = pictures_of((self.parts, self.permit), finding, &offence).await? else {
+            self.totals.refused += 1;
+            return self.reject(self.line_of(finding), "refused", "damaged", None);
+        };
         let part = RecordPart {
             schema: SCHEMA,
             offence: &offence,
@@ -533,7 +512,7 @@ impl<'a> Making<'a> {
             offence: Some(offence.clone()),
             pictures: kinds,
             text: text_of(&part)?,
-            ..self.line(finding)
+            ..self.line_of(finding)
         };
         self.totals.records += 1;
         match kind {

@@ -11,7 +11,7 @@ use vms_core::{DecisionId, FindingId, OrgId, Purpose, TimeRange, WallTime};
 use crate::error::UseCaseError;
 use crate::gate::action::{SendFines, SendRuns, SendZoneFines};
 use crate::gate::{Actor, Permit};
-use crate::lez_ports::{Finding, FindingVerdict, Holder, PictureKind, Tally};
+use crate::lez_ports::{Finding, FindingMeasure, FindingVerdict, Holder, PictureKind, Tally};
 use crate::ports::store::Stored;
 
 /// Which findings a batch is of: what differs between them is data, the engine is one.
@@ -298,6 +298,30 @@ impl std::fmt::Debug for NewFineLine {
     }
 }
 
+/// An approved finding that a run looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Candidate {
+    /// It opens.
+    Whole(Box<Finding>),
+    /// Its file is damaged: nothing can be made of it, and it holds up no other.
+    Damaged(DamagedFinding),
+}
+
+/// What lies in clear of a finding whose file does not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedFinding {
+    /// Key.
+    pub id: FindingId,
+    /// The approval.
+    pub version: u64,
+    /// Token of the vehicle.
+    pub vehicle: String,
+    /// What was approved.
+    pub measure: FindingMeasure,
+    /// When the vehicle was read.
+    pub at: WallTime,
+}
+
 /// What is left of the line of an erased finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedLine {
@@ -322,6 +346,8 @@ pub struct FineLine {
     pub left_at: Option<WallTime>,
     /// The finding is erased. The text is empty here.
     pub ended: Option<EndedLine>,
+    /// The text does not open any more, and is empty here.
+    pub is_damaged: bool,
     /// The exact text.
     pub text: String,
 }
@@ -372,7 +398,7 @@ pub struct KeptAnswer {
 pub trait FineStore: Send + Sync + std::fmt::Debug {
     /// Findings that can be handed over since some instant of a span and that no run holds, by the time of the read, at most `limit`: since
     /// their approval, not before their outcome is final, and in zones with restricted access since the holder was answered.
-    async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Finding>>;
+    async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Candidate>>;
     /// What was approved before the end of a span and no run of an earlier span holds.
     async fn fine_waits(&self, permit: &FinePermit, range: TimeRange) -> Stored<FineWaits>;
     /// The last instant for which findings wait that were read of the same vehicle before this one, and are not final before `to`.
@@ -405,10 +431,13 @@ pub trait FineStore: Send + Sync + std::fmt::Debug {
     async fn fine_hold(&self, id: &str, holder: &str, now: WallTime, until: WallTime) -> Stored<bool>;
     /// Lines after a number. Fewer than there are when a finding was erased meanwhile.
     async fn fine_lines(&self, permit: &FinePermit, run: &str, after: u64, limit: u32) -> Stored<Vec<FineLine>>;
-    /// Lines after a number up to another have left.
-    async fn fine_left(&self, run: &str, after: u64, upto: u64, at: WallTime) -> Stored<()>;
-    /// Notes the signature; false when the run has another one.
-    async fn fine_sign(&self, run: &str, manifest_sha256: &str, at: WallTime) -> Stored<bool>;
+    /// Lines after a number up to another have left, unless the run was opened anew meanwhile.
+    async fn fine_left(&self, run: &FineRun, span: (u64, u64), at: WallTime) -> Stored<()>;
+    /// Lets an open run and its findings go, as if it had not been opened; findings that it closed stay closed. A run that is signed, or that
+    /// was opened anew meanwhile, stays.
+    async fn fine_void(&self, run: &FineRun) -> Stored<()>;
+    /// Notes the signature of a run as it was looked at; false when it has another one, or was opened anew, or lost a record meanwhile.
+    async fn fine_sign(&self, run: &FineRun, manifest_sha256: &str, at: WallTime) -> Stored<bool>;
     /// What was answered to a record.
     async fn fine_answered(&self, offence: &str) -> Stored<Option<KeptAnswer>>;
     /// Keeps an answer where there is none; false when there is one. `correct` lets the finding go; with `ends` the finding's own term ends

@@ -1,5 +1,5 @@
-//! Footage past its first term (blueprint 4.2; `domain.md` D3, D6 RC-VID-POL): a decision of two people, naming its ground, moves the hours
-//! of a camera behind the magistrate's gate, where they stay for the second term of their class. It gives nobody the right to see
+//! Footage and police reads past their first term (blueprint 4.2; `domain.md` D3, D6 RC-VID-POL and RC-ANPR-POL): a decision of two people, naming its
+//! ground, moves the hours of a camera behind the magistrate's gate, where they stay for the second term of their class. It gives nobody the right to see
 //! anything: that takes a magistrate's written decision each time (condition m).
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use crate::gate::{Actor, Target, Why};
 use crate::legal_changes::reason_of;
 use crate::model::{Camera, Signature};
 use crate::ports::store::Stored;
-use crate::words::GatedState;
+use crate::words::{CameraKind, GatedState, OrgKind};
 
 /// Rows looked at in one go for a page of what somebody may see.
 const LOOKED_AT: u32 = 200;
@@ -25,6 +25,8 @@ const SPAN_MAX_US: i64 = 31 * 86_400 * 1_000_000;
 /// How far into the future one may reach: something that is still going on.
 const AHEAD_MAX_US: i64 = 86_400 * 1_000_000;
 const HOUR_US: i64 = 3_600_000_000;
+/// Class of police reads (domain.md D6).
+pub(crate) const READS: &str = "RC-ANPR-POL";
 
 /// What the recorder did with a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +92,9 @@ pub trait GatedStore: Send + Sync {
 pub struct GatedWish {
     /// Of which camera.
     pub camera: CameraId,
-    /// Which footage; widened to whole hours.
+    /// Which class: that of the camera's footage when absent, or of the police reads made at it.
+    pub class: Option<RetentionClass>,
+    /// Which footage or reads; widened to whole hours.
     pub range: TimeRange,
     /// Purpose, ground and case.
     pub why: Why,
@@ -150,17 +154,16 @@ impl UseCases {
     /// # Errors
     /// `NotFound`, `Denied`, `Missing`, `Invalid`, `Conflict(PartnersCamera)`.
     pub async fn gated_propose(&self, actor: &Actor, wish: GatedWish) -> Result<GatedDecision, UseCaseError> {
-        let GatedWish { camera: id, range, why } = wish;
+        let GatedWish { camera: id, class, range, why } = wish;
         let camera = self.stores.camera_fetch(id).await?.ok_or(UseCaseError::NotFound(Entity::Camera))?;
         let range = whole_hours(range).ok_or_else(|| UseCaseError::invalid("to", "not_after_from"))?;
         let target = self.camera_target::<ProposeGated>(actor, &camera, why.purpose).await?;
         let target = Target { range: Some(range), ..target };
-        let class = RetentionClass::parse(camera.retention_class.as_str())
-            .ok_or_else(|| UseCaseError::Internal("a camera's class is one".into()))?;
         self.known_or_refused::<ProposeGated>(actor, &camera, &target, &why).await?;
         if camera.partner.is_some() {
             return Err(UseCaseError::Conflict(Conflict::PartnersCamera));
         }
+        let class = self.gated_class(&camera, class).await?;
         self.gated_span(&class, range)?;
         let purpose = why.purpose.ok_or_else(|| UseCaseError::invalid("purpose.code", "required"))?;
         let ground = reason_of(why.justification.as_deref().unwrap_or_default())?;
@@ -185,6 +188,24 @@ impl UseCases {
         self.record("gated_proposed", LeafKind::Change, Some(actor.clone()), leaf(&decision)).await?;
         self.stores.gated_insert(&decision).await?;
         Ok(decision)
+    }
+
+    /// The class that moves: of the camera's footage, or of the police reads made at it.
+    async fn gated_class(
+        &self,
+        camera: &Camera,
+        wanted: Option<RetentionClass>,
+    ) -> Result<RetentionClass, UseCaseError> {
+        let footage = RetentionClass::parse(camera.retention_class.as_str())
+            .ok_or_else(|| UseCaseError::Internal("a camera's class is one".into()))?;
+        let Some(wanted) = wanted.filter(|wanted| *wanted != footage) else { return Ok(footage) };
+        // As `anpr_cameras` has it, and of a camera that is out of service by now too: its reads are still there.
+        let is_zone =
+            self.orgs_now().await?.iter().any(|org| org.id == camera.owner && org.kind == OrgKind::PoliceZone);
+        if wanted.as_str() == READS && is_zone && camera.kind != CameraKind::Overview {
+            return Ok(wanted);
+        }
+        Err(UseCaseError::invalid("class", "not_of_this_camera"))
     }
 
     /// The class has a second term, and the footage is not past its first.
@@ -330,7 +351,9 @@ impl UseCases {
             to_hour: u32::MAX,
             keep_s,
         });
-        Ok(known.into_iter().map(order).chain(whole).collect())
+        // Reads are kept by `serve` itself.
+        let known = known.into_iter().filter(|decision| self.retention.is_video(&decision.class, now));
+        Ok(known.map(order).chain(whole).collect())
     }
 
     /// What the recorder did with a decision. `applied` is told once for each change.

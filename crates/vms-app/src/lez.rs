@@ -19,7 +19,7 @@ mod runs;
 pub mod service;
 mod standing;
 pub mod traced;
-mod words;
+pub(crate) mod words;
 mod zones;
 
 use std::sync::Arc;

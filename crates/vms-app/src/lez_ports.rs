@@ -17,6 +17,7 @@ use vms_core::{
 };
 
 pub use crate::clock_ports::{ClockJournal, ClockSpan, ReadClock, ReadFrom};
+use crate::erasure_ports::Swept;
 pub use crate::finding_ports::{FindingExit, FindingPermit};
 use crate::gate::Permit;
 use crate::gate::action::{DecodeAnpr, ListReads, SearchReads};
@@ -482,25 +483,6 @@ pub struct RegistryAsk {
     pub items: Vec<(Plate, Country, WallTime, &'static str)>,
 }
 
-/// What a sweep erased.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Copies of reads whose term ended.
-    pub reads: u64,
-    /// Findings whose term ended.
-    pub findings: u64,
-    /// Lists of what was asked at the registry.
-    pub asks: u64,
-    /// Records of batches that were closed since their finding's term ended before they were signed or answered.
-    pub closed: u64,
-    /// Keys destroyed.
-    pub keys: u64,
-    /// Digest over the keys that died: which, when and why.
-    pub destruction: Option<[u8; 32]>,
-    /// Nothing was erased, since too much is due at once: two people have to approve up to this hour (since 1970).
-    pub waits_until_hour: Option<u32>,
-}
-
 /// Purpose-bound copies of reads, and findings.
 #[async_trait]
 pub trait LezStore:
@@ -509,6 +491,8 @@ pub trait LezStore:
     + crate::watchlist_ports::WatchStore
     + HolderStore
     + crate::pass_ports::PassStore
+    + crate::gated_read_ports::GatedReadStore
+    + crate::erasure_ports::ErasureJournal
     + Send
     + Sync
     + std::fmt::Debug

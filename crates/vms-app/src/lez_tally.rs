@@ -39,6 +39,8 @@ pub enum Tally {
     Paired,
     /// Its term ended before there was a decision.
     Expired,
+    /// Its row in the database is damaged: nobody could decide.
+    Damaged,
 }
 
 impl Tally {
@@ -62,6 +64,7 @@ impl Tally {
             Self::Unpaired => "unpaired",
             Self::Paired => "paired",
             Self::Expired => "expired",
+            Self::Damaged => "damaged",
         }
     }
 }

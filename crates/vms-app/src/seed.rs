@@ -154,6 +154,12 @@ impl RetentionTable {
             if row.gated_whole && gated.is_none() {
                 return Err(bad(&row.code, "moves as a whole and has no second term"));
             }
+            if row.gated_whole && !row.is_video {
+                return Err(bad(
+                    &row.code,
+                    "moves as a whole and is no footage: reads stay by a decision that names a camera",
+                ));
+            }
             terms.push(Term {
                 gated,
                 gated_whole: row.gated_whole,
@@ -189,6 +195,17 @@ impl RetentionTable {
         let day = today(now)?;
         let term = self.term(class, day)?;
         Some(back_s(day, term.gated?)?.min(back_s(day, term.bound)?))
+    }
+
+    /// When something of `class` that was made at `from` ends with its second term: on the calendar, forward from that day, and never later than
+    /// [`Self::gated_s`] says today. `None` where the class has no second term.
+    pub fn gated_until(&self, class: &RetentionClass, from: WallTime, now: WallTime) -> Option<WallTime> {
+        let zone = TimeZone::get("Europe/Brussels").ok()?;
+        let span = self.term(class, today(now)?)?.gated?;
+        let forward = Timestamp::from_microsecond(from.micros).ok()?.to_zoned(zone).checked_add(span).ok()?;
+        let seconds = i64::try_from(self.gated_s(class, now)?).ok()?;
+        let counted = from.micros.saturating_add(seconds.saturating_mul(1_000_000));
+        Some(WallTime::from_micros(forward.timestamp().as_microsecond().min(counted)))
     }
 
     /// Classes that move behind the gate as a whole, with the day since when and both terms together in seconds.
@@ -340,6 +357,26 @@ mod tests {
         let found = whole.gated_whole(at("2026-11-22T12:00:00Z"));
         assert_eq!(found, [(RetentionClass::parse("RC-VID-X").unwrap(), "2026-01-01".to_owned(), 92 * 86_400)]);
         assert!(RetentionTable::parse(&row("gated_whole=true")).unwrap_err().to_string().contains("no second term"));
+        let reads = row("gated='P12M'\ngated_whole=true").replace("is_video=true", "is_video=false");
+        assert!(RetentionTable::parse(&reads).unwrap_err().to_string().contains("is no footage"));
+    }
+
+    #[test]
+    fn the_second_term_of_a_read_ends_on_its_own_day_a_year_later_at_the_latest() {
+        let at = |text: &str| WallTime::from_micros(text.parse::<Timestamp>().unwrap().as_microsecond());
+        let table = RetentionTable::embedded().unwrap();
+        for (from, now, wanted) in [
+            ("2026-11-22T12:00:00Z", "2026-12-22T11:00:00Z", "2027-11-22T12:00:00Z"),
+            // The leap day between now and a year ago counts no day more than the calendar gives.
+            ("2028-03-01T12:00:00Z", "2028-03-31T12:00:00Z", "2029-03-01T12:00:00Z"),
+            ("2028-02-29T12:00:00Z", "2028-03-30T12:00:00Z", "2029-02-28T12:00:00Z"),
+            ("2027-03-01T12:00:00Z", "2027-03-31T12:00:00Z", "2028-02-29T12:00:00Z"),
+        ] {
+            let class = RetentionClass::parse("RC-ANPR-POL").unwrap();
+            assert_eq!(table.gated_until(&class, at(from), at(now)), Some(at(wanted)), "{from}");
+        }
+        let none = RetentionClass::parse("RC-LEZ-OK").unwrap();
+        assert_eq!(table.gated_until(&none, at("2026-11-22T12:00:00Z"), at("2026-11-23T12:00:00Z")), None);
     }
 
     #[test]

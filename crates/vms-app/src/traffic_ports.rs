@@ -104,8 +104,8 @@ pub trait PermitStore: Send + Sync + std::fmt::Debug {
     -> Stored<()>;
     /// Ends a permit; false when there is none that runs.
     async fn permit_end(&self, permit: &Permit<EditPermits>, id: &str, at: WallTime) -> Stored<bool>;
-    /// One permit.
-    async fn permit_fetch(&self, permit: &Permit<ViewPermits>, id: &str) -> Stored<Option<NewPermit>>;
+    /// The zones of a permit, which lie in clear: also of one that is damaged.
+    async fn permit_zones(&self, permit: &Permit<ViewPermits>, id: &str) -> Stored<Option<Vec<String>>>;
     /// Permits by number, after one.
     async fn permit_list(&self, permit: &Permit<ViewPermits>, after: &str, limit: u32) -> Stored<Vec<NewPermit>>;
 }

@@ -211,21 +211,30 @@ impl UseCases {
         let why = Why { justification: Some(reason_of(reason)?), ..Why::default() };
         let target = self.own_target(actor, Some(id.to_string())).await?;
         // Whoever has no part in watchlists is refused before anything is looked up.
-        let found = self.lez_store()?.entry_fetch(actor.org, id).await?;
-        let kind = found.as_ref().map_or(EntryKind::Regular, |entry| entry.kind);
-        let case_ref = found.as_ref().map_or_else(|| "no such entry".to_owned(), |entry| entry.case_ref.clone());
-        let purpose = found.as_ref().map_or(Purpose::PublicOrder, |entry| entry.purpose);
+        let (found, clear) =
+            (self.lez_store()?.entry_fetch(actor.org, id).await?, self.lez_store()?.entry_clear(actor.org, id).await?);
+        let (kind, purpose) = clear.unwrap_or((EntryKind::Regular, Purpose::PublicOrder));
+        // An entry that is damaged goes too, though nobody can read its case any more.
+        let unknown = || (if clear.is_some() { "not readable" } else { "no such entry" }).to_owned();
+        let case_ref = found.as_ref().map_or_else(unknown, |entry| entry.case_ref.clone());
         let why = Why { case_ref: Some(case_ref), purpose: Some(purpose), ..why };
         let why = match &found {
             Some(entry) => crate::lez::without_plates(&why, &PlateWish::Exact(entry.plate.clone())),
-            None => why,
+            // Nobody knows which plate not to write down.
+            None => Why { justification: Some("an entry that cannot be read".to_owned()), ..why },
         };
         match kind {
             EntryKind::Regular => drop(self.gate.permit::<EndEntry>(actor, target, &why).await?),
             EntryKind::Urgent => drop(self.gate.permit::<ProposeUrgent>(actor, target, &why).await?),
         }
-        let entry = found.ok_or(UseCaseError::NotFound(Entity::WatchEntry))?;
-        self.record("watchlist_ended", LeafKind::Change, Some(actor.clone()), leaf(&entry)).await?;
+        if clear.is_none() {
+            return Err(UseCaseError::NotFound(Entity::WatchEntry));
+        }
+        let details = found.as_ref().map_or_else(
+            || json!({ "entry": id.to_string(), "owner": actor.org.to_string(), "kind": kind.as_str(), "damaged": true }),
+            leaf,
+        );
+        self.record("watchlist_ended", LeafKind::Change, Some(actor.clone()), details).await?;
         if self.lez_store()?.entry_end(actor.org, id, self.now()).await? {
             Ok(())
         } else {

@@ -174,6 +174,8 @@ pub trait WatchStore: Send + Sync {
     async fn entry_insert(&self, entry: &WatchEntry, now: WallTime) -> Stored<bool>;
     /// One entry of a zone, for whoever may see or settle it.
     async fn entry_fetch(&self, owner: OrgId, id: Uuid) -> Stored<Option<WatchEntry>>;
+    /// What lies in clear of one: also of an entry that is damaged, so that somebody can end it.
+    async fn entry_clear(&self, owner: OrgId, id: Uuid) -> Stored<Option<(EntryKind, Purpose)>>;
     /// Entries of a zone that have not ended, newest first.
     async fn entry_list(&self, permit: &Permit<ViewWatchlist>, page: WatchPage) -> Stored<Vec<WatchEntry>>;
     /// In force or refused, while it is still proposed; `Stale` otherwise.

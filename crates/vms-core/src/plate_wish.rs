@@ -130,6 +130,15 @@ impl PlateWish {
             Self::Similar(plate) => format!("~{}", plate.reveal()),
         }
     }
+
+    /// From the text that [`Self::reveal`] gave; `None` for any other. A pattern without a wildcard comes back as the plate that it is.
+    pub fn from_revealed(text: &str) -> Option<Self> {
+        match text.strip_prefix('~') {
+            Some(plate) => Self::similar(Plate::parse(plate).ok()?).ok(),
+            None if text.contains(['*', '?']) => PlatePattern::parse(text).ok().map(Self::Pattern),
+            None => Plate::parse(text).ok().map(Self::Exact),
+        }
+    }
 }
 
 /// Levenshtein distance of at most 1.

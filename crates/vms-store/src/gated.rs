@@ -16,7 +16,8 @@ const ALL: &str = "select id, camera_id, class, from_us, to_us, purpose, ground,
         proposed_at_us, state, settled_by, settled_name, settled_at_us, refusal, applied_at_us, applied_hours, applied_waiting
    from gated_decision";
 
-fn signature(row: &AnyRow, verb: &str) -> Stored<Option<Signature>> {
+/// Who took a step, and when: columns `{verb}_by`, `{verb}_name`, `{verb}_at_us`.
+pub(crate) fn signature(row: &AnyRow, verb: &str) -> Stored<Option<Signature>> {
     let Some(at) = row.at_opt(&format!("{verb}_at_us"))? else { return Ok(None) };
     let user = row.word(&format!("{verb}_by"))?;
     Ok(Some(Signature { user, name: row.text(&format!("{verb}_name"))?, at }))

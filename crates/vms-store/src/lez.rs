@@ -9,21 +9,26 @@
 //! A store with tiers of its own pays off once police copies of a whole region are kept for a month.
 
 mod clocks;
+mod erasures;
 mod findings;
 mod fine_waits;
 mod fines;
+mod gated;
+mod gated_searches;
 mod holders;
 mod keys;
 mod passes;
 mod permits;
 mod plates;
+mod plates_mend;
 mod reads;
 mod seal;
 mod settle;
 mod sweep;
 mod watchlist;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use ::keys::KeyEpoch;
@@ -31,11 +36,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::RwLock;
 use traffic_rules::Day;
+use vms_app::erasure_ports::Swept;
 use vms_app::gate::Permit;
 use vms_app::gate::action::{DecodeAnpr, ListReads, SearchReads};
 use vms_app::lez_ports::{
     CopyFate, DayCount, Finding, FindingDecision, FindingPermit, FindingState, LezStore, PictureKind, PriorFinding,
-    PurposeCopy, ReadPermit, ReadQuery, RegistryAsk, Settled, Settlement, StoredRead, Swept, WaitingRead,
+    PurposeCopy, ReadPermit, ReadQuery, RegistryAsk, Settled, Settlement, StoredRead, WaitingRead,
 };
 use vms_app::ports::Ids;
 use vms_app::ports::store::Stored;
@@ -65,6 +71,12 @@ pub struct LezVault {
     packing: Arc<tokio::sync::Mutex<Option<WallTime>>>,
     /// Entries of watchlists in force; `None` once something of them changed.
     watched: Arc<tokio::sync::Mutex<Option<Arc<watchlist::WatchTable>>>>,
+    /// Keys of kept reads that are not behind the gate yet; `None` until they were looked for.
+    ungated: Arc<tokio::sync::Mutex<Option<BTreeSet<KeyEpoch>>>>,
+    /// They could not go there the last time.
+    is_gate_short: Arc<AtomicBool>,
+    /// Rows that were left out.
+    damaged: Arc<Mutex<seal::Damaged>>,
 }
 
 /// What the sweep remembers.
@@ -74,6 +86,8 @@ struct Looked {
     at: Option<WallTime>,
     /// What went lately.
     spent: sweep::Spent,
+    /// Digests of keys that are dead, and whose rows could not be erased yet.
+    destroyed: Vec<String>,
 }
 
 impl Looked {
@@ -94,7 +108,8 @@ impl LezVault {
     pub fn new(store: Store, root: [u8; 32], ids: Arc<dyn Ids>, keys: Arc<dyn KeyAccess>) -> Self {
         let root = Zeroizing::new(root);
         let (opened, sealing, packing, watched, pushing) = Default::default();
-        Self { store, root, ids, keys, opened, sealing, pushing, packing, watched }
+        let (ungated, is_gate_short, damaged) = Default::default();
+        Self { store, root, ids, keys, opened, sealing, pushing, packing, watched, ungated, is_gate_short, damaged }
     }
 }
 
@@ -154,7 +169,14 @@ impl LezStore for LezVault {
     }
 
     async fn lez_sweep(&self, now: WallTime) -> Stored<Swept> {
-        self.sweep(now).await
+        let swept = self.sweep(now).await?;
+        let (damaged, is_another_hour) = self.damaged_lately(now);
+        if is_another_hour {
+            // What was set aside is looked at once more: somebody may have mended it, and who has not is told again.
+            self.unpark(now).await?;
+            self.watched.lock().await.take();
+        }
+        Ok(Swept { damaged, ..swept })
     }
 
     fn vehicle_token(&self, purpose: Purpose, registry_key: Option<&str>, plate: &Plate, country: Country) -> String {

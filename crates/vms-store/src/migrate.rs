@@ -38,6 +38,8 @@ pub const MIGRATIONS: &[(i64, &str, &str)] = &[
     (30, "plates in the log", include_str!("../migrations/0030_log_plate.sql")),
     (31, "patterns in the log", include_str!("../migrations/0031_log_pattern.sql")),
     (33, "batches wait for final outcomes, day passes", include_str!("../migrations/0033_final.sql")),
+    (34, "reads behind the gate", include_str!("../migrations/0034_gated_reads.sql")),
+    (35, "erasures without a leaf", include_str!("../migrations/0035_erasures.sql")),
 ];
 
 /// Why the schema is not what the program needs.

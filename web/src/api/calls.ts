@@ -54,7 +54,7 @@ export const session = {
 };
 
 /** Reads every page of a list; bounded, so that a wrong cursor can't run for ever. */
-async function all<T>(path: string, values: Record<string, string | null> = {}): Promise<Result<T[]>> {
+export async function all<T>(path: string, values: Record<string, string | null> = {}): Promise<Result<T[]>> {
   const items: T[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < 40; page += 1) {
@@ -168,7 +168,8 @@ export interface ReadsFilter {
 }
 
 /** How a plate is looked for: this one, by `?` and `*`, or this one and what is one edit away. */
-export type PlateMatch = "exact" | "wildcard" | "similar";
+export const PLATE_MATCHES = ["exact", "wildcard", "similar"] as const;
+export type PlateMatch = (typeof PLATE_MATCHES)[number];
 
 export const reads = {
   list: (filter: ReadsFilter, cursor: string | null) =>

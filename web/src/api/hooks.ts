@@ -110,9 +110,11 @@ export const useReads = (filter: ReadsFilter) =>
 export const useFindings = (state: string) =>
   useQuery({ queryKey: [...keys.findings, state], queryFn: async () => unwrap(await findings.list(state)) });
 
+export const findingKey = (id: string | null) => [...keys.findings, "one", id];
+
 export const useFinding = (id: string | null) =>
   useQuery({
-    queryKey: [...keys.findings, "one", id],
+    queryKey: findingKey(id),
     queryFn: async () => unwrap(await findings.get(id ?? "")),
     enabled: id !== null,
   });

@@ -11,6 +11,7 @@ export const keys = {
   holds: ["holds"] as const,
   exports: ["exports"] as const,
   gated: ["gated"] as const,
+  gatedSearches: ["gatedSearches"] as const,
   reads: ["reads"] as const,
   watchlist: ["watchlist"] as const,
   permits: ["permits"] as const,

@@ -34,9 +34,12 @@ export type ExportFile = Schemas["ExportFileView"];
 /** A hold on footage, with what the caller may do with it. */
 export type Hold = Narrow<Told<Schemas["HoldView"]>, { state: "held" | "release_waits" | "released" }>;
 export type HoldBody = Schemas["HoldDto"];
-/** A decision to keep footage behind the magistrate's gate, with what the caller may do with it. */
+/** A decision to keep footage or police reads behind the magistrate's gate, with what the caller may do with it. */
 export type Gated = Narrow<Told<Schemas["GatedView"]>, { state: "proposed" | "in_force" | "refused" }>;
 export type GatedBody = Schemas["GatedDto"];
+/** An order to search police reads behind the gate, with what the caller may do with it. */
+export type GatedSearch = Narrow<Told<Schemas["GatedSearchView"]>, { state: "proposed" | "in_force" | "refused" }>;
+export type GatedSearchBody = Schemas["GatedSearchDto"];
 export type LegalChangeBody = Schemas["LegalChangeDto"];
 export type Ticket = Schemas["StreamTicketView"];
 export type WireSpan = Schemas["BarView"];

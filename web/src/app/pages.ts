@@ -20,6 +20,7 @@ import {
   PackageCheck,
   Scale,
   ScrollText,
+  SearchCheck,
   Share2,
   Siren,
   Snowflake,
@@ -56,6 +57,7 @@ export const PAGES: readonly PageInfo[] = [
   { path: "/permits", key: "permits", icon: Ticket, rights: ["permit.edit", "permit.view"] },
   { path: "/holds", key: "holds", icon: Snowflake, rights: ["hold.set", "hold.release", "audit.view"] },
   { path: "/gated", key: "gated", icon: Gavel, rights: ["gated.propose", "gated.approve"] },
+  { path: "/searches", key: "searches", icon: SearchCheck, rights: ["reads.search", "gated.approve"] },
   { path: "/exports", key: "exports", icon: PackageCheck, rights: ["export", "export.approve", "audit.view"] },
   { path: "/counts", key: "counts", icon: ChartColumn, rights: ["statistics.view"] },
   {

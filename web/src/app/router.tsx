@@ -125,6 +125,12 @@ const gatedRoute = createRoute({
   beforeLoad: guard("/gated"),
   component: lazyRouteComponent(() => import("../routes/gated/GatedPage"), "GatedPage"),
 });
+const searchesRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/searches",
+  beforeLoad: guard("/searches"),
+  component: lazyRouteComponent(() => import("../routes/searches/SearchesPage"), "SearchesPage"),
+});
 export type ExportsSearch = HoldsSearch;
 const exportsRoute = createRoute({
   getParentRoute: () => rootRoute,
@@ -240,6 +246,7 @@ export const router = createRouter({
     permitsRoute,
     holdsRoute,
     gatedRoute,
+    searchesRoute,
     exportsRoute,
     countsRoute,
     camerasRoute,

@@ -43,7 +43,7 @@ export function ReasonForm({
       {children}
       <div className="flex justify-end gap-2">
         <Button onPress={onCancel}>{t("common.cancel")}</Button>
-        <Button look={look} type="submit" isBusy={busy}>
+        <Button look={look} type="submit" isPending={busy}>
           {send}
         </Button>
       </div>

@@ -45,7 +45,7 @@ export function SettleRow({
       {before}
       {may ? (
         <>
-          <Button isBusy={busy} onPress={() => setRefusing(true)}>
+          <Button isPending={busy} onPress={() => setRefusing(true)}>
             {refuse}
           </Button>
           {children}

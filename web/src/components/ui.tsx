@@ -1,8 +1,10 @@
 // Small building blocks: buttons, fields, notices, badges.
 
 import { AlertTriangle, CircleCheck, Info, LoaderCircle, OctagonX, type LucideIcon } from "lucide-react";
-import { useId, type ReactNode } from "react";
+import { useEffect, useId, useRef, type ReactNode } from "react";
 import { Button as AriaButton, type ButtonProps } from "react-aria-components";
+import { useTranslation } from "react-i18next";
+import { prepareToSay, say } from "./say";
 
 const LOOK = {
   primary: "bg-accent text-[#04121c] font-semibold hover:brightness-110",
@@ -11,19 +13,56 @@ const LOOK = {
   danger: "bg-raised text-bad border border-bad hover:bg-[#3a1615]",
 } as const;
 
-/** `isBusy`: it does nothing while its step is under way but keeps the focus, so that the keyboard stays where it is (a disabled button loses it). */
+/**
+ * `isPending`: its step is under way. It does nothing meanwhile but keeps the focus, so that the keyboard stays where it is (a disabled button
+ * loses it), and a screen reader hears its name with "under way", then its name alone. Not by the property of that name of react-aria (1.22):
+ * that announces a reference to the button, which says nothing once the button has gone with its step.
+ */
 export function Button({
   look = "plain",
   className = "",
-  isBusy = false,
+  isPending = false,
+  children,
   ...props
-}: Omit<ButtonProps, "className"> & { look?: keyof typeof LOOK; className?: string; isBusy?: boolean }) {
+}: Omit<ButtonProps, "className" | "children"> & {
+  look?: keyof typeof LOOK;
+  className?: string;
+  children?: ReactNode;
+}) {
+  const { t } = useTranslation();
+  const ref = useRef<HTMLButtonElement>(null);
+  const told = useRef(isPending);
+  useEffect(prepareToSay, []);
+  useEffect(() => {
+    if (told.current === isPending) return;
+    told.current = isPending;
+    const button = ref.current;
+    if (button !== null && button === document.activeElement)
+      say(button.getAttribute("aria-label") ?? button.textContent ?? "");
+  }, [isPending]);
+  const label = props["aria-label"];
+  const pending = {
+    onPress: () => undefined,
+    // Else Enter in a field of its form sends that again.
+    type: "button",
+    "aria-disabled": true,
+    ...(label === undefined ? {} : { "aria-label": `${label} ${t("common.underWay")}` }),
+  } as const;
   return (
     <AriaButton
       {...props}
-      {...(isBusy ? { onPress: () => undefined, type: "button" as const } : {})}
-      className={`${isBusy ? "opacity-50 " : ""}inline-flex items-center justify-center gap-1.5 rounded-[5px] px-3 min-h-[30px] min-w-[30px] whitespace-nowrap disabled:opacity-50 disabled:cursor-not-allowed ${LOOK[look]} ${className}`}
-    />
+      {...(isPending ? pending : {})}
+      ref={ref}
+      className={`${isPending ? "cursor-progress opacity-50" : ""} relative inline-flex items-center justify-center gap-1.5 rounded-[5px] px-3 min-h-[30px] min-w-[30px] whitespace-nowrap disabled:opacity-50 disabled:cursor-not-allowed ${LOOK[look]} ${className}`}
+    >
+      {children}
+      {isPending ? (
+        <>
+          {" "}
+          <span className="sr-only">{t("common.underWay")}</span>
+        </>
+      ) : null}
+    </AriaButton>
   );
 }
 

@@ -32,6 +32,14 @@ export function matches(camera: Searchable, query: string): boolean {
   return words.every((word) => hay.includes(word) || String(camera.call_up ?? "") === word);
 }
 
+/** Retention class of police reads (domain.md D6). */
+export const POLICE_READS = "RC-ANPR-POL";
+
+/** Whether plates are read at a camera; of a zone's own ones the police keeps a copy. */
+export function readsPlates(camera: { kind: string }): boolean {
+  return camera.kind !== "overview";
+}
+
 export interface StreamLike {
   id: string;
   use: string;

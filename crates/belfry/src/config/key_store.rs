@@ -29,8 +29,8 @@ pub(crate) struct Keys {
     pub backup: PathBuf,
     /// Folder of the keys of backups: never copied, never beside the backups.
     pub backup_keys: PathBuf,
-    /// Folder of the magistrate's gate (footage only), best on a medium that is attached when a magistrate has decided; empty:
-    /// `footage-gate` in the state folder.
+    /// Folder of the magistrate's gate of this key store, best on a medium that is attached when a magistrate has decided; empty:
+    /// `footage-gate` (or `read-gate`) in the state folder.
     pub gate: PathBuf,
     /// A second place for the same; empty: none, and what is behind the gate is lost with the first.
     pub gate_copy: PathBuf,
@@ -130,5 +130,29 @@ impl Keys {
             return Some(path.to_owned());
         }
         std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_store_has_a_gate_of_its_own() {
+        let (state, folder) = (Path::new("/s"), Path::new("/f"));
+        for (name, gate, wanted) in [
+            ("footage-keys", "", "/s/footage-gate"),
+            ("read-keys", "", "/s/read-gate"),
+            ("read-keys", "medium/gate", "/f/medium/gate"),
+            ("read-keys", "/media/gate", "/media/gate"),
+        ] {
+            let mut keys = Keys { gate: gate.into(), ..Keys::default() };
+            keys.resolve(state, name, folder);
+            assert_eq!(
+                (keys.gate.as_path(), keys.gate_copy.as_path()),
+                (Path::new(wanted), Path::new("")),
+                "{name} {gate}"
+            );
+        }
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use keys::{KeyError, KeyRing};
+use keys::{GateSecret, KeyError, KeyRing};
 use recorder::vault::Vault;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use vms_core::WallTime;
 use vms_store::{KeyAccess, LezVault, Store};
 
 use super::copiers::every;
@@ -67,5 +68,13 @@ impl KeyAccess for VaultKeys {
         let is_given = given.is_some_and(|given| given.until_hour >= until_hour);
         tracing::warn!(is_given, until_hour, "two people let an unusual batch of reads be erased");
         is_given
+    }
+
+    fn ensure_gate(&self, now: WallTime) -> Result<(), KeyError> {
+        self.vault.ensure_gate(now)
+    }
+
+    fn gate_secrets(&self) -> Vec<GateSecret> {
+        self.vault.open_gate().into_secrets()
     }
 }

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use link::message::{CameraClockRow, ClockRow, ReadRow, ReaderCamera};
 use link::{Connection, Control, Message, Role};
-use recorder::trust::GuardedClock;
+use recorder::trust::{GuardedClock, Held};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -105,20 +105,40 @@ pub(crate) fn spawn(
         super::mqtt::spawn(mqtt, cases, tasks, stop)?;
     }
     deciding(&service, tasks, stop);
+    erasing(config, cases, &service, tasks, stop)
+}
+
+/// What stays past its term goes behind the gate, and what is past its term goes, by a trusted clock.
+fn erasing(
+    config: &Config,
+    cases: &Arc<UseCases>,
+    service: &Arc<ReadService>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let boot = std::fs::read("/proc/sys/kernel/random/boot_id").context("the boot of this host")?;
     let dir = read_keys::reads_dir(config);
     let clock = GuardedClock::open(Arc::new(SystemClock), &dir, &boot).with_context(|| dir.display().to_string())?;
-    let clock = Arc::new(clock);
-    tasks.spawn(every("erasing of reads", second, stop.clone(), move || {
-        let service = Arc::clone(&service);
+    let (clock, cases, service) = (Arc::new(clock), Arc::clone(cases), Arc::clone(service));
+    tasks.spawn(every("erasing of reads", Duration::from_secs(1), stop.clone(), move || {
+        let (cases, service) = (Arc::clone(&cases), Arc::clone(&service));
         let checked = clock.look();
         async move {
             metrics::gauge!("belfry_reads_sweep_held").set(f64::from(u8::from(checked.now.is_err())));
-            if let Err(held) = checked.now {
-                anyhow::bail!("the wall clock cannot be trusted, so nothing is erased: {held:?}");
+            match checked.now {
+                Ok(_) => {}
+                Err(Held::Untrusted) => anyhow::bail!("nobody vouches for the wall clock, so no read is erased"),
+                Err(Held::Stepped) => anyhow::bail!(
+                    "the wall clock moved against the monotonic clock, so no read is erased: set it right, or, when it is right, two people \
+                     say `belfry keys --of reads approve-clock`"
+                ),
             }
             let waits = service.sweep().await?;
             metrics::gauge!("belfry_reads_batch_waits").set(f64::from(u8::from(waits.is_some())));
+            let alarms = cases.reads_alarms();
+            let is_on = |word: &str| f64::from(u8::from(alarms.iter().any(|alarm| alarm == word)));
+            metrics::gauge!("belfry_reads_gate_waits").set(is_on("reads_gate_waits"));
+            metrics::gauge!("belfry_reads_damaged").set(is_on("reads_damaged"));
             if let Some(until_hour) = waits {
                 anyhow::bail!(
                     "reads and findings of more than 36 hours of ends are due: nothing is erased before two people say \

@@ -23,5 +23,8 @@ pub(crate) fn variables(library: &Path, offset: &Path) -> [(&'static str, String
 
 /// Moves the clock by so many seconds against the real one.
 pub(crate) fn set(offset: &Path, seconds: i64) {
-    std::fs::write(offset, format!("{seconds:+}s\n")).unwrap();
+    // The programs read it at every look at the clock: never half of it.
+    let beside = offset.with_extension("new");
+    std::fs::write(&beside, format!("{seconds:+}s\n")).unwrap();
+    std::fs::rename(beside, offset).unwrap();
 }

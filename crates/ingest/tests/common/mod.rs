@@ -41,10 +41,12 @@ pub(crate) fn login() -> Credentials {
 
 pub(crate) const fn limits() -> Limits {
     Limits {
-        connect_max: Duration::from_millis(1500),
-        silence_max: Duration::from_millis(800),
-        key_first_max: Duration::from_millis(2000),
-        key_gap_max: Duration::from_secs(5),
+        // Shorter than those in service, and longer than a busy machine keeps the camera or the process off the processor.
+        connect_max: Duration::from_millis(4_000),
+        silence_max: Duration::from_millis(3_000),
+        // Later than the silence, as in service: a camera that sends nothing is silent, not without a key frame.
+        key_first_max: Duration::from_secs(6),
+        key_gap_max: Duration::from_secs(8),
         backoff_first: Duration::from_millis(50),
         backoff_max: Duration::from_millis(200),
         backoff_refused: Duration::from_millis(200),

@@ -338,3 +338,37 @@ fn a_crash_and_an_error_at_every_write() {
     }
     assert!(runs > 500, "{runs}");
 }
+
+#[test]
+fn a_row_key_behind_the_gate_is_the_same_by_the_gate_and_by_nothing_else() {
+    let (disk, random, ring) = fresh();
+    let (kept, other) = (ring.hour(&name(1, 5), at(1)).unwrap(), ring.hour(&name(2, 5), at(1)).unwrap());
+    let (key, others) = (ring.row_key(kept).unwrap(), ring.row_key(other).unwrap());
+    let first = ring.make_gate(&plan(), at(2)).unwrap();
+    let secret = |ring: &KeyRing, number| {
+        let public = ring.gates().into_iter().find(|public| public.gate == number).unwrap();
+        GateSecret::open(&*disk, &plan(), &public).unwrap()
+    };
+    let open_first = secret(&ring, first);
+    assert_eq!(ring.gated_row_key(kept, std::slice::from_ref(&open_first)).unwrap(), key, "before it moves as well");
+    ring.gate_hours(&[kept], at(3)).unwrap();
+    let second = ring.make_gate(&plan(), at(4)).unwrap();
+    ring.rotate(at(5)).unwrap();
+    drop(ring);
+    let ring = open(&disk, &random, config(&base(), true), PLAIN).unwrap();
+    assert!(matches!(ring.row_key(kept), Err(OpenSegmentError::Gated)));
+    assert!(matches!(ring.gated_row_key(kept, &[]), Err(OpenSegmentError::Gated)));
+    let newer = [secret(&ring, second)];
+    assert!(matches!(ring.gated_row_key(kept, &newer), Err(OpenSegmentError::Gated)), "of another gate");
+    let [newer] = newer;
+    assert_eq!(ring.gated_row_key(kept, &[newer, secret(&ring, first)]).unwrap(), key);
+    assert_eq!(ring.gated_row_key(other, &[]).unwrap(), others, "what did not move needs no gate");
+    // Reads that come when the key is behind the gate get another key of the same name.
+    let late = ring.hour(&name(1, 5), at(6)).unwrap();
+    assert!(late != kept && ring.row_key(late).unwrap() != key);
+    ring.destroy_epochs(&|epoch| epoch == kept, 9, Reason::EndOfTerm, at(9)).unwrap();
+    let dead = ring.gated_row_key(kept, &[secret(&ring, first)]);
+    assert!(matches!(dead, Err(OpenSegmentError::Destroyed(_))));
+    assert!(ring.row_key(late).is_ok());
+    nothing_is_owed(&disk, "rows");
+}

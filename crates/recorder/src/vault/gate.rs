@@ -119,14 +119,25 @@ impl Vault {
     /// [`KeyError`].
     pub fn ensure_gate(&self, now: WallTime) -> Result<(), KeyError> {
         let plan = self.config.as_ref().and_then(|config| config.gate.as_ref());
-        self.with(|ring| {
+        let done = self.ask(|ring| {
             if ring.gate().is_none() {
                 let plan = plan.ok_or(KeyError::Gate { why: "the configuration names no folder for it" })?;
                 let gate = ring.make_gate(plan, now)?;
                 tracing::warn!(%gate, "a magistrate's gate was made: keep its folder on a medium of its own, and a copy of it");
             }
             Ok(())
-        })
+        });
+        match &done {
+            Ok(()) => self.due().gate_troubled = false,
+            // Of the gate's folder, not of the store: keys are saved as before.
+            Err(KeyError::Io { what, source }) => {
+                if !std::mem::replace(&mut self.due().gate_troubled, true) {
+                    tracing::error!(what, system = %source, "no magistrate's gate can be made: attach or configure its folder");
+                }
+            }
+            Err(error) => self.note(error),
+        }
+        done
     }
 
     /// Moves hour keys behind the gate; the first time it is made.

@@ -177,3 +177,27 @@ fn the_root_changes_when_it_is_due_and_backups_come_and_go() {
     assert!((12..=13).contains(&backups()));
     assert!(vault.opener(&header(1, epoch.raw())).unwrap().is_some());
 }
+
+#[test]
+fn a_gate_that_cannot_be_made_keeps_no_key_from_being_saved() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Hand::new());
+    let medium = dir.path().join("medium");
+    let gate = keys::GatePlan { folder: medium.join("gate"), copy: None, protection: Protection::FileMode };
+    let config = VaultConfig { gate: Some(gate), ..config(dir.path()) };
+    let vault = Vault::open(Some(config), dir.path(), true, clock.clone());
+    std::fs::write(&medium, "no folder").unwrap();
+    for number in 1..4 {
+        assert!(matches!(vault.ensure_gate(clock.wall()), Err(KeyError::Io { .. })));
+        assert!(!vault.due().troubled, "the store is whole");
+        vault.begin(&name(0), segment(number)).unwrap();
+        clock.pass(3);
+        vault.tend();
+    }
+    std::fs::remove_file(&medium).unwrap();
+    std::fs::create_dir(&medium).unwrap();
+    vault.ensure_gate(clock.wall()).unwrap();
+    assert!(medium.join("gate/gate-00000001.key").exists() && !vault.is_gate_away());
+    std::fs::remove_dir_all(&medium).unwrap();
+    vault.ensure_gate(clock.wall()).unwrap();
+    assert!(vault.is_gate_away(), "what is made is not made again");
+}

@@ -1,14 +1,15 @@
-//! Decisions to keep footage past its first term, behind the magistrate's gate.
+//! Decisions to keep footage or police reads past their first term, behind the magistrate's gate.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vms_app::gated::{GatedApplied, GatedSight, GatedWish};
+use vms_core::RetentionClass;
 
 use super::common::{PurposeDto, instant, parse_range, parse_word};
 use super::legal::{ChangedCameraView, SignatureView};
 use crate::problem::Problem;
 
-/// What the recorder says of a decision.
+/// What became of a decision, as the recorder says of footage, and the server of reads.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct GatedAppliedView {
     /// When it said so last.
@@ -26,14 +27,14 @@ impl From<&GatedApplied> for GatedAppliedView {
     }
 }
 
-/// A decision of two people to keep footage behind the magistrate's gate. It gives nobody the right to see it.
+/// A decision of two people to keep footage, or police reads, behind the magistrate's gate. It gives nobody the right to see them.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct GatedView {
     /// Its key.
     pub id: String,
-    /// On footage of which camera.
+    /// Of which camera.
     pub camera: ChangedCameraView,
-    /// Retention class.
+    /// Retention class: of the camera's footage, or `RC-ANPR-POL` for the police reads made at it.
     pub class: String,
     /// First instant; whole hours.
     pub from: String,
@@ -53,7 +54,7 @@ pub struct GatedView {
     pub settled: Option<SignatureView>,
     /// Why it was refused.
     pub refusal: Option<String>,
-    /// What the recorder says of it; null until the first of its hours reached the end of its first term.
+    /// What became of it; null until the first of its hours reached the end of its first term.
     pub applied: Option<GatedAppliedView>,
     /// Whether the caller may agree or refuse: never who proposed it.
     pub may_settle: bool,
@@ -81,12 +82,14 @@ impl From<&GatedSight> for GatedView {
     }
 }
 
-/// A wish to keep footage behind the gate.
+/// A wish to keep footage or police reads behind the gate.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatedDto {
     /// `cam_…`.
     pub camera_id: String,
+    /// Retention class: `RC-ANPR-POL` for the police reads made at that camera; its footage when absent.
+    pub class: Option<String>,
     /// First instant; widened to whole hours.
     pub from: String,
     /// First instant after.
@@ -102,8 +105,10 @@ impl GatedDto {
     /// 422 that names the field.
     pub fn into_wish(self) -> Result<GatedWish, Problem> {
         let range = parse_range(&self.from, &self.to)?;
+        let class = |text: &str| RetentionClass::parse(text).ok_or_else(|| Problem::invalid("class", "unknown"));
         Ok(GatedWish {
             camera: parse_word("camera_id", &self.camera_id)?,
+            class: self.class.as_deref().map(class).transpose()?,
             range,
             why: PurposeDto::to_why(self.purpose)?,
         })

@@ -6,6 +6,7 @@ pub mod exports;
 pub mod finding;
 pub mod fines;
 pub mod gated;
+pub mod gated_reads;
 pub mod holds;
 pub mod identity;
 pub mod legal;

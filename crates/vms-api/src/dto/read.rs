@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use vms_app::gated_reads::GatedPage;
 use vms_app::lez::reads::ReadPage;
 use vms_app::lez_ports::StoredRead;
-use vms_core::{Confidence, Plate, PlatePattern, PlateWish, WishError};
+use vms_core::{Confidence, Plate, PlatePattern, PlateWish, ReadId, WallTime, WishError};
 
-use super::common::{PurposeDto, instant};
+use super::common::{Page, PurposeDto, instant};
 use crate::problem::Problem;
 
 /// Which reads.
@@ -56,16 +57,24 @@ impl ReadSearchDto {
     /// # Errors
     /// 422 `not_a_plate` or `too_open`.
     pub fn wish(&self) -> Result<PlateWish, Problem> {
-        let wish = match self.kind {
-            MatchDto::Exact => Plate::parse(&self.plate).map(PlateWish::Exact).map_err(WishError::from),
-            MatchDto::Wildcard => PlatePattern::parse(&self.plate).map(PlateWish::Pattern),
-            MatchDto::Similar => Plate::parse(&self.plate).map_err(WishError::from).and_then(PlateWish::similar),
-        };
-        wish.map_err(|error| match error {
-            WishError::TooOpen => Problem::invalid("plate", "too_open"),
-            WishError::Plate(_) | WishError::TooLong => Problem::invalid("plate", "not_a_plate"),
-        })
+        plate_wish(&self.plate, self.kind)
     }
+}
+
+/// What is looked for, out of a field `plate`.
+///
+/// # Errors
+/// 422 `not_a_plate` or `too_open`.
+pub fn plate_wish(plate: &str, kind: MatchDto) -> Result<PlateWish, Problem> {
+    let wish = match kind {
+        MatchDto::Exact => Plate::parse(plate).map(PlateWish::Exact).map_err(WishError::from),
+        MatchDto::Wildcard => PlatePattern::parse(plate).map(PlateWish::Pattern),
+        MatchDto::Similar => Plate::parse(plate).map_err(WishError::from).and_then(PlateWish::similar),
+    };
+    wish.map_err(|error| match error {
+        WishError::TooOpen => Problem::invalid("plate", "too_open"),
+        WishError::Plate(_) | WishError::TooLong => Problem::invalid("plate", "not_a_plate"),
+    })
 }
 
 impl std::fmt::Debug for ReadSearchDto {
@@ -151,13 +160,25 @@ pub struct ReadPageView {
 impl ReadPageView {
     /// A page; the cursor names the last read when the page is full.
     pub fn new(page: &ReadPage, limit: u32) -> Self {
-        let paged = super::common::Page::new(page.reads.iter().collect(), limit, |last: &&StoredRead| {
-            format!("{}:{}", last.at.micros, last.read)
-        });
+        let paged = Page::new(page.reads.iter().collect(), limit, |last: &&StoredRead| key_of(last.at, last.read));
         Self {
             items: paged.items.into_iter().map(ReadView::from).collect(),
             next_cursor: paged.next_cursor,
             decision_id: page.decision.to_string(),
         }
     }
+
+    /// What a search behind the gate opened; it says itself where the next page starts.
+    pub fn of_gate(page: &GatedPage) -> Self {
+        Self {
+            items: page.reads.iter().map(ReadView::from).collect(),
+            next_cursor: page.next.map(|(at, id)| Page::<ReadView>::cursor(&key_of(at, id))),
+            decision_id: page.decision.to_string(),
+        }
+    }
+}
+
+/// What a cursor holds of the last read before it.
+fn key_of(at: WallTime, id: ReadId) -> String {
+    format!("{}:{id}", at.micros)
 }

@@ -65,7 +65,7 @@ async fn fine_run(State(api): State<Api>, session: Session, Body(dto): Body<Fine
     (status = 200, description = "In order; none at the end", body = FineLinesView),
     (status = 403, description = "Not allowed", body = Problem),
     (status = 404, description = "No such run", body = Problem),
-    (status = 409, description = "`wrong_state`: `run_busy`, `finding_erased`", body = Problem),
+    (status = 409, description = "`wrong_state`: `run_busy`, `finding_erased`, `run_damaged`, `damaged`", body = Problem),
     (status = 503, description = "`log_unavailable`", body = Problem)))]
 async fn fine_lines(
     State(api): State<Api>,

@@ -1,4 +1,4 @@
-//! Footage past its first term: proposed by one person, agreed by another, kept behind the magistrate's gate.
+//! Footage and police reads past their first term: proposed by one person, agreed by another, kept behind the magistrate's gate.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -45,14 +45,14 @@ async fn gated_list(
     Ok(Json(Page { items: decisions.iter().map(GatedView::from).collect(), next_cursor }))
 }
 
-/// Proposes to keep hours of a camera past their first term. Nothing moves before somebody else agrees, and it gives nobody the right to see
+/// Proposes to keep hours of a camera, or of the police reads made at it, past their first term. Nothing moves before somebody else agrees, and it gives nobody the right to see
 /// them: that takes a magistrate's written decision each time.
 #[utoipa::path(post, path = "/api/v1/gated", tag = "holds", request_body = GatedDto, responses(
     (status = 201, description = "The proposal", body = GatedView),
     (status = 403, description = "Not allowed, or something is missing", body = Problem),
     (status = 404, description = "No camera that the caller may know of", body = Problem),
     (status = 409, description = "`partners_camera`: its footage is not here", body = Problem),
-    (status = 422, description = "`invalid`, with `errors`: `no_second_term`, `past_its_term`, `span_too_long` …", body = Problem)))]
+    (status = 422, description = "`invalid`, with `errors`: `no_second_term`, `not_of_this_camera`, `past_its_term` …", body = Problem)))]
 async fn gated_propose(
     State(api): State<Api>,
     session: Session,

@@ -54,6 +54,13 @@ fn alarm_words(alarm: &str) -> &str {
             "footage that a decision keeps past its first term waits for the magistrate's gate, and nobody sees it: attach \
              or configure the folder of the gate"
         }
+        "reads_gate_waits" => {
+            "police reads that a decision keeps past their first term wait for the magistrate's gate: attach or configure \
+             the folder of the gate of reads"
+        }
+        "reads_damaged" => {
+            "reads, findings, permits or watchlists are damaged in the database and left out: the log of `serve` names them; look after its disk"
+        }
         "gate_away" => {
             "somebody came with a magistrate's decision, and the medium with the key of the gate is not attached: attach \
              it, then open the footage again"

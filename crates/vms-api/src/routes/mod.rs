@@ -7,6 +7,7 @@ pub mod exports;
 pub mod findings;
 pub mod fines;
 pub mod gated;
+pub mod gated_reads;
 pub mod grants;
 pub mod health;
 pub mod holds;
@@ -48,6 +49,7 @@ pub fn all() -> OpenApiRouter<Api> {
         .merge(live::routes())
         .merge(playback::routes())
         .merge(reads::routes())
+        .merge(gated_reads::routes())
         .merge(watchlist::routes())
         .merge(findings::routes())
         .merge(permits::routes())

@@ -27,7 +27,8 @@ pub fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(read_overview))
 }
 
-fn cursor(page: &PageQuery) -> Result<Option<(WallTime, ReadId)>, Problem> {
+/// Where the next page of reads starts.
+pub(super) fn cursor(page: &PageQuery) -> Result<Option<(WallTime, ReadId)>, Problem> {
     let Some(text) = page.after()? else { return Ok(None) };
     let parts = text.split_once(':').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
     let (at, id) = parts.ok_or_else(|| Problem::invalid("cursor", "unknown"))?;

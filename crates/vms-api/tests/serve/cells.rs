@@ -69,6 +69,7 @@ const SPANS: &[&str] = &[
     "POST /api/v1/holds",
     "POST /api/v1/gated",
     "POST /api/v1/reads/search",
+    "POST /api/v1/reads/gated-searches",
     "GET /api/v1/reads",
     "GET /api/v1/audit",
     "POST /api/v1/audit/plate-searches",
@@ -111,6 +112,8 @@ fn rights_of(line: &Line) -> Vec<Right> {
         path if path.starts_with("/api/v1/gated") => {
             &[Right::RetentionPropose, Right::RetentionApprove, Right::AuditView, Right::HoldSet, Right::HoldRelease]
         }
+        // Whoever may agree sees the orders of the organisation.
+        path if path.starts_with("/api/v1/reads/gated-searches") && line.method == "GET" => &[Right::GatedApprove],
         "/api/v1/grant-requests" => &[Right::GrantRequest],
         // A machine's own right for the same.
         path if path.starts_with("/api/v1/statistics") => &[Right::StatisticsDeliver],
@@ -297,7 +300,7 @@ fn names_camera(line: &Line) -> bool {
         || ["/api/v1/holds", "/api/v1/exports", "/api/v1/gated", "/api/v1/grants", "/api/v1/grant-requests"]
             .iter()
             .any(|start| line.path.starts_with(start))
-        || ["/api/v1/break-glass", "/api/v1/sharing-events"].contains(&line.path)
+        || ["/api/v1/break-glass", "/api/v1/sharing-events", "/api/v1/reads/gated-searches"].contains(&line.path)
 }
 
 async fn share(town: &Town, things: &[Things], org: &str, to: &str) {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use vms_app::fines_ports::{
-    AnswerCounts, FineDesk, FineHeld, FineKind, FineLine, FineOpen, FineParts, FinePermit, FineRun, FineSeal,
-    FineStore, FineTotals, FineWaits, HandedOver, KeptAnswer, KeptHolder, NewFineLine,
+    AnswerCounts, Candidate, FineDesk, FineHeld, FineKind, FineLine, FineOpen, FineParts, FinePermit, FineRun,
+    FineSeal, FineStore, FineTotals, FineWaits, HandedOver, KeptAnswer, KeptHolder, NewFineLine,
 };
 use vms_app::lez_ports::{Finding, PictureKind};
 use vms_app::ports::StoreError;
@@ -50,7 +50,7 @@ impl FineStore for Batch {
         _permit: &FinePermit,
         _range: TimeRange,
         _limit: u32,
-    ) -> Result<Vec<Finding>, StoreError> {
+    ) -> Result<Vec<Candidate>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -124,17 +124,22 @@ impl FineStore for Batch {
             pictures: vec![PictureKind::Crop],
             left_at: self.0.load(Ordering::Relaxed).then(|| instant("2026-11-22T02:00:00Z")),
             ended: None,
+            is_damaged: false,
             text: r#"{"plate":"1AAA111"}"#.to_owned(),
         };
         Ok((after == 0).then_some(line).into_iter().collect())
     }
 
-    async fn fine_left(&self, _run: &str, _after: u64, _upto: u64, _at: WallTime) -> Result<(), StoreError> {
+    async fn fine_left(&self, _run: &FineRun, _span: (u64, u64), _at: WallTime) -> Result<(), StoreError> {
         self.0.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    async fn fine_sign(&self, _run: &str, _manifest_sha256: &str, _at: WallTime) -> Result<bool, StoreError> {
+    async fn fine_void(&self, _run: &FineRun) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn fine_sign(&self, _run: &FineRun, _manifest_sha256: &str, _at: WallTime) -> Result<bool, StoreError> {
         Ok(true)
     }
 

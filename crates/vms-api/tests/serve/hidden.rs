@@ -38,6 +38,7 @@ pub(crate) fn absent(things: &Things) -> Things {
         user: UserId::from_bytes([0xee; 16]).to_string(),
         hold: HoldId::from_bytes([0xee; 16]).to_string(),
         gated: uuid::Uuid::from_u128(0xee).to_string(),
+        gated_search: uuid::Uuid::from_u128(0xef).to_string(),
         export: ExportId::from_bytes([0xee; 16]).to_string(),
     }
 }
@@ -48,7 +49,8 @@ fn ids(things: &Things) -> Vec<String> {
     let mut ids: Vec<String> = streams.map(|stream| stream["id"].as_str().unwrap().to_owned()).collect();
     ids.push(things.camera["id"].as_str().unwrap().to_owned());
     let playback = things.playback.trim_end_matches(".mp4").to_owned();
-    ids.extend([playback, things.user.clone(), things.hold.clone(), things.gated.clone(), things.export.clone()]);
+    let Things { user, hold, gated, gated_search, export, .. } = things;
+    ids.extend([user, hold, gated, gated_search, export].into_iter().cloned().chain([playback]));
     ids
 }
 
@@ -203,6 +205,7 @@ async fn lists_and_counts_are_those_of_an_empty_town() {
     let lists = [
         "cameras",
         "reads",
+        "reads/gated-searches",
         "holds",
         "exports",
         "gated",

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -254,6 +254,30 @@ async fn streams_end_when_the_camera_the_session_or_the_grant_does() {
     town.cases.grant_take_back(&owner, grant.id).await.unwrap();
     assert_eq!(text(&mut socket).await, json!({ "t": "end", "why": "revoked" }));
     assert!(town.media.calls().iter().any(|call| matches!(call, MediaCall::Revoke(_))));
+}
+
+/// A browser that is busy reads late: it answers a ping after the server has said all, and must still learn why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_who_reads_late_still_reads_why() {
+    let town = Town::settled().await;
+    let address = listen(&town).await;
+    let operator = town.person("operator").await;
+    let stream = stream_of(&town.camera("C1").await, "main");
+    let (_, ticket) = town.post(&operator, "/api/v1/stream-tickets", wish(stream, Value::Null)).await;
+    let own = format!("http://{address}");
+    let mut socket = dial(address, &operator, ticket["ticket"].as_str().unwrap(), Some(&own)).await.unwrap();
+    town.post(&operator, "/api/v1/logout", json!({})).await;
+    until(|| last_close(&town).filter(|close| close["ended"] == "revoked")).await;
+    for n in 0..3 {
+        let said = socket.send(Message::Pong(Bytes::new())).await;
+        assert!(said.is_ok(), "pong {n}: {said:?}");
+    }
+    assert_eq!(text(&mut socket).await, json!({ "t": "end", "why": "revoked" }));
+    let close = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap();
+    assert!(matches!(close, Some(Ok(Message::Close(Some(_))))), "{close:?}");
+    // Its answer to the close ends the connection: nothing is held for it.
+    let end = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap();
+    assert!(end.is_none(), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

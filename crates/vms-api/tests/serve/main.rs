@@ -21,6 +21,8 @@ mod four_eyes;
 #[cfg(test)]
 mod gated;
 #[cfg(test)]
+mod gated_reads;
+#[cfg(test)]
 mod hardware;
 #[cfg(test)]
 mod headers;

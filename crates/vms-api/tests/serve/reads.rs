@@ -27,25 +27,22 @@ impl VehicleRegistry for Empty {
     }
 }
 
-/// A LEZ camera of zone 5340 with one read, decided; the camera's id.
-pub(crate) async fn read_town(town: &Town) -> String {
-    let (technician, chief) = (town.person("technician").await, town.person("chief").await);
-    let mut wish = draft("L1", &town.org("5340").await.to_string());
-    wish["kind"] = json!("lez");
-    let (status, camera) = town.post(&technician, "/api/v1/cameras", wish).await;
-    assert_eq!(status, StatusCode::CREATED, "{camera}");
-    let id = camera["id"].as_str().unwrap().to_owned();
-    town.post(&chief, &format!("/api/v1/cameras/{id}/approve"), json!({})).await;
+/// The reading service, as `serve` drives it, over a registry that knows no vehicle.
+pub(crate) fn service(town: &Town) -> ReadService {
     let wait = Duration::from_secs(5);
     let settings = BatchSettings { wait, retry: wait, retry_max: wait, later: wait };
-    let service = ReadService::new(Arc::clone(&town.cases), Some(Arc::new(Empty)), settings).unwrap();
-    let read = NewRead {
-        read: ReadId::from_bytes([6; 16]),
-        camera: id.parse().unwrap(),
-        stream: stream_of(&camera, "main"),
-        at: instant("2026-11-22T12:00:00Z"),
+    ReadService::new(Arc::clone(&town.cases), Some(Arc::new(Empty)), settings).unwrap()
+}
+
+/// A read of a camera's main stream, with two pictures.
+pub(crate) fn new_read(id: [u8; 16], camera: &Value, plate: &str, at: &str) -> NewRead {
+    NewRead {
+        read: ReadId::from_bytes(id),
+        camera: camera["id"].as_str().unwrap().parse().unwrap(),
+        stream: stream_of(camera, "main"),
+        at: instant(at),
         facts: ReadFacts {
-            plate: Plate::parse("1-AAA-111").unwrap(),
+            plate: Plate::parse(plate).unwrap(),
             countries: vec![(Country::BELGIUM, Confidence::from_millionths(993_000))],
             confidence: Confidence::from_millionths(987_654),
             corrected: false,
@@ -57,7 +54,20 @@ pub(crate) async fn read_town(town: &Town) -> String {
         },
         crop: Bytes::from_static(b"\xff\xd8crop"),
         overview: Bytes::from_static(b"\xff\xd8overview"),
-    };
+    }
+}
+
+/// A LEZ camera of zone 5340 with one read, decided; the camera's id.
+pub(crate) async fn read_town(town: &Town) -> String {
+    let (technician, chief) = (town.person("technician").await, town.person("chief").await);
+    let mut wish = draft("L1", &town.org("5340").await.to_string());
+    wish["kind"] = json!("lez");
+    let (status, camera) = town.post(&technician, "/api/v1/cameras", wish).await;
+    assert_eq!(status, StatusCode::CREATED, "{camera}");
+    let id = camera["id"].as_str().unwrap().to_owned();
+    town.post(&chief, &format!("/api/v1/cameras/{id}/approve"), json!({})).await;
+    let service = service(town);
+    let read = new_read([6; 16], &camera, "1-AAA-111", "2026-11-22T12:00:00Z");
     assert_eq!(service.take(vec![read]).await.unwrap().copies, 2);
     town.clock.pass_s(6);
     assert_eq!(service.decide_round().await.unwrap().decided["undetermined"], 1);

@@ -83,8 +83,35 @@ impl PartnerCatalogue for FakeCatalogue {
     }
 }
 
+/// The key store of reads, with a folder for the private half of a magistrate's gate.
+#[derive(Debug)]
+struct TownKeys {
+    ring: keys::KeyRing,
+    gate: keys::GatePlan,
+}
+
+impl vms_store::KeyAccess for TownKeys {
+    fn with(&self, work: &mut dyn FnMut(&keys::KeyRing) -> Result<(), keys::KeyError>) -> Result<(), keys::KeyError> {
+        work(&self.ring)
+    }
+
+    fn ensure_gate(&self, now: WallTime) -> Result<(), keys::KeyError> {
+        if self.ring.gate().is_none() {
+            self.ring.make_gate(&self.gate, now)?;
+        }
+        Ok(())
+    }
+
+    fn gate_secrets(&self) -> Vec<keys::GateSecret> {
+        let gates = self.ring.gates();
+        let open = gates.iter().filter_map(|gate| keys::GateSecret::open(&keys::RealDisk, &self.gate, gate).ok());
+        open.collect()
+    }
+}
+
 pub(crate) struct Town {
     pub cases: Arc<UseCases>,
+    pub vault: Arc<LezVault>,
     pub clock: Arc<ManualClock>,
     pub log: Arc<MemoryLog>,
     pub media: Arc<FakeMedia>,
@@ -92,7 +119,7 @@ pub(crate) struct Town {
     pub desk: Arc<FakeDesk>,
     ids: Arc<FixedIds>,
     pub router: Router,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// A no leaves at once: thousands of them are asked for, and only `timing` looks at the time.
@@ -156,6 +183,9 @@ impl Town {
             instant("2026-11-22T12:00:00Z"),
         )
         .unwrap();
+        let gate_plan =
+            keys::GatePlan { folder: dir.path().join("gate"), copy: None, protection: keys::Protection::FileMode };
+        let ring = TownKeys { ring, gate: gate_plan };
         let vault = Arc::new(LezVault::new(store.clone(), [5; 32], ids.clone(), Arc::new(ring)));
         let plan = vms_app::statistics::Plan::parse(PLAN).unwrap();
         let statistics = vms_app::statistics::StatisticsDesk::new(plan, Arc::new(store.clone()), 0).unwrap();
@@ -170,7 +200,7 @@ impl Town {
             extensions: Extensions {
                 statistics: Some(Arc::new(statistics)),
                 traffic: Some(crate::permits::traffic(&vault)),
-                lez: Some(vault),
+                lez: Some(vault.clone()),
                 exports: Some(desk.clone()),
                 identity,
                 fines,
@@ -179,7 +209,7 @@ impl Town {
         };
         let cases = Arc::new(UseCases::new(parts).unwrap());
         let router = vms_api::router(Arc::clone(&cases), web_settings());
-        Self { cases, clock, log, media, catalogue, desk, ids, router, _dir: dir }
+        Self { cases, vault, clock, log, media, catalogue, desk, ids, router, dir }
     }
 
     /// The process died and came back: the database, the log and what lies on the disk are the same.
@@ -201,6 +231,11 @@ impl Town {
         self.cases = Arc::new(UseCases::new(parts).unwrap());
         self.router = vms_api::router(Arc::clone(&self.cases), web_settings());
         self
+    }
+
+    /// The folder with the private half of the magistrate's gate; a test renames it when the medium is not attached.
+    pub(crate) fn gate_folder(&self) -> std::path::PathBuf {
+        self.dir.path().join("gate")
     }
 
     /// Parts of identity: a key, and a console with a name.

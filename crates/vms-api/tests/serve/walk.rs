@@ -34,7 +34,7 @@ fn every_route_of_the_document_has_its_line_and_every_answer_its_words() {
 /// The line's path with ids of things that exist, and a body that would be taken.
 #[expect(clippy::too_many_lines, reason = "a table: a body for each route")]
 pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) {
-    let Things { camera, playback, org, user, hold, gated, export } = things;
+    let Things { camera, playback, org, user, hold, gated, gated_search, export } = things;
     let camera_id = camera["id"].as_str().unwrap();
     let stream = stream_of(camera, "main").to_string();
     let span = "from=2026-11-22T11:00:00Z&to=2026-11-22T11:05:00Z";
@@ -46,6 +46,7 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
         }
         path if path.starts_with("/api/v1/holds/{id}") => path.replace("{id}", hold),
         path if path.starts_with("/api/v1/gated/{id}") => path.replace("{id}", gated),
+        path if path.starts_with("/api/v1/reads/gated-searches/{id}") => path.replace("{id}", gated_search),
         path if path.starts_with("/api/v1/exports/{id}") => {
             path.replace("{id}", export).replace("{name}", "custody.pdf")
         }
@@ -84,7 +85,10 @@ pub(crate) fn concrete(line: &Line, things: &Things) -> (String, Option<Value>) 
             "to": "2026-11-22T11:05:00Z", "until": "2027-01-01T00:00:00Z", "purpose": purpose })),
         ("POST", "/api/v1/gated") => Some(json!({ "camera_id": camera_id, "from": "2026-11-22T11:00:00Z",
             "to": "2026-11-22T11:05:00Z", "purpose": purpose })),
-        ("POST", path) if path.ends_with("/refuse") && path.contains("/gated/") => {
+        ("POST", "/api/v1/reads/gated-searches") => Some(json!({ "camera_id": camera_id, "plate": "1ABC234",
+            "from": "2026-11-22T11:00:00Z", "to": "2026-11-22T11:05:00Z", "purpose": { "code": "INTERVENTIE",
+            "justification": "melding van een buurtbewoner", "case_ref": "BR-1", "magistrate_ref": "PK-2026-0077" } })),
+        ("POST", path) if path.ends_with("/refuse") && path.contains("/gated") => {
             Some(json!({ "reason": "geen grond" }))
         }
         ("POST", "/api/v1/exports") => Some(json!({ "stream_id": stream, "from": "2026-11-22T11:00:00Z",
@@ -172,6 +176,7 @@ pub(crate) struct Things {
     pub(crate) user: String,
     pub(crate) hold: String,
     pub(crate) gated: String,
+    pub(crate) gated_search: String,
     pub(crate) export: String,
 }
 
@@ -192,12 +197,13 @@ pub(crate) async fn stage() -> (Town, Things) {
     let (_, hold) = town.post(&supervisor, "/api/v1/holds", wish).await;
     let hold = hold["id"].as_str().unwrap().to_owned();
     let gated = crate::gated::in_store(&town, &camera).await;
+    let gated_search = crate::gated_reads::in_store(&town, &camera).await;
     let wish = json!({ "stream_id": stream_of(&camera, "main").to_string(), "from": "2026-11-22T11:00:00Z",
         "to": "2026-11-22T11:05:00Z", "language": "nl",
         "purpose": { "code": "INTERVENTIE", "justification": "overval op de markt", "case_ref": "BR-2" } });
     let (_, export) = town.post(&supervisor, "/api/v1/exports", wish).await;
     let export = export["id"].as_str().unwrap().to_owned();
-    (town, Things { camera, playback, org, user, hold, gated, export })
+    (town, Things { camera, playback, org, user, hold, gated, gated_search, export })
 }
 
 #[tokio::test]

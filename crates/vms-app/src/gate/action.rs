@@ -140,6 +140,8 @@ actions! {
     ProposeGated = GatedPropose, Change;
     /// Agree to keep footage behind the magistrate's gate, or refuse.
     ApproveGated = GatedApprove, Change;
+    /// Agree to a search behind the magistrate's gate, or refuse.
+    ApproveGatedSearch = GatedApprove, Change;
     /// See the role matrix and its versions.
     ViewMatrix = MatrixView, Use;
     /// Put a change of the role matrix before a second person.
@@ -171,6 +173,18 @@ impl Action for DeliverStatistics {
     const GRAIN: LeafKind = LeafKind::Use;
     const AGGREGATED: bool = true;
     const OF_ACCOUNT: bool = true;
+}
+
+/// Order a search of reads behind the magistrate's gate: it waits for a second person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderGatedSearch {}
+
+impl Action for OrderGatedSearch {
+    const RIGHT: Right = Right::ReadsSearch;
+    const GRAIN: LeafKind = LeafKind::Change;
+    const AWAITS_SECOND: bool = true;
+    /// It finds nothing by itself, and changes nothing that it finds.
+    const READS_ONLY: bool = true;
 }
 
 /// Order an evidence export: it waits for a second person.

@@ -134,8 +134,8 @@ impl UseCases {
         let permit = self.permit_desk::<EditPermits>(actor, Some(id.to_owned()), why).await?;
         let known: Permit<ViewPermits> = self.permit_desk(actor, Some(id.to_owned()), &Why::default()).await?;
         let (traffic, zones) = (self.traffic()?, self.own_zones(actor)?);
-        let found = traffic.permits.permit_fetch(&known, id).await?;
-        let is_own = found.is_some_and(|found| found.zones.iter().any(|zone| zones.contains(&zone.as_str())));
+        let found = traffic.permits.permit_zones(&known, id).await?;
+        let is_own = found.is_some_and(|found| found.iter().any(|zone| zones.contains(&zone.as_str())));
         if !is_own {
             return Err(UseCaseError::NotFound(Entity::Permit));
         }

@@ -14,10 +14,11 @@ use super::words;
 use crate::cases::{TimelineMarks, UseCases};
 use crate::error::{Entity, UseCaseError};
 use crate::gate::action::{ListReads, SearchReads};
-use crate::gate::{Actor, Circumstances, Gate, Target, Why};
+use crate::gate::{Actor, Circumstances, Gate, Permit, Target, Why};
+use crate::gated_read_ports::GatedPicture;
 use crate::lez_ports::{LezStore, PictureKind, ReadPermit, ReadQuery, StoredRead};
 use crate::plate_ports::LikeReads;
-use crate::ports::Stores;
+use crate::ports::{FootageFault, Stores};
 
 /// Span of a list that names none.
 const LIST_SPAN: Duration = Duration::from_secs(24 * 3_600);
@@ -88,8 +89,7 @@ impl UseCases {
     ) -> Result<ReadPage, UseCaseError> {
         let store = self.lez_store()?;
         // A keyed hash to search by, and the text sealed: who reads the log's details learns no plate without the secret of reads.
-        let kind = if matches!(wish, PlateWish::Exact(_)) { "plate" } else { "plates" };
-        let hash = format!("{kind}:{}:{}", store.wish_hash(wish), store.wish_sealed(wish)?);
+        let hash = words::object_of(wish, &store.wish_hash(wish), &store.wish_sealed(wish)?);
         let why = &words::without_plates(why, wish);
         let circumstances = self.circumstances_of_own(actor, None).await?;
         let target =
@@ -129,7 +129,11 @@ impl UseCases {
                     }
                     other => other?,
                 };
-                picture(store, ReadPermit::Search(&permit), permit.target(), id, kind).await
+                match picture(store, ReadPermit::Search(&permit), permit.target(), id, kind).await {
+                    // Of a search behind the gate, which no list shows.
+                    Err(UseCaseError::NotFound(Entity::Read)) => gated_picture(store, &permit, id, kind).await,
+                    other => other,
+                }
             }
             Err(error) => Err(error),
         }
@@ -159,6 +163,27 @@ async fn picture(
         return Err(UseCaseError::NotFound(Entity::Read));
     }
     store.read_picture(permit, id, kind).await?.ok_or(UseCaseError::NotFound(Entity::Picture))
+}
+
+async fn gated_picture(
+    store: &Arc<dyn LezStore>,
+    permit: &Permit<SearchReads>,
+    id: ReadId,
+    kind: PictureKind,
+) -> Result<Bytes, UseCaseError> {
+    let place = store.gated_read_fetch(permit, id).await?.ok_or(UseCaseError::NotFound(Entity::Read))?;
+    let target = permit.target();
+    let covered = target.owner == Some(place.owner)
+        && target.camera.is_none_or(|camera| camera == place.camera)
+        && target.range.is_some_and(|range| range.contains(place.at));
+    if !covered {
+        return Err(UseCaseError::NotFound(Entity::Read));
+    }
+    match store.gated_read_picture(permit, id, kind).await? {
+        GatedPicture::Picture(bytes) => Ok(bytes),
+        GatedPicture::Missing => Err(UseCaseError::NotFound(Entity::Picture)),
+        GatedPicture::GateAway => Err(UseCaseError::Footage(FootageFault::GateAway)),
+    }
 }
 
 /// Marks of reads on a camera's timeline: time and id. Empty for whoever may not see reads of that camera.

@@ -1,6 +1,6 @@
 //! The reading service: who the machine is when it reads plates, and its logged standing grants.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use vms_core::{CameraId, OrgId, Purpose, StreamId, WallTime};
 
 use crate::assignment::AnprCamera;
 use crate::cases::UseCases;
+use crate::erasure_ports::{Erasure, Untold};
 use crate::error::UseCaseError;
 use crate::gate::action::DecodeAnpr;
 use crate::gate::{Actor, Permit, Target, Why};
@@ -61,13 +62,15 @@ struct Standing {
 /// The reading service of one process: intake, batches, grants. Its methods are called by reconcilers.
 #[derive(Debug)]
 pub struct ReadService {
-    pub(super) cases: Arc<UseCases>,
-    pub(super) store: Arc<dyn LezStore>,
+    pub(crate) cases: Arc<UseCases>,
+    pub(crate) store: Arc<dyn LezStore>,
     pub(super) registry: Option<Arc<dyn VehicleRegistry>>,
     pub(super) settings: BatchSettings,
     pub(super) pause: std::sync::Mutex<Pause>,
     pub(super) holders: Option<Arc<dyn HolderRegistry>>,
     pub(super) holder_pause: std::sync::Mutex<Pause>,
+    /// Hours of decisions that the log was told of.
+    pub(crate) gated_told: std::sync::Mutex<BTreeSet<(uuid::Uuid, u32)>>,
     standing: Mutex<HashMap<CameraId, Standing>>,
 }
 
@@ -99,8 +102,8 @@ impl ReadService {
     ) -> Result<Self, UseCaseError> {
         let store = Arc::clone(cases.lez_store()?);
         let (standing, pause) = (Mutex::default(), std::sync::Mutex::default());
-        let (holders, holder_pause) = (None, std::sync::Mutex::default());
-        Ok(Self { cases, store, registry, settings, pause, holders, holder_pause, standing })
+        let (holders, holder_pause, gated_told) = (None, std::sync::Mutex::default(), std::sync::Mutex::default());
+        Ok(Self { cases, store, registry, settings, pause, holders, holder_pause, gated_told, standing })
     }
 
     /// With the registry of holders: without it batches of zones wait.
@@ -199,17 +202,52 @@ impl ReadService {
     /// # Errors
     /// `Unavailable`, `LogUnavailable`.
     pub async fn sweep(&self) -> Result<Option<u32>, UseCaseError> {
+        // First what stays: the sweep erases the rest. It leaves alone what a decision keeps and what could not be kept yet.
+        let gate_waits = match self.gated_reads_keep().await {
+            Ok(closed) => !closed.waiting.is_empty(),
+            Err(error) => {
+                tracing::error!(%error, "reads that a decision keeps could not be put behind the gate; tried again every second");
+                true
+            }
+        };
         let swept = self.store.lez_sweep(self.cases.now()).await?;
         let waits = swept.waits_until_hour.map(|_| "reads_batch_waits".to_owned());
-        self.cases.reads_report(waits.into_iter().collect());
-        if swept.reads + swept.findings + swept.asks + swept.closed > 0 || swept.destruction.is_some() {
-            let details = serde_json::json!({
-                "reads": swept.reads, "findings": swept.findings, "asks": swept.asks, "keys": swept.keys,
-                "records_closed": swept.closed,
-                "destruction": swept.destruction.map(hex::encode),
-            });
-            self.cases.record("reads_erased", audit::LeafKind::Erase, None, details).await?;
-        }
+        let waits = waits.into_iter().chain(gate_waits.then(|| "reads_gate_waits".to_owned()));
+        let waits = waits.chain((swept.damaged > 0).then(|| "reads_damaged".to_owned()));
+        self.cases.reads_report(waits.collect());
+        self.tell_erasures().await?;
         Ok(swept.waits_until_hour)
+    }
+
+    /// Writes the leaves that are owed, also those of a process that was killed before it could.
+    async fn tell_erasures(&self) -> Result<(), UseCaseError> {
+        for untold in self.store.erasures_untold().await? {
+            let (operation, details) = owed(&untold);
+            self.cases.record(operation, audit::LeafKind::Erase, None, details).await?;
+            self.store.erasure_told(untold.number).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The leaf of what was erased: its operation and details. A crash may write one twice, with one number.
+fn owed(untold: &Untold) -> (&'static str, serde_json::Value) {
+    let (number, at_us) = (untold.number, untold.at.micros);
+    match &untold.what {
+        Erasure::Swept(erased) => (
+            "reads_erased",
+            serde_json::json!({
+                "erasure": number, "erased_at_us": at_us,
+                "reads": erased.reads, "gated": erased.gated, "findings": erased.findings, "asks": erased.asks,
+                "keys": erased.keys, "records_closed": erased.closed, "destructions": erased.destructions,
+            }),
+        ),
+        Erasure::GatedLost { camera, class, hour, kept, lost } => (
+            "reads_gated_lost",
+            serde_json::json!({
+                "erasure": number, "erased_at_us": at_us,
+                "camera": camera, "class": class, "hour": hour, "kept": kept, "lost": lost,
+            }),
+        ),
     }
 }

@@ -7,7 +7,7 @@
 use audit::LeafKind;
 use policy::{Decision, Requirement};
 use serde_json::json;
-use vms_core::{DecisionId, OrgId, Plate, PlatePattern, PlateWish, Relation, TimeRange};
+use vms_core::{DecisionId, OrgId, Plate, PlateWish, Relation, TimeRange};
 
 use super::words;
 use crate::cases::UseCases;
@@ -90,7 +90,7 @@ impl UseCases {
             below = page.last().map(|leaf| leaf.index);
             for leaf in page {
                 let Some(sealed) = sealed_of(&leaf.details) else { continue };
-                let fits = match wish_of(&store.wish_opened(&sealed)?) {
+                let fits = match PlateWish::from_revealed(&store.wish_opened(&sealed)?) {
                     Some(wish) => wish.matches(plate.reveal().as_bytes()),
                     // What cannot be read any more is shown rather than hidden.
                     None => true,
@@ -113,27 +113,12 @@ fn sealed_of(details: &str) -> Option<String> {
     Some(sealed.to_owned())
 }
 
-/// A wish out of the text that [`PlateWish::reveal`] gave.
-fn wish_of(text: &str) -> Option<PlateWish> {
-    match text.strip_prefix('~') {
-        Some(plate) => PlateWish::similar(Plate::parse(plate).ok()?).ok(),
-        None => PlatePattern::parse(text).ok().map(PlateWish::Pattern),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_comes_back_from_its_text() {
-        for wish in [
-            PlateWish::similar(Plate::parse("1ABC234").unwrap()).unwrap(),
-            PlateWish::Pattern(PlatePattern::parse("1AB?*4").unwrap()),
-        ] {
-            assert_eq!(wish_of(&wish.reveal()), Some(wish));
-        }
-        assert_eq!(wish_of("~"), None);
+    fn the_sealed_wish_of_a_leaf_is_found() {
         assert_eq!(sealed_of(r#"{"object":"plates:00:ab:cd"}"#).as_deref(), Some("ab:cd"));
         assert_eq!(sealed_of(r#"{"object":"plate:00:ab"}"#), None);
     }

@@ -9,16 +9,28 @@ const MASK: &str = "[plate]";
 /// Longest stretch of text that is looked at as one plate or pattern, characters.
 const STRETCH: usize = 30;
 
+/// What a leaf names instead of a plate: a keyed hash to search by, and the sealed text.
+pub(crate) fn object_of(wish: &PlateWish, hash: &str, sealed: &str) -> String {
+    let kind = if matches!(wish, PlateWish::Exact(_)) { "plate" } else { "plates" };
+    format!("{kind}:{hash}:{sealed}")
+}
+
 /// The same reasons; what is looked for, however it is written, is not in their words, nor is a plate that it would find.
 pub(crate) fn without_plates(why: &Why, wish: &PlateWish) -> Why {
-    let masked = |text: &String| match wish {
-        PlateWish::Exact(plate) => masked(text, plate.reveal()),
-        PlateWish::Pattern(_) | PlateWish::Similar(_) => masked_like(text, wish),
-    };
+    let masked = |text: &String| text_without(text, wish);
     Why {
         justification: why.justification.as_ref().map(masked),
         case_ref: why.case_ref.as_ref().map(masked),
+        magistrate_ref: why.magistrate_ref.as_ref().map(masked),
         ..why.clone()
+    }
+}
+
+/// The same of one text.
+pub(crate) fn text_without(text: &str, wish: &PlateWish) -> String {
+    match wish {
+        PlateWish::Exact(plate) => masked(text, plate.reveal()),
+        PlateWish::Pattern(_) | PlateWish::Similar(_) => masked_like(text, wish),
     }
 }
 

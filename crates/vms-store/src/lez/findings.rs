@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use sqlx::any::AnyRow;
+use vms_app::fines_ports::{Candidate, DamagedFinding};
 use vms_app::lez_ports::{
     Finding, FindingDecision, FindingExit, FindingFile, FindingMeasure, FindingPermit, FindingState, PictureKind,
 };
@@ -12,7 +13,7 @@ use vms_core::{Country, FindingId, Plate, Purpose};
 
 use super::LezVault;
 use super::keys::KeyId;
-use super::reads::field_of;
+use super::reads::{field_of, is_page_done, places_left};
 use super::seal::Key;
 use super::settle::file_text;
 use crate::bounded::Writing;
@@ -81,6 +82,18 @@ struct FileBody {
     outcome: String,
 }
 
+fn measure(row: &AnyRow) -> Stored<FindingMeasure> {
+    Ok(FindingMeasure {
+        verdict: row.word("verdict")?,
+        rule_id: row.text_opt("rule_id")?,
+        fine_id: row.text_opt("fine_id")?,
+        amount_cents: row.number_opt("amount_cents")?,
+        currency: row.text_opt("currency")?,
+        rule_set: row.text("rule_set")?,
+        final_from: row.at_opt("final_from_us")?,
+    })
+}
+
 fn finding(row: &AnyRow, key: &Key, key_id: &KeyId) -> Stored<Finding> {
     let id: FindingId = row.word("id")?;
     let sealed = row.blob_opt("file")?.ok_or_else(|| nonsense("file"))?;
@@ -90,15 +103,7 @@ fn finding(row: &AnyRow, key: &Key, key_id: &KeyId) -> Stored<Finding> {
         id,
         purpose: row.word("purpose")?,
         state: row.word("state")?,
-        measure: FindingMeasure {
-            verdict: row.word("verdict")?,
-            rule_id: row.text_opt("rule_id")?,
-            fine_id: row.text_opt("fine_id")?,
-            amount_cents: row.number_opt("amount_cents")?,
-            currency: row.text_opt("currency")?,
-            rule_set: row.text("rule_set")?,
-            final_from: row.at_opt("final_from_us")?,
-        },
+        measure: measure(row)?,
         at: row.at("at_us")?,
         camera: row.word("camera_id")?,
         vehicle: row.text("vehicle")?,
@@ -120,14 +125,39 @@ fn finding(row: &AnyRow, key: &Key, key_id: &KeyId) -> Stored<Finding> {
 }
 
 impl LezVault {
-    /// Opens rows; one whose key was destroyed meanwhile is erased already and left out.
+    /// Opens a row; one whose key was destroyed meanwhile is erased already.
+    pub(super) async fn finding_opened(&self, row: &AnyRow) -> Stored<Option<Stored<Finding>>> {
+        let key_id = finding_key(row, row.word("id")?)?;
+        let key = self.key(&self.store.read, &key_id).await?;
+        Ok(key.map(|key| finding(row, &key, &key_id)))
+    }
+
+    /// Opens rows for people and for asking on; damaged ones are left out.
     pub(super) async fn findings_opened(&self, rows: &[AnyRow]) -> Stored<Vec<Finding>> {
         let mut out = Vec::with_capacity(rows.len());
         for row in rows {
-            let key_id = finding_key(row, row.word("id")?)?;
-            if let Some(key) = self.key(&self.store.read, &key_id).await? {
-                out.push(finding(row, &key, &key_id)?);
+            if let Some(opened) = self.finding_opened(row).await? {
+                out.extend(self.whole(opened, "lez_finding", &row.text("id")?));
             }
+        }
+        Ok(out)
+    }
+
+    /// Opens rows for a run, whose totals have to reconcile: a damaged one is named.
+    pub(super) async fn candidates_opened(&self, rows: &[AnyRow]) -> Stored<Vec<Candidate>> {
+        let mut out = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Some(opened) = self.finding_opened(row).await? else { continue };
+            out.push(match self.whole(opened, "lez_finding", &row.text("id")?) {
+                Some(finding) => Candidate::Whole(Box::new(finding)),
+                None => Candidate::Damaged(DamagedFinding {
+                    id: row.word("id")?,
+                    version: row.number("version")?,
+                    vehicle: row.text("vehicle")?,
+                    measure: measure(row)?,
+                    at: row.at("at_us")?,
+                }),
+            });
         }
         Ok(out)
     }
@@ -142,16 +172,25 @@ impl LezVault {
         let sql = format!(
             "select {COLUMNS} from lez_finding where {IS_WHOSE} and ($3 = '' or state = $3) and id > $4 order by id limit $5"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(whose.purpose.as_str())
-            .bind(whose.authority)
-            .bind(state.map(FindingState::as_str).unwrap_or_default())
-            .bind(after.map(|id| id.to_string()).unwrap_or_default())
-            .bind(i64::from(limit))
-            .fetch_all(&self.store.read)
-            .await
-            .map_err(db_error)?;
-        self.findings_opened(&rows).await
+        let (mut out, mut after) = (Vec::new(), after.map(|id| id.to_string()).unwrap_or_default());
+        loop {
+            let asked = places_left(limit, out.len());
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
+                .bind(whose.purpose.as_str())
+                .bind(whose.authority.clone())
+                .bind(state.map(FindingState::as_str).unwrap_or_default())
+                .bind(after)
+                .bind(i64::from(asked))
+                .fetch_all(&self.store.read)
+                .await
+                .map_err(db_error)?;
+            let Some(last) = rows.last() else { return Ok(out) };
+            after = last.text("id")?;
+            out.extend(self.findings_opened(&rows).await?);
+            if is_page_done(&mut out, limit, (rows.len(), asked)) {
+                return Ok(out);
+            }
+        }
     }
 
     pub(super) async fn finding(&self, whose: Whose, id: FindingId) -> Stored<Option<Finding>> {
@@ -181,7 +220,8 @@ impl LezVault {
         let (Some(sealed), Some(key)) = (row.blob_opt(field)?, self.key(&self.store.read, &key_id).await?) else {
             return Ok(None);
         };
-        Ok(Some(Self::open(&key, &key_id, &id.to_string(), field, &sealed)?.into()))
+        let id = id.to_string();
+        Ok(self.whole(Self::open(&key, &key_id, &id, field, &sealed), "lez_finding", &id).map(Bytes::from))
     }
 
     pub(super) async fn decide(&self, whose: Whose, decision: &FindingDecision) -> Stored<()> {

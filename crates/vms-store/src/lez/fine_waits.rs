@@ -1,7 +1,7 @@
 //! Which approved findings a run can take, and which wait: for an outcome that can change no more, or for their holder.
 
 use sqlx::{Any, Executor};
-use vms_app::fines_ports::{FineHeld, FineOpen, FinePermit, FineRun, FineWaits, NewFineLine};
+use vms_app::fines_ports::{Candidate, FineHeld, FineOpen, FinePermit, FineRun, FineWaits, NewFineLine};
 use vms_app::lez_ports::Finding;
 use vms_app::ports::StoreError;
 use vms_app::ports::store::Stored;
@@ -20,6 +20,9 @@ const FREE: &str = "purpose = $3 and coalesce(authority_id, '') = $4 and state =
     and not exists (select 1 from fine_line where fine_line.claim = lez_finding.id)
     and not exists (select 1 from fine_line join fine_run on fine_run.id = fine_line.run_id
         where fine_line.finding_id = lez_finding.id and fine_run.opened_at_us >= lez_finding.decided_at_us)";
+
+/// So many of an authority's newest findings are tried before they are called damaged.
+const OTHERS: i64 = 20;
 
 /// Since when it is known what would be handed over: since the approval; of a zone, since its holder was answered, which comes after.
 macro_rules! known {
@@ -120,7 +123,7 @@ impl LezVault {
         permit: &FinePermit,
         range: TimeRange,
         limit: u32,
-    ) -> Stored<Vec<Finding>> {
+    ) -> Stored<Vec<Candidate>> {
         let sql = format!(
             "select {} from lez_finding where {READY} >= $1 and {READY} < $2 and {FREE} order by at_us, id limit $5",
             super::findings::COLUMNS
@@ -135,7 +138,27 @@ impl LezVault {
             .fetch_all(&self.store.read)
             .await
             .map_err(db_error)?;
-        self.findings_opened(&rows).await
+        let candidates = self.candidates_opened(&rows).await?;
+        let is_whole = |one: &Candidate| matches!(one, Candidate::Whole(_));
+        if !candidates.is_empty() && !candidates.iter().any(is_whole) && self.may_be_another_key(permit).await? {
+            tracing::error!("no finding of this authority opens: it may be another key store; no batch takes any");
+            return Err(StoreError::Unavailable("no finding opens: it may be another key store".into()));
+        }
+        Ok(candidates)
+    }
+
+    /// None of several findings opens: it may be the key store that is another one, and not the findings that are damaged. Nothing is refused
+    /// on that suspicion.
+    async fn may_be_another_key(&self, permit: &FinePermit) -> Stored<bool> {
+        let sql = format!(
+            "select {} from lez_finding where purpose = $1 and coalesce(authority_id, '') = $2 order by id desc limit $3",
+            super::findings::COLUMNS
+        );
+        let (purpose, authority) = whose(permit);
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(purpose).bind(authority).bind(OTHERS);
+        let rows = query.fetch_all(&self.store.read).await.map_err(db_error)?;
+        let others = self.candidates_opened(&rows).await?;
+        Ok(others.len() > 1 && !others.iter().any(|one| matches!(one, Candidate::Whole(_))))
     }
 
     pub(super) async fn waits_earlier(

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sqlx::any::AnyRow;
 use vms_app::fines_ports::{
-    AnswerCounts, EndedLine, FineHeld, FineKind, FineLine, FineOpen, FinePermit, FineRun, FineStore, FineTotals,
-    FineWaits, HandedOver, KeptAnswer, KeptHolder, NewFineLine,
+    AnswerCounts, Candidate, EndedLine, FineHeld, FineKind, FineLine, FineOpen, FinePermit, FineRun, FineStore,
+    FineTotals, FineWaits, HandedOver, KeptAnswer, KeptHolder, NewFineLine,
 };
 use vms_app::lez_ports::{Finding, PictureKind};
 use vms_app::ports::StoreError;
@@ -166,6 +166,7 @@ impl LezVault {
             pictures: pictures_of(&row.text("pictures")?)?,
             left_at: row.at_opt("left_at_us")?,
             ended: None,
+            is_damaged: false,
             text: String::new(),
         };
         let Some(sealed) = row.blob_opt("body")? else {
@@ -182,8 +183,12 @@ impl LezVault {
         }
         let key_id = super::findings::finding_key(row, finding)?;
         let Some(key) = self.key(&self.store.read, &key_id).await? else { return Ok(None) };
-        let clear = Self::open(&key, &key_id, &finding.to_string(), &field(run, position), &sealed)?;
-        line.text = String::from_utf8(clear).map_err(|_| nonsense("body"))?;
+        let clear = Self::open(&key, &key_id, &finding.to_string(), &field(run, position), &sealed);
+        let text = clear.and_then(|clear| String::from_utf8(clear).map_err(|_| nonsense("body")));
+        match self.whole(text, "fine_line", &format!("{run} {position}")) {
+            Some(text) => line.text = text,
+            None => line.is_damaged = true,
+        }
         Ok(Some(line))
     }
 }
@@ -351,7 +356,7 @@ async fn fine_answer_on(
 
 #[async_trait]
 impl FineStore for LezVault {
-    async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Finding>> {
+    async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Candidate>> {
         self.ready_findings(permit, range, limit).await
     }
 
@@ -476,30 +481,49 @@ impl FineStore for LezVault {
         Ok(out)
     }
 
-    async fn fine_left(&self, run: &str, after: u64, upto: u64, at: WallTime) -> Stored<()> {
+    async fn fine_left(&self, run: &FineRun, (after, upto): (u64, u64), at: WallTime) -> Stored<()> {
         let (after, upto) = (signed(after)?, signed(upto)?);
         write_txn!(self.store, |conn| {
             let sql = "update fine_line set left_at_us = $3
-                where run_id = $1 and position <= $2 and position > $4 and left_at_us is null";
-            let query = sqlx::query(sql).bind(run.to_owned()).bind(upto).bind(at.micros).bind(after);
-            query.execute(conn).await.map(drop).map_err(db_error)
+                where run_id = $1 and position <= $2 and position > $4 and left_at_us is null
+                  and exists (select 1 from fine_run where id = $1 and opened_at_us = $5)";
+            let query = sqlx::query(sql).bind(run.id.clone()).bind(upto).bind(at.micros).bind(after);
+            query.bind(run.opened_at.micros).execute(conn).await.map(drop).map_err(db_error)
         })
     }
 
-    async fn fine_sign(&self, run: &str, manifest_sha256: &str, at: WallTime) -> Stored<bool> {
+    async fn fine_void(&self, run: &FineRun) -> Stored<()> {
+        write_txn!(self.store, |conn| {
+            for sql in [
+                "delete from fine_line where run_id in (select id from fine_run where id = $1 and opened_at_us = $2 and working = 1)",
+                "delete from fine_run where id = $1 and opened_at_us = $2 and working = 1",
+            ] {
+                let query = sqlx::query(sql).bind(run.id.clone()).bind(run.opened_at.micros);
+                query.execute(&mut *conn).await.map_err(db_error)?;
+            }
+            Ok::<_, StoreError>(())
+        })
+    }
+
+    async fn fine_sign(&self, run: &FineRun, manifest_sha256: &str, at: WallTime) -> Stored<bool> {
+        let FineTotals { records, merged, refused, .. } = run.totals;
         write_txn!(self.store, |conn| {
             let done = sqlx::query(
                 "update fine_run set manifest_sha256 = $2, signed_at_us = $3, working = null
-                  where id = $1 and manifest_sha256 is null",
+                  where id = $1 and manifest_sha256 is null and opened_at_us = $4 and records = $5 and merged = $6 and refused = $7",
             )
-            .bind(run.to_owned())
+            .bind(run.id.clone())
             .bind(manifest_sha256.to_owned())
             .bind(at.micros)
+            .bind(run.opened_at.micros)
+            .bind(signed(records)?)
+            .bind(signed(merged)?)
+            .bind(signed(refused)?)
             .execute(&mut *conn)
             .await
             .map_err(db_error)?;
             let same = sqlx::query("select id from fine_run where id = $1 and manifest_sha256 = $2")
-                .bind(run.to_owned())
+                .bind(run.id.clone())
                 .bind(manifest_sha256.to_owned())
                 .fetch_optional(conn)
                 .await

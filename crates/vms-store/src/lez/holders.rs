@@ -11,6 +11,8 @@ use vms_app::ports::store::Stored;
 use vms_core::{FindingId, OrgId, WallTime};
 
 use super::LezVault;
+use super::keys::KeyId;
+use super::seal::Key;
 use crate::bounded::Writing;
 use crate::db::db_error;
 use crate::row::{Columns as _, nonsense, signed};
@@ -28,6 +30,13 @@ const FIELD: &str = "holder";
 struct Body {
     id: String,
     kind: String,
+}
+
+fn holder(key: &Key, key_id: &KeyId, id: FindingId, sealed: &[u8]) -> Stored<Holder> {
+    let clear = LezVault::open(key, key_id, &id.to_string(), FIELD, sealed)?;
+    let body: Body = serde_json::from_slice(&clear).map_err(|_| nonsense("body"))?;
+    let kind = body.kind.parse().map_err(|_| nonsense("body"))?;
+    Ok(Holder { id: body.id, kind })
 }
 
 impl LezVault {
@@ -52,12 +61,32 @@ impl LezVault {
                 let key_id = super::findings::finding_key(&row, id)?;
                 let sealed = row.blob_opt("body")?.ok_or_else(|| nonsense("body"))?;
                 let Some(key) = self.key(&self.store.read, &key_id).await? else { return Ok(None) };
-                let clear = Self::open(&key, &key_id, &id.to_string(), FIELD, &sealed)?;
-                let body: Body = serde_json::from_slice(&clear).map_err(|_| nonsense("body"))?;
-                let kind = body.kind.parse().map_err(|_| nonsense("body"))?;
-                KeptHolder::Found(Holder { id: body.id, kind }, row.text_opt("request")?.unwrap_or_default())
+                let request = row.text_opt("request")?.unwrap_or_default();
+                match self.whole(holder(&key, &key_id, id, &sealed), "finding_holder", &id.to_string()) {
+                    Some(holder) => KeptHolder::Found(holder, request),
+                    // Nobody is fined on a guess, and the others of the run are.
+                    None => KeptHolder::Unusable,
+                }
             }
         }))
+    }
+
+    /// Nobody can ask for a finding whose vehicle does not open: the next batch refuses it as damaged.
+    async fn holder_of_damaged(&self, finding: String, now: WallTime) -> Stored<()> {
+        write_txn!(self.store, |conn| {
+            sqlx::query(
+                "insert into finding_holder (finding_id, state, tries, next_try_us, answered_at_us) values ($1, $2, 0, 0, $3)
+                 on conflict (finding_id) do update set state = excluded.state, next_try_us = 0, answered_at_us = excluded.answered_at_us
+                  where finding_holder.state = 'waiting'",
+            )
+            .bind(finding.clone())
+            .bind(HolderOutcome::Unusable.as_str())
+            .bind(now.micros)
+            .execute(conn)
+            .await
+            .map(drop)
+            .map_err(db_error)
+        })
     }
 
     async fn holder_put_on(
@@ -158,8 +187,11 @@ impl HolderStore for LezVault {
         for row in &rows {
             let tries = row.number("tries")?;
             // One whose key died meanwhile is left out.
-            for finding in self.findings_opened(std::slice::from_ref(row)).await? {
-                out.push(HolderWanted {
+            let Some(opened) = self.finding_opened(row).await? else { continue };
+            let id = row.text("id")?;
+            match self.whole(opened, "lez_finding", &id) {
+                None => self.holder_of_damaged(id, now).await?,
+                Some(finding) => out.push(HolderWanted {
                     finding: finding.id,
                     seen: finding.version,
                     plate: finding.file.plate,
@@ -167,7 +199,7 @@ impl HolderStore for LezVault {
                     at: finding.at,
                     tries,
                     input: finding.file.input,
-                });
+                }),
             }
         }
         Ok(out)

@@ -6,12 +6,12 @@
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError};
 
-use keys::{Hour, KeyEpoch, KeyError, KeyName, KeyRing, OpenSegmentError, Reason, Scope};
+use keys::{GateSecret, Hour, KeyEpoch, KeyError, KeyName, KeyRing, OpenSegmentError, Reason, Scope};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Executor, Row as _};
 use vms_app::ports::StoreError;
 use vms_app::ports::store::Stored;
-use vms_core::{FindingId, Purpose, RetentionClass, TimeRange, WallTime};
+use vms_core::{CameraId, FindingId, Purpose, RetentionClass, TimeRange, WallTime};
 use zeroize::Zeroizing;
 
 use super::LezVault;
@@ -42,6 +42,21 @@ pub trait KeyAccess: Send + Sync + Debug {
     /// Takes an approval that two people laid in for an unusual batch up to this hour (since 1970). It serves once.
     fn take_approval(&self, _until_hour: u32) -> bool {
         false
+    }
+
+    /// There is a gate to move keys behind: made the first time, where there is a place for it.
+    ///
+    /// # Errors
+    /// [`KeyError::Gate`].
+    fn ensure_gate(&self, _now: WallTime) -> Result<(), KeyError> {
+        self.with(&mut |ring| {
+            ring.gate().map(drop).ok_or(KeyError::Gate { why: "the configuration names no folder for it" })
+        })
+    }
+
+    /// The private halves of the gates whose medium is attached.
+    fn gate_secrets(&self) -> Vec<GateSecret> {
+        Vec::new()
     }
 }
 
@@ -77,6 +92,13 @@ impl KeyId {
         Self { purpose, class: class.to_owned(), hour, object: ASKS.to_owned() }
     }
 
+    /// Of the police reads of a camera's hour that a decision keeps. A number above 0 is of reads that came when the key of the others was
+    /// behind the gate already.
+    pub(super) fn gated(camera: CameraId, class: &str, hour: i64, number: u32) -> Self {
+        let object = if number == 0 { camera.to_string() } else { format!("{camera}~{number}") };
+        Self { purpose: Purpose::PublicOrder, class: class.to_owned(), hour, object }
+    }
+
     pub(super) fn of(row: &AnyRow) -> Stored<Self> {
         Ok(Self {
             purpose: row.word("purpose")?,
@@ -94,13 +116,30 @@ impl KeyId {
     fn name(&self) -> Stored<KeyName> {
         let scope = match self.object.as_str() {
             "" | ASKS => Scope::Reads(self.purpose),
+            camera if camera.starts_with("cam_") => {
+                let id = camera.split('~').next().unwrap_or_default();
+                Scope::Camera(id.parse().map_err(|_| nonsense("object"))?)
+            }
             finding => Scope::Finding(finding.parse().map_err(|_| nonsense("object"))?),
         };
-        let class = if self.object == ASKS { format!("{}-ASKS", self.class) } else { self.class.clone() };
+        let class = match &scope {
+            // No class of footage ends so: a key store of footage that is taken for this one by mistake loses nothing.
+            Scope::Camera(_) => format!("{}{KEPT}", self.class),
+            Scope::Reads(_) if self.object == ASKS => format!("{}-ASKS", self.class),
+            Scope::Reads(_) | Scope::Finding(_) => self.class.clone(),
+        };
         let class = RetentionClass::parse(&class).ok_or_else(|| nonsense("class"))?;
         let hour = Hour::from_count(u32::try_from(self.hour).map_err(|_| nonsense("hour"))?);
         Ok(KeyName { scope, class, hour })
     }
+}
+
+/// End of the class of keys of reads that a decision keeps.
+const KEPT: &str = "-KEPT";
+
+/// Whether a key is of reads that a decision keeps past their first term.
+pub(super) fn is_of_kept(name: &KeyName) -> bool {
+    matches!(name.scope, Scope::Camera(_)) && name.class.as_str().ends_with(KEPT)
 }
 
 /// Object of the key of the questions of an hour.
@@ -138,7 +177,7 @@ fn away(error: KeyError) -> StoreError {
 
 impl LezVault {
     /// Asks the key store, on a thread that may wait.
-    async fn on_keys<T: Send + 'static>(
+    pub(super) async fn on_keys<T: Send + 'static>(
         &self,
         work: impl FnMut(&KeyRing) -> Result<T, KeyError> + Send + 'static,
     ) -> Stored<T> {
@@ -158,6 +197,12 @@ impl LezVault {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keys that this process must not remember any more.
+    pub(super) fn forget_keys(&self, epochs: &[KeyEpoch]) {
+        let mut opened = self.opened_keys();
+        epochs.iter().for_each(|epoch| drop(opened.remove(epoch)));
+    }
+
     /// `None`: destroyed, or of a key store that is gone.
     async fn row_key(&self, epoch: KeyEpoch) -> Stored<Option<Key>> {
         if let Some(key) = self.opened_keys().get(&epoch) {
@@ -166,7 +211,7 @@ impl LezVault {
         let key: Option<Key> = self
             .on_keys(move |ring| match ring.row_key(epoch) {
                 Ok(key) => Ok(Some(key)),
-                // Nothing of this store goes behind a gate.
+                // What went behind a gate opens by a magistrate's decision alone (`gated`).
                 Err(
                     OpenSegmentError::Destroyed(_)
                     | OpenSegmentError::UnknownEpoch
@@ -197,7 +242,11 @@ impl LezVault {
         Ok(Zeroizing::new(key))
     }
 
-    async fn lock<'e>(&self, executor: impl Executor<'e, Database = Any>, id: &KeyId) -> Stored<Option<Lock>> {
+    pub(super) async fn lock<'e>(
+        &self,
+        executor: impl Executor<'e, Database = Any>,
+        id: &KeyId,
+    ) -> Stored<Option<Lock>> {
         let row =
             sqlx::query("select wrapped from lez_key where purpose = $1 and class = $2 and hour = $3 and object = $4")
                 .bind(id.purpose.as_str())
@@ -323,29 +372,29 @@ impl LezVault {
     }
 
     /// Destroys keys in every copy of the key store; what is destroyed already is no error. A digest over what died, for the log.
-    pub(super) async fn destroy(&self, epochs: Vec<KeyEpoch>, now: WallTime) -> Stored<Option<[u8; 32]>> {
-        let mut digest = None;
+    pub(super) async fn destroy(&self, epochs: Vec<KeyEpoch>, now: WallTime, digests: &mut Vec<String>) -> Stored<()> {
         for some in epochs.chunks(DESTROY_MAX) {
             let dying = some.to_vec();
             let done = self.on_keys(move |ring| {
                 ring.destroy_epochs(&|epoch| dying.contains(&epoch), DESTROY_MAX, Reason::EndOfTerm, now)
             });
-            {
-                let mut opened = self.opened_keys();
-                some.iter().for_each(|epoch| drop(opened.remove(epoch)));
+            self.forget_keys(some);
+            let done = done.await?;
+            // Where a kill came before the rows went, they were dead already.
+            if !done.keys.is_empty() {
+                digests.push(hex::encode(done.digest));
             }
-            digest = Some(done.await?.digest).or(digest);
         }
-        Ok(digest)
+        Ok(())
     }
 
     /// Keys of reads and findings that no row names: made for a transaction that came to nothing, or left by a database that was
-    /// restored from a backup. Nothing can be sealed with them.
+    /// restored from a backup. Nothing can be sealed with them. The keys behind the gate are among them.
     pub(super) async fn orphans(&self) -> Stored<Vec<KeyEpoch>> {
-        let live = self.on_keys(|ring| Ok(ring.live_hours())).await?;
-        let mine = live.into_iter().filter(|(_, name, _)| match name.scope {
+        let all = self.on_keys(|ring| Ok((ring.live_hours(), ring.gated_hours()))).await?;
+        let mine = all.0.into_iter().chain(all.1).filter(|(_, name, _)| match name.scope {
             Scope::Reads(_) | Scope::Finding(_) => true,
-            Scope::Camera(_) => false,
+            Scope::Camera(_) => is_of_kept(name),
         });
         let mut orphans: Vec<KeyEpoch> = mine.map(|(epoch, _, _)| epoch).collect();
         let rows = sqlx::query("select wrapped from lez_key").fetch_all(&self.store.read).await.map_err(db_error)?;

@@ -12,6 +12,7 @@ use vms_app::traffic_ports::{NewListing, NewPermit, PermitStore, VehicleRights};
 use vms_core::{Country, Plate, Purpose, UserId, WallTime};
 
 use super::LezVault;
+use super::reads::{is_page_done, places_left};
 use super::seal::{broken, open_raw};
 use crate::db::db_error;
 use crate::row::{Columns as _, nonsense};
@@ -247,23 +248,34 @@ impl PermitStore for LezVault {
         })
     }
 
-    async fn permit_fetch(&self, _permit: &Permit<ViewPermits>, id: &str) -> Stored<Option<NewPermit>> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("select {COLUMNS}, sealed from zbt_permit where id = $1")))
+    async fn permit_zones(&self, _permit: &Permit<ViewPermits>, id: &str) -> Stored<Option<Vec<String>>> {
+        let row = sqlx::query("select zones from zbt_permit where id = $1")
             .bind(id.to_owned())
             .fetch_optional(&self.store.read)
             .await
             .map_err(db_error)?;
-        row.as_ref().map(|row| self.permit_of(row)).transpose()
+        row.map(|row| Ok(row.text("zones")?.split_whitespace().map(str::to_owned).collect())).transpose()
     }
 
     async fn permit_list(&self, _permit: &Permit<ViewPermits>, after: &str, limit: u32) -> Stored<Vec<NewPermit>> {
         let sql = format!("select {COLUMNS}, sealed from zbt_permit where id > $1 order by id limit $2");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(after.to_owned())
-            .bind(i64::from(limit))
-            .fetch_all(&self.store.read)
-            .await
-            .map_err(db_error)?;
-        rows.iter().map(|row| self.permit_of(row)).collect()
+        let (mut out, mut after) = (Vec::new(), after.to_owned());
+        loop {
+            let asked = places_left(limit, out.len());
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
+                .bind(after)
+                .bind(i64::from(asked))
+                .fetch_all(&self.store.read)
+                .await
+                .map_err(db_error)?;
+            let Some(last) = rows.last() else { return Ok(out) };
+            after = last.text("id")?;
+            for row in &rows {
+                out.extend(self.whole(self.permit_of(row), "zbt_permit", &row.text("id")?));
+            }
+            if is_page_done(&mut out, limit, (rows.len(), asked)) {
+                return Ok(out);
+            }
+        }
     }
 }

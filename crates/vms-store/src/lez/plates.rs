@@ -108,6 +108,14 @@ fn opened(block: &Block, keys: &HashMap<KeyId, Key>) -> Stored<Option<Zeroizing<
     LezVault::open(key, &block.key, &block.id, "plates", &block.body).map(|list| Some(Zeroizing::new(list)))
 }
 
+/// What a look through the blocks came to.
+enum Scan {
+    /// Plates by day; `None`: too many.
+    Whole(Option<Seen>),
+    /// A block of this day does not open.
+    Damaged(i64),
+}
+
 /// Rows of fresh reads that are still there; one that is gone has no body.
 fn with_body(rows: Vec<AnyRow>) -> Vec<AnyRow> {
     rows.into_iter().filter(|row| matches!(row.blob_opt("a"), Ok(Some(_)))).collect()
@@ -188,13 +196,23 @@ impl LezVault {
 
     /// Plates that are looked for, by day; `None`: too many.
     async fn plates_like(&self, wish: &PlateWish, query: &ReadQuery) -> Stored<Option<Seen>> {
+        loop {
+            match self.plates_whole(wish, query).await? {
+                Scan::Whole(seen) => return Ok(seen),
+                // Once for each day at most: what is laid out anew stands in no block.
+                Scan::Damaged(day) => self.plates_again(&query.owner.to_string(), day).await?,
+            }
+        }
+    }
+
+    async fn plates_whole(&self, wish: &PlateWish, query: &ReadQuery) -> Stored<Scan> {
         // Fresh ones first: what is packed meanwhile stands in a block then, and is found there.
         let mut seen = self.fresh_like(wish, query).await?;
         let days = hour_of(query.range.from) / DAY_HOURS..=hour_of(query.range.to) / DAY_HOURS;
         let mut distinct: BTreeSet<String> = seen.values().flatten().cloned().collect();
         for day in days.rev() {
             if distinct.len() > LIKE_MAX {
-                return Ok(None);
+                return Ok(Scan::Whole(None));
             }
             let rows = sqlx::query(
                 "select id, class, hour, expires_at_us, body from plate_block where owner_id = $1 and day = $2 and hour >= $3",
@@ -211,13 +229,15 @@ impl LezVault {
             let blocks = rows.iter().map(block).collect::<Stored<Vec<_>>>()?;
             drop(rows);
             let (keys, wish) = (self.keys_of(&blocks).await?, wish.clone());
-            let found = aside(move || like(&blocks, &keys, &wish)).await?;
+            let Some(found) = aside(move || Ok(like(&blocks, &keys, &wish).ok())).await? else {
+                return Ok(Scan::Damaged(day));
+            };
             distinct.extend(found.iter().cloned());
             if !found.is_empty() {
                 seen.entry(day).or_default().extend(found);
             }
         }
-        Ok((distinct.len() <= LIKE_MAX).then_some(seen))
+        Ok(Scan::Whole((distinct.len() <= LIKE_MAX).then_some(seen)))
     }
 
     /// Live keys of blocks.
@@ -259,7 +279,8 @@ impl LezVault {
         }
     }
 
-    /// Plates and hours of rows with `id`, `class`, `hour` and the body as `a`; what no key opens is erased already.
+    /// Plates and hours of rows with `id`, `class`, `hour` and the body as `a`; what no key opens is erased already, and a damaged
+    /// one is left out.
     async fn plates_in(&self, rows: &[AnyRow]) -> Stored<Vec<(String, i64)>> {
         let mut keys: HashMap<KeyId, Option<Key>> = HashMap::new();
         let mut out = Vec::with_capacity(rows.len());
@@ -269,7 +290,8 @@ impl LezVault {
                 keys.insert(id.clone(), self.key(&self.store.read, &id).await?);
             }
             if let Some(Some(key)) = keys.get(&id) {
-                out.push((plate_of(key, &id, row)?, id.hour));
+                let plate = self.whole(plate_of(key, &id, row), "lez_read", &row.text("id")?);
+                out.extend(plate.map(|plate| (plate, id.hour)));
             }
         }
         Ok(out)
@@ -404,7 +426,7 @@ impl LezVault {
         .map_err(db_error)?;
         let Some(due) = due else { return Ok(false) };
         let (owner, class, day) = (due.text("owner_id")?, due.text("class")?, due.int("day")?);
-        let _sealing = self.sealing.read().await;
+        let sealing = self.sealing.read().await;
         let rows = sqlx::query(
             "select id, class, hour, expires_at_us, body from plate_block where owner_id = $1 and class = $2 and day = $3",
         )
@@ -419,8 +441,13 @@ impl LezVault {
         let ends: HashMap<i64, WallTime> = blocks.iter().map(|block| (block.key.hour, block.expires_at)).collect();
         let keys = self.keys_of(&blocks).await?;
         let of_keys = keys.clone();
-        let Some(hours) = aside(move || by_last_hour(&blocks, &of_keys)).await? else {
-            return self.leave(&old).await.map(|()| true);
+        let hours = match aside(move || Ok(by_last_hour(&blocks, &of_keys).ok())).await? {
+            Some(Some(hours)) => hours,
+            Some(None) => return self.leave(&old).await.map(|()| true),
+            None => {
+                drop(sealing);
+                return self.plates_again(&owner, day).await.map(|()| true);
+            }
         };
         let mut fresh = Vec::new();
         for (hour, plates) in hours {
@@ -442,6 +469,7 @@ impl LezVault {
             }
             Ok(())
         })?;
+        drop(sealing);
         Ok(true)
     }
 

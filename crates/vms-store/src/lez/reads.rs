@@ -82,7 +82,7 @@ fn key_id(row: &AnyRow, purpose: Purpose) -> Stored<KeyId> {
     Ok(KeyId::hour(purpose, &row.text("class")?, row.int("hour")?))
 }
 
-fn stored(row: &AnyRow, key: &Key, id: &KeyId) -> Stored<StoredRead> {
+pub(super) fn stored(row: &AnyRow, key: &Key, id: &KeyId) -> Stored<StoredRead> {
     let read: ReadId = row.word("id")?;
     let body = row.blob_opt("body")?.ok_or_else(|| nonsense("body"))?;
     let body = LezVault::open(key, id, &read.to_string(), "body", &body)?;
@@ -97,6 +97,18 @@ fn stored(row: &AnyRow, key: &Key, id: &KeyId) -> Stored<StoredRead> {
         has_crop: row.int("has_crop")? == 1,
         has_overview: row.int("has_overview")? == 1,
     })
+}
+
+/// A row that does not open waits for nobody: it is tried once an hour, and counted at its term.
+pub(super) const NEVER: WallTime = WallTime::from_micros(i64::MAX);
+
+/// Rows that are asked for at least, to fill a page whose first rows were not all whole.
+const REFILL: u32 = 200;
+
+/// Rows that were opened, and those that do not open.
+struct Opening<T> {
+    whole: Vec<T>,
+    damaged: Vec<ReadId>,
 }
 
 /// The plate of a row that selects its body as `a`.
@@ -196,23 +208,25 @@ impl LezVault {
         Ok(CopyFate::Kept)
     }
 
-    /// Opens rows; one whose key was destroyed meanwhile is erased already and left out.
+    /// Opens rows; one whose key was destroyed meanwhile is erased already and left out, and so is one that is damaged.
     async fn opened<T>(
         &self,
         rows: &[AnyRow],
         purpose: Purpose,
         make: impl Fn(&AnyRow, StoredRead) -> Stored<T>,
-    ) -> Stored<Vec<T>> {
+    ) -> Stored<Opening<T>> {
         let mut keys: HashMap<KeyId, Option<Key>> = HashMap::new();
-        let mut out = Vec::with_capacity(rows.len());
+        let mut out = Opening { whole: Vec::with_capacity(rows.len()), damaged: Vec::new() };
         for row in rows {
             let id = key_id(row, purpose)?;
             if !keys.contains_key(&id) {
                 let key = self.key(&self.store.read, &id).await?;
                 keys.insert(id.clone(), key);
             }
-            if let Some(Some(key)) = keys.get(&id) {
-                out.push(make(row, stored(row, key, &id)?)?);
+            let Some(Some(key)) = keys.get(&id) else { continue };
+            match self.whole(stored(row, key, &id), "lez_read", &row.text("id")?) {
+                Some(read) => out.whole.push(make(row, read)?),
+                None => out.damaged.push(row.word("id")?),
             }
         }
         Ok(out)
@@ -233,7 +247,27 @@ impl LezVault {
         let make = |row: &AnyRow, read: StoredRead| {
             Ok(WaitingRead { read, received_at: row.at("received_at_us")?, tries: row.number("tries")? })
         };
-        self.opened(&rows, purpose, make).await
+        let Opening { whole, damaged } = self.opened(&rows, purpose, make).await?;
+        if !damaged.is_empty() {
+            // Out of the way of those behind it. It stays to its term, in case that somebody mends it.
+            self.postpone(purpose, &damaged, NEVER).await?;
+        }
+        Ok(whole)
+    }
+
+    /// Lets reads that did not open be tried again.
+    pub(super) async fn unpark(&self, now: WallTime) -> Stored<()> {
+        write_txn!(self.store, |conn| {
+            sqlx::query(
+                "update lez_read set next_try_us = $2 where purpose in ('LEZ', 'ZBT', 'TRAJECT') and next_try_us = $1",
+            )
+            .bind(NEVER.micros)
+            .bind(now.micros)
+            .execute(conn)
+            .await
+            .map(drop)
+            .map_err(db_error)
+        })
     }
 
     /// Undecided reads of a purpose with this plate, by time.
@@ -257,7 +291,7 @@ impl LezVault {
             rows = rows.bind(token);
         }
         let rows = rows.fetch_all(&self.store.read).await.map_err(db_error)?;
-        self.opened(&rows, purpose, |_, read| Ok(read)).await
+        Ok(self.opened(&rows, purpose, |_, read| Ok(read)).await?.whole)
     }
 
     /// Keeps an undecided read until its exit can no longer come, and the key of its hour with it.
@@ -306,23 +340,43 @@ impl LezVault {
             Some(tokens) => padded(tokens),
             None => Vec::new(),
         };
-        let (after_us, after_id) = match query.after {
+        let (mut out, mut after) = (Vec::new(), query.after);
+        loop {
+            let asked = places_left(query.limit, out.len());
+            let rows = self.list_rows(query, after, asked, &tokens).await?;
+            let Some(last) = rows.last() else { return Ok(out) };
+            after = Some((last.at("at_us")?, last.word("id")?));
+            out.extend(self.opened(&rows, Purpose::PublicOrder, |_, read| Ok(read)).await?.whole);
+            if is_page_done(&mut out, query.limit, (rows.len(), asked)) {
+                return Ok(out);
+            }
+        }
+    }
+
+    async fn list_rows(
+        &self,
+        query: &ReadQuery,
+        after: Option<(WallTime, ReadId)>,
+        limit: u32,
+        tokens: &[String],
+    ) -> Stored<Vec<AnyRow>> {
+        let (after_us, after_id) = match after {
             Some((at, id)) => (at.micros, id.to_string()),
             None => (i64::MAX, String::new()),
         };
         let mut rows = sqlx::query(sqlx::AssertSqlSafe(list_sql(tokens.len())))
             .bind(query.owner.to_string())
             .bind(query.range.from.micros)
-            .bind(query.range.to.micros)
+            // Not the whole span for each page: the index would be walked from its top to where the page begins.
+            .bind(query.range.to.micros.min(after_us.saturating_add(1)))
             .bind(query.camera.map(|id| id.to_string()).unwrap_or_default())
             .bind(after_us)
             .bind(after_id)
-            .bind(i64::from(query.limit));
+            .bind(i64::from(limit));
         for token in tokens {
-            rows = rows.bind(token);
+            rows = rows.bind(token.clone());
         }
-        let rows = rows.fetch_all(&self.store.read).await.map_err(db_error)?;
-        self.opened(&rows, Purpose::PublicOrder, |_, read| Ok(read)).await
+        rows.fetch_all(&self.store.read).await.map_err(db_error)
     }
 
     pub(super) async fn fetch(&self, id: ReadId) -> Stored<Option<StoredRead>> {
@@ -332,7 +386,7 @@ impl LezVault {
             .fetch_all(&self.store.read)
             .await
             .map_err(db_error)?;
-        Ok(self.opened(&rows, Purpose::PublicOrder, |_, read| Ok(read)).await?.pop())
+        Ok(self.opened(&rows, Purpose::PublicOrder, |_, read| Ok(read)).await?.whole.pop())
     }
 
     pub(super) async fn picture(&self, id: ReadId, kind: PictureKind) -> Stored<Option<Bytes>> {
@@ -351,7 +405,8 @@ impl LezVault {
         let (Some(sealed), Some(key)) = (row.blob_opt(field)?, self.key(&self.store.read, &key_id).await?) else {
             return Ok(None);
         };
-        Ok(Some(Self::open(&key, &key_id, &id.to_string(), field, &sealed)?.into()))
+        let id = id.to_string();
+        Ok(self.whole(Self::open(&key, &key_id, &id, field, &sealed), "lez_read", &id).map(Bytes::from))
     }
 
     pub(super) async fn marks(
@@ -374,6 +429,20 @@ impl LezVault {
         .map_err(db_error)?;
         rows.iter().map(|row| Ok((row.at("at_us")?, row.word("id")?))).collect()
     }
+}
+
+/// How many rows to ask for. A row that is damaged or erased takes no place in a page, since a shorter page would say that nothing follows; so that
+/// many of them do not cost a query each, what is missing is looked for among several.
+pub(super) fn places_left(limit: u32, found: usize) -> u32 {
+    let left = limit.saturating_sub(u32::try_from(found).unwrap_or(u32::MAX));
+    if found == 0 { left } else { left.max(REFILL) }
+}
+
+/// The page is full, or nothing follows what a query gave.
+pub(super) fn is_page_done<T>(page: &mut Vec<T>, limit: u32, (rows, asked): (usize, u32)) -> bool {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    page.truncate(limit);
+    page.len() >= limit || rows < usize::try_from(asked).unwrap_or(usize::MAX)
 }
 
 /// The last one repeated up to a power of two, so that the database sees few different statements.

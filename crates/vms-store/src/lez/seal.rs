@@ -1,4 +1,7 @@
-//! Seals, and the tokens that outlive an hour.
+//! Seals, the tokens that outlive an hour, and what becomes of a row that is damaged.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -16,6 +19,8 @@ use super::keys::KeyId;
 const NONCE: usize = 12;
 const QUERY_LABEL: &str = "belfry log query v1";
 const HOUR_US: i64 = 3_600_000_000;
+/// Damaged rows that are remembered, so that each is told once an hour.
+const DAMAGED_MAX: usize = 1_000;
 
 /// A key in clear; overwritten when dropped.
 pub(super) type Key = Zeroizing<[u8; 32]>;
@@ -30,7 +35,43 @@ pub(super) fn broken() -> StoreError {
     StoreError::Internal("a sealed value does not open: wrong root secret, or a damaged row".into())
 }
 
+/// Damaged rows that somebody met in this hour, and in the one before.
+#[derive(Debug, Default)]
+pub(super) struct Damaged {
+    rows: BTreeSet<String>,
+    before: BTreeSet<String>,
+    since: Option<WallTime>,
+}
+
 impl LezVault {
+    /// Leaves a damaged row out: one whose seal does not open, or has nonsense in it, holds up no other. It is told once an hour, and as an alarm
+    /// until nobody has met it for an hour.
+    pub(super) fn whole<T>(&self, made: Stored<T>, table: &str, id: &str) -> Option<T> {
+        let noted = made.inspect_err(|error| {
+            let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+            if damaged.rows.len() < DAMAGED_MAX && damaged.rows.insert(format!("{table} {id}")) {
+                tracing::error!(%error, table, id, "a damaged row is left out");
+                if damaged.rows.len() == DAMAGED_MAX {
+                    tracing::error!("so many rows are damaged that no more are named in this hour");
+                }
+            }
+        });
+        noted.ok()
+    }
+
+    /// How many were met in this hour and the one before, and whether another hour began.
+    pub(super) fn damaged_lately(&self, now: WallTime) -> (u64, bool) {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *damaged.since.get_or_insert(now);
+        let is_over = now < since || now.micros_since(since) >= HOUR_US;
+        if is_over {
+            let before = std::mem::take(&mut damaged.rows);
+            *damaged = Damaged { rows: BTreeSet::new(), before, since: Some(now) };
+        }
+        let count = damaged.rows.union(&damaged.before).count();
+        (u64::try_from(count).unwrap_or(u64::MAX), is_over && count > 0)
+    }
+
     pub(super) fn derived(&self, label: &str) -> Key {
         let mut out = Zeroizing::new([0_u8; 32]);
         Hkdf::<Sha256>::new(None, &*self.root)

@@ -185,7 +185,7 @@ impl LezVault {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The pictures of an undecided read, in clear: plate and vehicle.
+    /// The pictures of an undecided read, in clear: plate and vehicle. Who decides sees that a damaged one is missing.
     async fn pictures(
         &self,
         conn: &mut Writing<'_>,
@@ -197,7 +197,8 @@ impl LezVault {
         let key = self.key(conn, &from).await?.ok_or_else(|| nonsense("hour"))?;
         let clear = |field: &str| -> Stored<Option<Vec<u8>>> {
             let Some(sealed) = row.blob_opt(field)? else { return Ok(None) };
-            Self::open(&key, &from, &read.to_string(), field, &sealed).map(Some)
+            let id = read.to_string();
+            Ok(self.whole(Self::open(&key, &from, &id, field, &sealed), "lez_read", &id))
         };
         Ok([clear("crop")?, clear("overview")?])
     }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use ::keys::KeyEpoch;
-use vms_app::lez_ports::{Swept, Tally};
+use vms_app::erasure_ports::{Erasure, Swept, SweptCounts};
+use vms_app::lez_ports::Tally;
 use vms_app::ports::store::Stored;
 use vms_core::{CameraId, Purpose, WallTime};
 
 use super::LezVault;
 use super::clocks::{CLOCKS, MARKED};
 use super::keys::{KeyId, Lock};
+use super::reads::NEVER;
 use super::seal::hour_of;
 use super::settle::count;
 use crate::bounded::Writing;
@@ -74,6 +76,15 @@ const IS_SPENT: &str = "object = '' and purpose in ('LEZ', 'ZBT', 'TRAJECT') and
     select 1 from lez_read r where r.purpose = lez_key.purpose and r.class = lez_key.class and r.hour = lez_key.hour) and not exists (
     select 1 from read_mark m where m.purpose = lez_key.purpose and m.at_us / 3600000000 = lez_key.hour)";
 
+/// Whether a decision in force keeps a police read past its first term. `serve` takes such reads away before their term ends; what it could not take
+/// yet is not erased meanwhile.
+fn kept(read: &str) -> String {
+    format!(
+        "({read}.purpose = 'OPENBARE_ORDE' and exists (select 1 from gated_decision d where d.state = 'in_force' and d.camera_id = {read}.camera_id
+            and d.class = {read}.class and d.from_us <= {read}.at_us and d.to_us > {read}.at_us))"
+    )
+}
+
 /// A key whose time has come.
 struct Due {
     id: KeyId,
@@ -98,23 +109,23 @@ impl LezVault {
         if looks {
             dying.extend(self.orphans().await?);
         }
-        let destruction = match self.destroy(dying, now).await {
-            Ok(digest) => digest,
-            Err(error) => {
-                // Rows past their term go all the same; what names a key that lives stays until it is dead.
-                tracing::error!(%error, "keys of reads whose term ended could not be destroyed; tried again every second");
-                due.retain(|due| due.lock.number().is_none());
-                None
-            }
-        };
-        let (mut swept, entries) = write_txn!(self.store, |conn| { erase(conn, now, &due).await })?;
+        if let Err(error) = self.destroy(dying, now, &mut looked.destroyed).await {
+            // Rows past their term go all the same; what names a key that lives stays until it is dead.
+            tracing::error!(%error, "keys of reads whose term ended could not be destroyed; tried again every second");
+            due.retain(|due| due.lock.number().is_none());
+        }
+        let digests = looked.destroyed.clone();
+        let (erased, entries) = write_txn!(self.store, |conn| { erase(conn, now, &due, &digests).await })?;
+        looked.destroyed.clear();
         if entries > 0 {
             self.watched.lock().await.take();
         }
-        swept.destruction = destruction;
-        self.adopt(now).await?;
+        if let Err(error) = self.adopt(now).await {
+            // What was erased is told all the same, and the keys of an earlier version die with their terms.
+            tracing::error!(%error, "keys of reads of an earlier version could not be taken over");
+        }
         looked.at = Some(now);
-        Ok(swept)
+        Ok(Swept { erased, ..Swept::default() })
     }
 
     /// How many hours with ends are due that were not counted yet.
@@ -135,8 +146,12 @@ impl LezVault {
     }
 
     async fn due(&self, now: WallTime) -> Stored<Vec<Due>> {
+        // A decision keeps reads of the hour that could not be sealed anew yet: their key waits.
+        let kept = kept("r");
         let sql = format!(
-            "select purpose, class, hour, object, wrapped from lez_key where ends_at_us <= $1 or ({IS_SPENT})
+            "select purpose, class, hour, object, wrapped from lez_key where (ends_at_us <= $1 or ({IS_SPENT})) and not (
+                purpose = 'OPENBARE_ORDE' and object = '' and exists (select 1 from lez_read r
+                 where r.purpose = lez_key.purpose and r.class = lez_key.class and r.hour = lez_key.hour and {kept}))
               order by ends_at_us limit $3"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -159,6 +174,8 @@ impl LezVault {
                 or exists (select 1 from read_mark where received_at_us <= $5)
                 or exists (select 1 from camera_clock where noted_at_us <= $6)
                 or exists (select 1 from lez_pass where expires_at_us <= $1)
+                or exists (select 1 from gated_read where expires_at_us <= $1)
+                or exists (select 1 from gated_search where expires_at_us <= $1)
                 or exists (select 1 from zbt_permit where to_us <= $4)
                 or exists (select 1 from zbt_listing where to_us <= $4)
                 or exists (select 1 from lez_key where ends_at_us <= $1 or length(wrapped) <> 8 or ({IS_SPENT}))
@@ -178,8 +195,14 @@ impl LezVault {
     }
 }
 
-/// Deletes what is past its term, and the names of the keys that are dead. The second number is that of entries of watchlists.
-async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<(Swept, u64)> {
+/// Deletes what is past its term, and the names of the keys that are dead, and notes it for the log. The second number is that of entries of
+/// watchlists.
+async fn erase(
+    conn: &mut Writing<'_>,
+    now: WallTime,
+    dead: &[Due],
+    destructions: &[String],
+) -> Stored<(SweptCounts, u64)> {
     let reads = expire_reads(&mut *conn, now).await?;
     let events = "delete from lez_finding_event
         where finding_id in (select id from lez_finding where expires_at_us <= $1)";
@@ -188,6 +211,32 @@ async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<(S
     let findings = run(&mut *conn, "delete from lez_finding where expires_at_us <= $1", now).await?;
     let asks = "update lez_registry_ask set items = null where items_end_us <= $1 and items is not null";
     let asks = run(&mut *conn, asks, now).await?;
+    let keys = forget_keys(&mut *conn, dead).await?;
+    let gated = run(&mut *conn, "delete from gated_read where expires_at_us <= $1", now).await?;
+    for sql in ["delete from zbt_permit where to_us <= $1", "delete from zbt_listing where to_us <= $1"] {
+        run(&mut *conn, sql, now.minus(PERMITS)).await?;
+    }
+    for sql in [
+        "delete from plate_block where expires_at_us <= $1",
+        "delete from plate_fresh where expires_at_us <= $1",
+        "delete from watch_hit where expires_at_us <= $1",
+        "delete from lez_pass where expires_at_us <= $1",
+        "delete from gated_search where expires_at_us <= $1",
+    ] {
+        run(&mut *conn, sql, now).await?;
+    }
+    let entries = run(&mut *conn, "delete from watch_entry where ends_at_us <= $1", now).await?;
+    run(&mut *conn, "delete from read_mark where received_at_us <= $1", now.minus(MARKED)).await?;
+    run(&mut *conn, "delete from camera_clock where noted_at_us <= $1", now.minus(CLOCKS)).await?;
+    run(&mut *conn, "delete from lez_seen where at_us <= $1", now.minus(SEEN)).await?;
+    let erased = SweptCounts { reads, gated, findings, asks, closed, keys, destructions: destructions.to_vec() };
+    if erased != SweptCounts::default() {
+        super::erasures::note(conn, now, &Erasure::Swept(erased.clone())).await?;
+    }
+    Ok((erased, entries))
+}
+
+async fn forget_keys(conn: &mut Writing<'_>, dead: &[Due]) -> Stored<u64> {
     let mut keys = 0;
     for Due { id, .. } in dead {
         let sql = "delete from lez_key where purpose = $1 and class = $2 and hour = $3 and object = $4";
@@ -201,22 +250,7 @@ async fn erase(conn: &mut Writing<'_>, now: WallTime, dead: &[Due]) -> Stored<(S
             .map_err(db_error)?;
         keys += done.rows_affected();
     }
-    for sql in ["delete from zbt_permit where to_us <= $1", "delete from zbt_listing where to_us <= $1"] {
-        run(&mut *conn, sql, now.minus(PERMITS)).await?;
-    }
-    for sql in [
-        "delete from plate_block where expires_at_us <= $1",
-        "delete from plate_fresh where expires_at_us <= $1",
-        "delete from watch_hit where expires_at_us <= $1",
-        "delete from lez_pass where expires_at_us <= $1",
-    ] {
-        run(&mut *conn, sql, now).await?;
-    }
-    let entries = run(&mut *conn, "delete from watch_entry where ends_at_us <= $1", now).await?;
-    run(&mut *conn, "delete from read_mark where received_at_us <= $1", now.minus(MARKED)).await?;
-    run(&mut *conn, "delete from camera_clock where noted_at_us <= $1", now.minus(CLOCKS)).await?;
-    run(conn, "delete from lez_seen where at_us <= $1", now.minus(SEEN)).await?;
-    Ok((Swept { reads, findings, asks, closed, keys, ..Swept::default() }, entries))
+    Ok(keys)
 }
 
 async fn run(conn: &mut Writing<'_>, sql: &'static str, upto: WallTime) -> Stored<u64> {
@@ -226,14 +260,16 @@ async fn run(conn: &mut Writing<'_>, sql: &'static str, upto: WallTime) -> Store
 
 /// Erases reads past their term; those without a decision are counted.
 async fn expire_reads(conn: &mut Writing<'_>, now: WallTime) -> Stored<u64> {
-    let rows = sqlx::query(
-        "select purpose, id, camera_id, at_us from lez_read where expires_at_us <= $1 order by expires_at_us limit $2",
-    )
-    .bind(now.micros)
-    .bind(READS_MAX)
-    .fetch_all(&mut *conn)
-    .await
-    .map_err(db_error)?;
+    let sql = format!(
+        "select purpose, id, camera_id, at_us, next_try_us from lez_read where expires_at_us <= $1 and not {} order by expires_at_us limit $2",
+        kept("lez_read")
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(now.micros)
+        .bind(READS_MAX)
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(db_error)?;
     let mut erased = 0;
     for row in &rows {
         let purpose = row.text("purpose")?;
@@ -247,7 +283,8 @@ async fn expire_reads(conn: &mut Writing<'_>, now: WallTime) -> Stored<u64> {
         let purpose: Purpose = row.word("purpose")?;
         if purpose != Purpose::PublicOrder && done.rows_affected() == 1 {
             let camera: CameraId = row.word("camera_id")?;
-            count(&mut *conn, purpose, row.at("at_us")?, camera, Tally::Expired).await?;
+            let tally = if row.at("next_try_us")? == NEVER { Tally::Damaged } else { Tally::Expired };
+            count(&mut *conn, purpose, row.at("at_us")?, camera, tally).await?;
         }
     }
     Ok(erased)

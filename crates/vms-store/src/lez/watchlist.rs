@@ -16,12 +16,14 @@ use vms_app::model::Signature;
 use vms_app::ports::StoreError;
 use vms_app::ports::store::Stored;
 use vms_app::watchlist_ports::{
-    ENTRIES_MAX, EntryState, Hit, HitDecision, HitState, NewHit, WatchEntry, WatchPage, WatchSize, WatchStore,
+    ENTRIES_MAX, EntryKind, EntryState, Hit, HitDecision, HitState, NewHit, WatchEntry, WatchPage, WatchSize,
+    WatchStore,
 };
 use vms_core::{CameraId, Country, FindingId, OrgId, Plate, Purpose, ReadId, RetentionClass, WallTime};
 
 use super::LezVault;
 use super::keys::KeyId;
+use super::reads::{is_page_done, places_left};
 use super::seal::{Key, hour_of};
 use crate::bounded::Writing;
 use crate::db::db_error;
@@ -205,18 +207,37 @@ impl WatchStore for LezVault {
         Ok(self.entries_opened(&rows).await?.pop())
     }
 
+    async fn entry_clear(&self, owner: OrgId, id: Uuid) -> Stored<Option<(EntryKind, Purpose)>> {
+        let row = sqlx::query("select kind, purpose from watch_entry where owner_id = $1 and id = $2")
+            .bind(owner.to_string())
+            .bind(id.to_string())
+            .fetch_optional(&self.store.read)
+            .await
+            .map_err(db_error)?;
+        row.map(|row| Ok((row.word("kind")?, row.word("purpose")?))).transpose()
+    }
+
     async fn entry_list(&self, _permit: &Permit<ViewWatchlist>, page: WatchPage) -> Stored<Vec<WatchEntry>> {
         let sql = format!(
             "select {ENTRY} from watch_entry where owner_id = $1 and ($2 = '' or id < $2) order by id desc limit $3"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(page.owner.to_string())
-            .bind(page.below.map(|id| id.to_string()).unwrap_or_default())
-            .bind(i64::from(page.limit))
-            .fetch_all(&self.store.read)
-            .await
-            .map_err(db_error)?;
-        self.entries_opened(&rows).await
+        let (mut out, mut below) = (Vec::new(), page.below.map(|id| id.to_string()).unwrap_or_default());
+        loop {
+            let asked = places_left(page.limit, out.len());
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
+                .bind(page.owner.to_string())
+                .bind(below)
+                .bind(i64::from(asked))
+                .fetch_all(&self.store.read)
+                .await
+                .map_err(db_error)?;
+            let Some(last) = rows.last() else { return Ok(out) };
+            below = last.text("id")?;
+            out.extend(self.entries_opened(&rows).await?);
+            if is_page_done(&mut out, page.limit, (rows.len(), asked)) {
+                return Ok(out);
+            }
+        }
     }
 
     async fn entry_settle(&self, _permit: &Permit<ApproveEntry>, entry: &WatchEntry) -> Stored<()> {
@@ -328,15 +349,24 @@ impl WatchStore for LezVault {
             "select {HIT} where h.owner_id = $1 and ($2 = '' or h.id < $2) and ($3 = '' or h.state = $3)
               order by h.id desc limit $4"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(page.owner.to_string())
-            .bind(page.below.map(|id| id.to_string()).unwrap_or_default())
-            .bind(state.map(HitState::as_str).unwrap_or_default())
-            .bind(i64::from(page.limit))
-            .fetch_all(&self.store.read)
-            .await
-            .map_err(db_error)?;
-        self.hits_opened(&rows).await
+        let (mut out, mut below) = (Vec::new(), page.below.map(|id| id.to_string()).unwrap_or_default());
+        loop {
+            let asked = places_left(page.limit, out.len());
+            let rows = sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
+                .bind(page.owner.to_string())
+                .bind(below)
+                .bind(state.map(HitState::as_str).unwrap_or_default())
+                .bind(i64::from(asked))
+                .fetch_all(&self.store.read)
+                .await
+                .map_err(db_error)?;
+            let Some(last) = rows.last() else { return Ok(out) };
+            below = last.text("id")?;
+            out.extend(self.hits_opened(&rows).await?);
+            if is_page_done(&mut out, page.limit, (rows.len(), asked)) {
+                return Ok(out);
+            }
+        }
     }
 
     async fn hit_fetch(&self, owner: OrgId, id: Uuid) -> Stored<Option<Hit>> {
@@ -394,13 +424,13 @@ impl WatchStore for LezVault {
 }
 
 impl LezVault {
-    /// Entries whose key lives.
+    /// Entries whose key lives; a damaged one is left out, so that the others are watched for.
     async fn entries_opened(&self, rows: &[AnyRow]) -> Stored<Vec<WatchEntry>> {
         let mut out = Vec::with_capacity(rows.len());
         for row in rows {
             let key_id = entry_key(&row.text("class")?, uuid(row, "id")?);
             if let Some(key) = self.key(&self.store.read, &key_id).await? {
-                out.push(entry(row, &key)?);
+                out.extend(self.whole(entry(row, &key), "watch_entry", &row.text("id")?));
             }
         }
         Ok(out)
@@ -411,7 +441,7 @@ impl LezVault {
         for row in rows {
             let key_id = KeyId::hour(POLICE, &row.text("class")?, row.int("hour")?);
             if let Some(key) = self.key(&self.store.read, &key_id).await? {
-                out.push(hit(row, &key, &key_id)?);
+                out.extend(self.whole(hit(row, &key, &key_id), "watch_hit", &row.text("id")?));
             }
         }
         Ok(out)

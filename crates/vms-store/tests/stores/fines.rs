@@ -1,5 +1,6 @@
 //! Batches of fines over the real use cases, the real store and the real folder: on both databases, killed wherever one can be.
 
+mod damaged;
 mod kinds;
 mod town;
 mod waits;
@@ -21,6 +22,7 @@ use vms_core::{OrgId, TimeRange, UserId};
 use vms_store::Store;
 
 use self::town::{Town, town, town_with};
+use crate::reads::damage;
 use crate::suite::{postgres, sqlite};
 
 on_both!(
@@ -30,6 +32,7 @@ on_both!(
     one_works_a_run_and_only_the_job_may,
     a_decision_is_taken_back_by_who_made_it,
     a_sample_goes_to_a_second_person,
+    what_is_damaged_is_refused_and_holds_up_no_other,
     a_zone_killed_anywhere_loses_nothing_and_doubles_nothing,
     a_stretch_killed_anywhere_loses_nothing_and_doubles_nothing,
 );
@@ -120,6 +123,48 @@ async fn only_what_people_approved_becomes_one_record(store: &Store) {
 fn plate(number: u64) -> String {
     let letters = |n: u64| char::from(b'A' + u8::try_from(n % 26).unwrap());
     format!("1{}{}{}{:03}", letters(number / 676), letters(number / 26), letters(number), number % 1_000)
+}
+
+async fn what_is_damaged_is_refused_and_holds_up_no_other(store: &Store) {
+    let town = town(store).await;
+    let start = town.clock.now();
+    let [first, second] = [town.read("1BBB222").await, town.read("1CCC333").await];
+    // A picture that does not open leaves a finding without it.
+    damage(store, "lez_read", "crop", (&first.0.to_string(), &second.0.to_string())).await;
+    let bare = town.settled("1BBB222", "4", first).await;
+    let whole = town.settled("1CCC333", "4", second).await;
+    let sight = town.cases.finding_fetch(&town.agent, bare).await.unwrap().finding;
+    assert!(!sight.has_crop && sight.has_overview);
+    let damaged = town.finding("1DDD444", "4").await;
+    for id in [bare, whole, damaged] {
+        town.cases.finding_decide(&town.agent, id, 1, Verdict::Approve).await.unwrap();
+    }
+    let [lost, open] = [town.finding("1EEE555", "4").await, town.finding("1FFF666", "4").await];
+    for (one, other) in [(damaged, whole), (lost, open)] {
+        damage(store, "lez_finding", "file", (&one.to_string(), &other.to_string())).await;
+    }
+    // A record goes with everything that the person saw, or not at all.
+    let blind = town.approved("1HHH888", "4").await;
+    damage(store, "lez_finding", "overview", (&blind.to_string(), &whole.to_string())).await;
+    // The queue goes on without it, and so does the batch.
+    let queue = town.cases.finding_list(&town.agent, Some(FindingState::Open), None, 1).await.unwrap();
+    assert_eq!(queue.iter().map(|sight| sight.finding.id).collect::<Vec<_>>(), [open]);
+    let window = town.window(start);
+    let done = town.batch(window);
+    let (records, rejects) = (lines(&done.folder, "offences.jsonl"), lines(&done.folder, "rejects.jsonl"));
+    assert_eq!(texts(&records, "finding"), [bare.to_string(), whole.to_string()]);
+    assert_eq!(records[0]["pictures"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (texts(&rejects, "finding"), texts(&rejects, "reason")),
+        (vec![damaged.to_string(), blind.to_string()], vec!["damaged".to_owned(); 2])
+    );
+    assert_eq!(
+        town.cases.fine_status(&town.job, FineKind::Lez).await.unwrap().waiting.findings,
+        0,
+        "the totals reconcile"
+    );
+    assert_eq!(town.batch(window).manifest_sha256, done.manifest_sha256, "again, it is the same");
+    assert_eq!(town.vault.lez_sweep(town.clock.now()).await.unwrap().damaged, 4);
 }
 
 async fn a_zone_killed_anywhere_loses_nothing_and_doubles_nothing(store: &Store) {

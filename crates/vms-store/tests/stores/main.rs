@@ -14,7 +14,11 @@ mod fines;
 #[cfg(test)]
 mod gated;
 #[cfg(test)]
+mod gated_reads;
+#[cfg(test)]
 mod identity;
+#[cfg(test)]
+mod permits;
 #[cfg(test)]
 mod plates;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use vms_app::plate_ports::{LIKE_MAX, LikeReads, Packed, PlateIndex as _};
 use vms_core::{Plate, PlatePattern, PlateWish, Purpose, ReadId};
 use vms_store::Store;
 
-use crate::reads::{HOUR_S, TERM_S, THEN_S, Town, at, copy, decode, query, rows, run, search, town};
+use crate::reads::{HOUR_S, TERM_S, THEN_S, Town, at, copy, damage, decode, query, rows, run, search, town};
 use crate::suite::{postgres, sqlite};
 
 const DAY_S: i64 = 24 * HOUR_S;
@@ -19,6 +19,7 @@ on_both!(
     a_day_has_each_plate_once_under_its_last_hour,
     what_was_erased_is_in_no_index_whatever_database_comes_back,
     too_many_plates_are_no_answer,
+    a_damaged_block_is_made_anew,
 );
 
 fn pattern(text: &str) -> PlateWish {
@@ -186,5 +187,46 @@ async fn too_many_plates_are_no_answer(store: &Store) {
         packed(&town, now_s).await;
         assert_eq!(found(&town, &pattern("1ABC*"), THEN_S - 60, THEN_S + DAY_S).await, None);
         assert_eq!(found(&town, &pattern("1ABC0*"), THEN_S - 60, THEN_S + DAY_S).await.unwrap().len(), 100);
+    }
+}
+
+async fn a_damaged_block_is_made_anew(store: &Store) {
+    let town = town(store).await;
+    let day_s = THEN_S / DAY_S * DAY_S;
+    let copies: Vec<PurposeCopy> = (0_u16..6)
+        .map(|n| police(n, &format!("1ABC23{n}"), day_s + i64::from(n % 3) * HOUR_S + i64::from(n / 3) * DAY_S))
+        .collect();
+    town.vault.read_take(&decode().await, &copies).await.unwrap();
+    let ids = async |merged: i64| {
+        let sql =
+            format!("select id from plate_block where day = {} and is_merged = {merged} order by hour", day_s / DAY_S);
+        let found = rows(store, &sql).await;
+        found.iter().map(|row| row.try_get("id").unwrap()).collect::<Vec<String>>()
+    };
+    let all = async || found(&town, &pattern("1ABC*"), day_s, day_s + 2 * DAY_S).await.unwrap().len();
+    // Met by a search, in a day that is whole already.
+    for hour in [26, 27] {
+        packed(&town, day_s + hour * HOUR_S).await;
+    }
+    let merged = ids(1).await;
+    assert_eq!(merged.len(), 3);
+    damage(store, "plate_block", "body", (&merged[0], &merged[1])).await;
+    assert_eq!((all().await, ids(1).await.len(), town.count("plate_fresh").await), (6, 0, 4));
+    // Met by the merging of its day: the next one is merged all the same.
+    let late = day_s + 60 * HOUR_S;
+    while town.vault.plates_pack(at(day_s + 26 * HOUR_S)).await.unwrap() != Packed::default() {}
+    let hours = ids(0).await;
+    assert_eq!(hours.len(), 3);
+    damage(store, "plate_block", "body", (&hours[2], &hours[0])).await;
+    packed(&town, late).await;
+    packed(&town, late + 2 * HOUR_S).await;
+    assert_eq!((all().await, town.count("plate_fresh").await, ids(1).await.len()), (6, 0, 3));
+    assert_eq!(town.number_of_days_merged(store).await, 2);
+    assert_eq!(town.vault.lez_sweep(at(late)).await.unwrap().damaged, 1, "the day is named once");
+}
+
+impl Town {
+    async fn number_of_days_merged(&self, store: &Store) -> usize {
+        rows(store, "select distinct day from plate_block where is_merged = 1").await.len()
     }
 }

@@ -8,14 +8,14 @@ use vms_app::gate::action::{ApproveEntry, DecideHits, ReviewHits, ViewWatchlist}
 use vms_app::gate::{Permit, Why};
 use vms_app::lez_ports::{LezStore as _, NewRead, PictureKind, PurposeCopy};
 use vms_app::model::Signature;
-use vms_app::ports::StoreError;
+use vms_app::ports::{Clock as _, StoreError};
 use vms_app::watchlist_ports::{
     EntryKind, EntryState, Hit, HitDecision, HitState, NewHit, WatchEntry, WatchPage, WatchStore as _,
 };
 use vms_core::{Country, DecisionId, OrgId, Plate, Profile, Purpose, ReadId, RetentionClass, UserId};
 use vms_store::Store;
 
-use crate::reads::{HOUR_S, TERM_S, THEN_S, Town, at, copy, decode, rows, run, town};
+use crate::reads::{HOUR_S, TERM_S, THEN_S, Town, at, copy, damage, decode, rows, run, town};
 use crate::suite::{permit_for, postgres, sqlite};
 
 const ZONE: OrgId = OrgId::from_bytes([3; 16]);
@@ -24,6 +24,8 @@ on_both!(
     only_what_two_people_agreed_to_is_compared,
     an_entry_ends_with_its_key_whatever_database_comes_back,
     a_hit_is_decided_once_and_goes_with_its_read,
+    a_damaged_entry_or_hit_holds_up_no_other,
+    a_damaged_entry_can_be_ended,
 );
 
 fn person(n: u8, secs: i64) -> Signature {
@@ -225,4 +227,52 @@ async fn a_hit_is_decided_once_and_goes_with_its_read(store: &Store) {
     assert_eq!((town.count("watch_hit").await, town.live()), (0, 0));
     run(store, "insert into watch_hit select * from stolen_watch_hit").await;
     assert_eq!((town.count("watch_hit").await, town.hits(None).await.len()), (2, 0), "nothing opens");
+}
+
+async fn a_damaged_entry_or_hit_holds_up_no_other(store: &Store) {
+    let town = town(store).await;
+    for (n, plate) in [(1, "1AAA111"), (2, "1AAA112"), (3, "1AAA113")] {
+        town.in_force(entry(n, plate)).await;
+    }
+    let id = |n: u8| Uuid::from_bytes([n; 16]);
+    damage(store, "watch_entry", "body", (&id(2).to_string(), &id(1).to_string())).await;
+    assert_eq!(town.entries().await, [id(3), id(1)]);
+    let permit: Permit<ViewWatchlist> = permit_for(Profile::P03, &Why::default()).await;
+    let two = town.vault.entry_list(&permit, WatchPage { limit: 2, ..page() }).await.unwrap();
+    assert_eq!(two.len(), 2, "its place goes to the next");
+    let copies = [(1, "1AAA111"), (2, "1AAA112"), (3, "1AAA113")];
+    let copies = copies.map(|(n, plate)| copy(n, plate, Purpose::PublicOrder, THEN_S));
+    let again = LezVaultAgain::over(&town);
+    let new = again.passed(&copies, THEN_S + 1).await;
+    assert_eq!(new.iter().map(|hit| hit.entry).collect::<Vec<_>>(), [id(1), id(3)]);
+    damage(store, "watch_hit", "body", (&new[0].id.to_string(), &new[1].id.to_string())).await;
+    assert_eq!(town.hits(None).await.iter().map(|hit| hit.id).collect::<Vec<_>>(), [new[1].id]);
+    let one = town.vault.hit_list(&review().await, None, WatchPage { limit: 1, ..page() }).await.unwrap();
+    assert_eq!(one.iter().map(|hit| hit.id).collect::<Vec<_>>(), [new[1].id], "whichever comes first");
+}
+
+async fn a_damaged_entry_can_be_ended(store: &Store) {
+    let town = crate::traffic::town(store).await;
+    let keeper = town.person(31, "5340", Profile::P05).await;
+    let foreign = town.person(32, "5339", Profile::P05).await;
+    for (n, plate) in [(1, "1AAA111"), (2, "1AAA112")] {
+        let now = town.clock.now();
+        let ends_at = now.plus(std::time::Duration::from_secs(30 * 86_400));
+        let entry = WatchEntry { owner: keeper.org, ends_at, ..entry(n, plate) };
+        assert!(town.vault.entry_insert(&entry, now).await.unwrap());
+    }
+    let id = |n: u8| Uuid::from_bytes([n; 16]);
+    damage(store, "watch_entry", "body", (&id(2).to_string(), &id(1).to_string())).await;
+    let left = || town.number("select count(*) as n from watch_entry");
+    let refused = town.cases.watch_end(&foreign, id(2), "niet meer gezocht").await;
+    assert!(matches!(refused, Err(vms_app::UseCaseError::NotFound(_))), "{refused:?}");
+    assert_eq!(left().await, 2);
+    town.cases.watch_end(&keeper, id(2), "niet meer gezocht").await.unwrap();
+    assert_eq!(left().await, 1);
+    let told = town.log.entries().into_iter().filter(|leaf| leaf.details["operation"] == "watchlist_ended");
+    assert_eq!(
+        told.map(|leaf| leaf.details["details"]["damaged"].clone()).collect::<Vec<_>>(),
+        [serde_json::json!(true)]
+    );
+    assert!(town.cases.watch_end(&keeper, id(2), "niet meer gezocht").await.is_err(), "once");
 }

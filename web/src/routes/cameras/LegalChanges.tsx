@@ -139,7 +139,7 @@ function Decide({ change }: { change: LegalChange }) {
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       {change.may_withdraw ? (
         <div className="flex justify-end">
-          <Button isDisabled={busy} onPress={() => void act(() => legalChanges.withdraw(change.id))}>
+          <Button isPending={busy} onPress={() => void act(() => legalChanges.withdraw(change.id))}>
             {t("legal.withdraw")}
           </Button>
         </div>
@@ -151,7 +151,7 @@ function Decide({ change }: { change: LegalChange }) {
         busy={busy}
         onRefuse={(reason, done) => void act(() => legalChanges.refuse(change.id, reason), done)}
       >
-        <Button look="primary" isDisabled={busy} onPress={() => void act(() => legalChanges.approve(change.id))}>
+        <Button look="primary" isPending={busy} onPress={() => void act(() => legalChanges.approve(change.id))}>
           {t("legal.approve")}
         </Button>
       </SettleRow>

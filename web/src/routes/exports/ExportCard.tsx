@@ -91,7 +91,7 @@ function Steps({ one }: { one: Export }) {
     refusal.code === "no_room" ? `${problem(refusal)} ${refusal.detail ?? ""}` : problem(refusal),
   );
   const button = (words: string, action: () => Promise<Result<Export>>, look: "plain" | "primary" | "danger") => (
-    <Button key={words} look={look} isDisabled={busy} onPress={() => void act(action)}>
+    <Button key={words} look={look} isPending={busy} onPress={() => void act(action)}>
       {words}
     </Button>
   );

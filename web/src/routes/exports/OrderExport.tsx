@@ -54,7 +54,7 @@ export function OrderExport({ wish, onClose }: { wish: ExportsSearch; onClose: (
         <p className="text-xs text-muted">{t("exports.orderHint")}</p>
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isDisabled={busy || chosen === undefined}>
+          <Button look="primary" type="submit" isPending={busy} isDisabled={chosen === undefined}>
             {t("exports.send")}
           </Button>
         </div>

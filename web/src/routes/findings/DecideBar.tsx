@@ -26,14 +26,14 @@ export function DecideBar({
   return (
     <div role="group" aria-label={t("findings.decide")} className="flex flex-wrap gap-2">
       {mayApprove ? (
-        <Button look="primary" isBusy={busy} onPress={() => onDecide("approve", null)}>
+        <Button look="primary" isPending={busy} onPress={() => onDecide("approve", null)}>
           <Key>1</Key> {t("findings.approve")}
         </Button>
       ) : null}
-      <Button look="danger" isBusy={busy} onPress={() => onRejecting(true)}>
+      <Button look="danger" isPending={busy} onPress={() => onRejecting(true)}>
         <Key>2</Key> {t("findings.reject")}
       </Button>
-      <Button isBusy={busy} onPress={() => onDecide("unclear", null)}>
+      <Button isPending={busy} onPress={() => onDecide("unclear", null)}>
         <Key>3</Key> {t("findings.unclear")}
       </Button>
       <Modal title={t("findings.rejectTitle")} open={rejecting} onClose={() => onRejecting(false)}>
@@ -91,7 +91,7 @@ export function UndoBar({ busy, onDecide }: { busy: boolean; onDecide: Decide })
   const lacking = text.trim() === "";
   return (
     <div>
-      <Button isBusy={busy} onPress={() => setOpen(true)}>
+      <Button isPending={busy} onPress={() => setOpen(true)}>
         {t("findings.undo")}
       </Button>
       <Modal title={t("findings.undoTitle")} open={open} onClose={() => setOpen(false)}>

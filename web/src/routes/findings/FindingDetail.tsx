@@ -12,6 +12,7 @@ import { Plate } from "../../components/Plate";
 import { Notice } from "../../components/ui";
 import { money } from "../../domain/plate";
 import { reasonValues } from "../../domain/reason";
+import { keepDecided, newer } from "./current";
 import { DecideBar, UndoBar } from "./DecideBar";
 import { ExitEnd } from "./ExitEnd";
 import { Picture } from "./Picture";
@@ -21,7 +22,7 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
   const { t, code, name, when, problem, language } = useWords();
   const client = useQueryClient();
   const full = useFinding(id);
-  const finding = full.data ?? listed;
+  const finding = newer(full.data, listed);
   const [rejecting, setRejecting] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -40,6 +41,7 @@ export function FindingDetail({ id, listed, onDone }: { id: string; listed: Find
     if (busy || (verdict === "undo" ? !canUndo : !isOpen)) return;
     setBusy(true);
     const answer = await findings.decide(id, verdict, reason, finding.etag);
+    if (answer.ok) await keepDecided(client, answer.value);
     setBusy(false);
     if (!answer.ok) {
       setError(problem(answer.problem));

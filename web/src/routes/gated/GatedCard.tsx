@@ -5,11 +5,13 @@ import { useAct } from "../../app/useAct";
 import { useWords } from "../../app/useWords";
 import { SettleRow } from "../../components/SettleRow";
 import { Button, Notice } from "../../components/ui";
+import { POLICE_READS } from "../../domain/camera";
 
 /** One decision: which hours, on what ground, who, what the recorder did, and the steps that are open to whoever looks. */
 export function GatedCard({ one }: { one: Gated }) {
   const { t, name, when } = useWords();
   const { settled, applied } = one;
+  const isReads = one.class === POLICE_READS;
   return (
     <li>
       <article
@@ -22,8 +24,11 @@ export function GatedCard({ one }: { one: Gated }) {
           </h2>
           <strong className="font-semibold">{t(`gatedState.${one.state}`)}</strong>
         </div>
-        <p className="tabular-nums">
-          {when(one.from)} – {when(one.to)}
+        <p>
+          <span className="tabular-nums">
+            {when(one.from)} – {when(one.to)}
+          </span>{" "}
+          · {isReads ? t("gatedWhat.reads") : t("gatedWhat.footage")} ({one.class})
         </p>
         <p className="wrap-anywhere">
           {t(`purpose.${one.purpose}`, { defaultValue: one.purpose })} · {one.case_ref} · {one.ground}
@@ -46,7 +51,9 @@ export function GatedCard({ one }: { one: Gated }) {
           </p>
         ) : null}
         {applied && applied.waiting > 0 ? (
-          <Notice tone="warn">{t("gated.stuck", { count: applied.waiting })}</Notice>
+          <Notice tone="warn">
+            {isReads ? t("gated.stuckReads", { count: applied.waiting }) : t("gated.stuck", { count: applied.waiting })}
+          </Notice>
         ) : null}
         <Steps one={one} />
       </article>
@@ -61,7 +68,7 @@ function Steps({ one }: { one: Gated }) {
   return (
     <div className="flex flex-col gap-2">
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
-      <Notice tone="warn">{t("gated.agreeWarning")}</Notice>
+      <Notice tone="warn">{one.class === POLICE_READS ? t("gated.agreeWarningReads") : t("gated.agreeWarning")}</Notice>
       <SettleRow
         may
         refuse={t("gated.refuse")}
@@ -69,7 +76,7 @@ function Steps({ one }: { one: Gated }) {
         busy={busy}
         onRefuse={(reason, done) => void act(() => gated.refuse(one.id, reason), done)}
       >
-        <Button look="primary" isDisabled={busy} onPress={() => void act(() => gated.approve(one.id))}>
+        <Button look="primary" isPending={busy} onPress={() => void act(() => gated.approve(one.id))}>
           {t("gated.agree")}
         </Button>
       </SettleRow>

@@ -7,7 +7,7 @@ import { Busy, Button, Empty, Notice, Page } from "../../components/ui";
 import { AddGated } from "./AddGated";
 import { GatedCard } from "./GatedCard";
 
-/** Decisions to keep footage past its first term: who proposed, who agreed, what moved behind the magistrate's gate, what waits. */
+/** Decisions to keep footage or police reads past their first term: who proposed, who agreed, what moved behind the magistrate's gate, what waits. */
 export function GatedPage() {
   const { t, problem } = useWords();
   const may = useRight();
@@ -28,7 +28,11 @@ export function GatedPage() {
     >
       {adding ? <AddGated onClose={() => setAdding(false)} /> : null}
       <p className="px-4 pt-3 text-muted">{t("gated.explain")}</p>
-      {waiting > 0 ? <Notice tone="warn">{t("gated.waiting", { count: waiting })}</Notice> : null}
+      {waiting > 0 ? (
+        <div className="px-4 pt-3">
+          <Notice tone="warn">{t("gated.waiting", { count: waiting })}</Notice>
+        </div>
+      ) : null}
       {list.isPending ? <Busy label={t("common.loading")} /> : null}
       {list.isError ? <Notice tone="bad">{problem(list.error)}</Notice> : null}
       {list.data?.length === 0 ? <Empty icon={Gavel}>{t("gated.none")}</Empty> : null}

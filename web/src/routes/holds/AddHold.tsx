@@ -47,7 +47,7 @@ export function AddHold({ wish, onClose }: { wish: HoldsSearch; onClose: () => v
         <WhyFields fields={reason} caseLabel={t("why.caseOptional")} needsCase={false} />
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isDisabled={busy || chosen === undefined}>
+          <Button look="primary" type="submit" isPending={busy} isDisabled={chosen === undefined}>
             {t("holds.send")}
           </Button>
         </div>

@@ -87,12 +87,12 @@ function Steps({ hold }: { hold: Hold }) {
           {hold.may_review ? <Button onPress={() => setAsking("review")}>{t("holds.review")}</Button> : null}
           {hold.may_ask_release ? <Button onPress={() => setAsking("release")}>{t("holds.askRelease")}</Button> : null}
           {hold.may_keep_on ? (
-            <Button isDisabled={busy} onPress={() => void act(() => holds.keepOn(hold.id))}>
+            <Button isPending={busy} onPress={() => void act(() => holds.keepOn(hold.id))}>
               {t("holds.keepOn")}
             </Button>
           ) : null}
           {hold.may_release ? (
-            <Button look="danger" isDisabled={busy} onPress={() => void act(() => holds.release(hold.id))}>
+            <Button look="danger" isPending={busy} onPress={() => void act(() => holds.release(hold.id))}>
               {t("holds.release")}
             </Button>
           ) : null}

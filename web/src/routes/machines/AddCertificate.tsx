@@ -89,7 +89,7 @@ export function AddCertificate({ machine, onClose }: { machine: User; onClose: (
         />
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isDisabled={busy || plain === null}>
+          <Button look="primary" type="submit" isPending={busy} isDisabled={plain === null}>
             {t("machines.addCertificate")}
           </Button>
         </div>

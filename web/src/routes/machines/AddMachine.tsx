@@ -54,7 +54,7 @@ export function AddMachine({ onClose }: { onClose: () => void }) {
         />
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isDisabled={busy}>
+          <Button look="primary" type="submit" isPending={busy}>
             {t("machines.add")}
           </Button>
         </div>

@@ -94,7 +94,7 @@ function Revoke({ machine, certificate, onClose }: { machine: User; certificate:
         </Button>
         <Button
           look="danger"
-          isDisabled={busy}
+          isPending={busy}
           onPress={() => void act(() => machines.revoke(machine.id, certificate.fingerprint), onClose)}
         >
           {t("machines.revoke")}

@@ -63,7 +63,7 @@ export function DraftForm({ text: given, onClose }: { text: string; onClose: () 
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
           <Button onPress={() => void compare()}>{t("matrix.compare")}</Button>
-          <Button look="primary" type="submit" isDisabled={busy || diff === null || diff.changes.length === 0}>
+          <Button look="primary" type="submit" isPending={busy} isDisabled={diff === null || diff.changes.length === 0}>
             {t("matrix.propose")}
           </Button>
         </div>

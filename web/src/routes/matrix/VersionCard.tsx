@@ -48,7 +48,7 @@ function Details({ id }: { id: string }) {
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       <div className="flex flex-wrap justify-end gap-2">
         {may_withdraw ? (
-          <Button isDisabled={busy} onPress={() => void act(() => watch.settleMatrix(id, "withdraw", ""))}>
+          <Button isPending={busy} onPress={() => void act(() => watch.settleMatrix(id, "withdraw", ""))}>
             {t("sharing.withdraw")}
           </Button>
         ) : null}
@@ -57,7 +57,7 @@ function Details({ id }: { id: string }) {
             <ReasonStep label={t("sharing.refuse")} run={(reason) => watch.settleMatrix(id, "refuse", reason)} />
             <Button
               look="primary"
-              isDisabled={busy}
+              isPending={busy}
               onPress={() => void act(() => watch.settleMatrix(id, "approve", ""))}
             >
               {t("sharing.approve")}

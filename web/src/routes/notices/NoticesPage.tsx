@@ -85,7 +85,7 @@ function SecondCard({ wish }: { wish: SecondWish }) {
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       <div className="flex flex-wrap justify-end gap-2">
         {wish.may_withdraw ? (
-          <Button isDisabled={busy} onPress={() => void act(() => watch.settleSecond(wish.id, "withdraw", ""))}>
+          <Button isPending={busy} onPress={() => void act(() => watch.settleSecond(wish.id, "withdraw", ""))}>
             {t("sharing.withdraw")}
           </Button>
         ) : null}
@@ -94,7 +94,7 @@ function SecondCard({ wish }: { wish: SecondWish }) {
             <ReasonStep label={t("sharing.refuse")} run={(reason) => watch.settleSecond(wish.id, "refuse", reason)} />
             <Button
               look="primary"
-              isDisabled={busy}
+              isPending={busy}
               onPress={() => void act(() => watch.settleSecond(wish.id, "approve", ""))}
             >
               {t("sharing.approve")}

@@ -174,7 +174,7 @@ function ComplaintForm({ onClose }: { onClose: () => void }) {
         />
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isDisabled={busy || chosen === ""}>
+          <Button look="primary" type="submit" isPending={busy} isDisabled={chosen === ""}>
             {t("oversight.addComplaint")}
           </Button>
         </div>

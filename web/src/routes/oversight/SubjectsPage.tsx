@@ -170,7 +170,7 @@ function SubjectForm({ onClose }: { onClose: () => void }) {
         <MomentInput label={t("subjects.received")} value={received} onChange={setReceived} />
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isDisabled={busy || !whole}>
+          <Button look="primary" type="submit" isPending={busy} isDisabled={!whole}>
             {t("subjects.add")}
           </Button>
         </div>

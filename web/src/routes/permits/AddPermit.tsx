@@ -70,7 +70,7 @@ export function AddPermit({ onClose }: { onClose: () => void }) {
         {text("why", 500, false, 10)}
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isBusy={busy}>
+          <Button look="primary" type="submit" isPending={busy}>
             {t("permits.add")}
           </Button>
         </div>

@@ -91,7 +91,7 @@ export function ImportPermits({ onClose }: { onClose: () => void }) {
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{came === null ? t("common.cancel") : t("common.close")}</Button>
           {came === null ? (
-            <Button look="primary" type="submit" isBusy={busy} isDisabled={count === 0}>
+            <Button look="primary" type="submit" isPending={busy} isDisabled={count === 0}>
               {t("permits.import")}
             </Button>
           ) : null}

@@ -112,7 +112,7 @@ function PermitRow({ one, edits }: { one: Permit; edits: boolean }) {
               onCancel={leave}
             />
           ) : isOver ? null : (
-            <Button isBusy={busy} onPress={() => setEnding(true)}>
+            <Button isPending={busy} onPress={() => setEnding(true)}>
               {t("permits.end")}
             </Button>
           )}

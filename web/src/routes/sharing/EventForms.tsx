@@ -71,7 +71,7 @@ export function ActivateForm({ onClose }: { onClose: () => void }) {
         <p className="text-xs text-muted">{t("events.dayHint")}</p>
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isDisabled={busy || chosen.length === 0}>
+          <Button look="primary" type="submit" isPending={busy} isDisabled={chosen.length === 0}>
             {t("events.activate")}
           </Button>
         </div>
@@ -119,7 +119,7 @@ export function BreakGlassForm({ onClose }: { onClose: () => void }) {
         />
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="danger" type="submit" isDisabled={busy || chosen.length === 0}>
+          <Button look="danger" type="submit" isPending={busy} isDisabled={chosen.length === 0}>
             {t("events.breakGlass")}
           </Button>
         </div>

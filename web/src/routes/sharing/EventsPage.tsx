@@ -148,7 +148,7 @@ function EmergencyCard({ emergency }: { emergency: Emergency }) {
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       <div className="flex flex-wrap justify-end gap-2">
         {emergency.may_end ? (
-          <Button look="danger" isDisabled={busy} onPress={() => void act(() => sharing.endEmergency(emergency.id))}>
+          <Button look="danger" isPending={busy} onPress={() => void act(() => sharing.endEmergency(emergency.id))}>
             {t("events.end")}
           </Button>
         ) : null}

@@ -125,7 +125,7 @@ export function ShareForm({ kind, onClose }: { kind: "give" | "ask"; onClose: ()
         ) : null}
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isDisabled={busy || chosen.length === 0 || rights.length === 0}>
+          <Button look="primary" type="submit" isPending={busy} isDisabled={chosen.length === 0 || rights.length === 0}>
             {kind === "give" ? t("sharing.give") : t("sharing.ask")}
           </Button>
         </div>

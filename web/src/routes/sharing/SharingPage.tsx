@@ -93,7 +93,7 @@ function RequestCard({ request }: { request: ShareRequest }) {
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       <div className="flex flex-wrap justify-end gap-2">
         {request.may_withdraw ? (
-          <Button isDisabled={busy} onPress={() => void act(() => sharing.answer(request.id, "withdraw", ""))}>
+          <Button isPending={busy} onPress={() => void act(() => sharing.answer(request.id, "withdraw", ""))}>
             {t("sharing.withdraw")}
           </Button>
         ) : null}
@@ -102,7 +102,7 @@ function RequestCard({ request }: { request: ShareRequest }) {
             <ReasonStep label={t("sharing.refuse")} run={(reason) => sharing.answer(request.id, "refuse", reason)} />
             <Button
               look="primary"
-              isDisabled={busy}
+              isPending={busy}
               onPress={() => void act(() => sharing.answer(request.id, "approve", ""))}
             >
               {t("sharing.approve")}
@@ -149,7 +149,7 @@ function GrantTable({ grants }: { grants: Grant[] }) {
               <td className="pr-3 tabular-nums">{when(grant.to)}</td>
               <td>
                 {may("camera.share") && grant.owner?.id === org.id ? (
-                  <Button look="danger" isDisabled={busy} onPress={() => void act(() => sharing.takeBack(grant.id))}>
+                  <Button look="danger" isPending={busy} onPress={() => void act(() => sharing.takeBack(grant.id))}>
                     {t("sharing.takeBack")}
                   </Button>
                 ) : null}

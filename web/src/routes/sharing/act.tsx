@@ -1,7 +1,7 @@
 // What the cards of sharing and oversight have in common: an action with its error, and a small form that asks for a reason.
 
 import { useQueryClient } from "@tanstack/react-query";
-import { useState, type ReactNode } from "react";
+import { useRef, useState, type ReactNode } from "react";
 import type { Result } from "../../api/http";
 import { SHARING } from "../../api/sharing";
 import { useWords } from "../../app/useWords";
@@ -12,9 +12,14 @@ export function useAct(onDone?: () => void) {
   const client = useQueryClient();
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  // At once, as in `app/useAct`: Enter held down in a line sends it again and again.
+  const running = useRef(false);
   const act = async (action: () => Promise<Result<unknown>>): Promise<void> => {
+    if (running.current) return;
+    running.current = true;
     setBusy(true);
     const answer = await action();
+    running.current = false;
     setBusy(false);
     setError(answer.ok ? null : problem(answer.problem));
     if (answer.ok) onDone?.();
@@ -78,7 +83,7 @@ export function ReasonStep({
       ) : null}
       <div className="flex justify-end gap-2">
         <Button onPress={() => setOpen(false)}>{t("common.cancel")}</Button>
-        <Button look={danger ? "danger" : "primary"} type="submit" isDisabled={busy}>
+        <Button look={danger ? "danger" : "primary"} type="submit" isPending={busy}>
           {label}
         </Button>
       </div>

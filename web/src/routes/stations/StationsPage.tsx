@@ -59,7 +59,7 @@ function StationCard({ station }: { station: Station }) {
       {error !== null ? <Notice tone="bad">{error}</Notice> : null}
       {on ? (
         <div className="flex justify-end">
-          <Button look="danger" isDisabled={busy} onPress={() => void act(() => watch.endStation(station.id))}>
+          <Button look="danger" isPending={busy} onPress={() => void act(() => watch.endStation(station.id))}>
             {t("stations.end")}
           </Button>
         </div>
@@ -126,7 +126,7 @@ function StationForm({ onClose }: { onClose: () => void }) {
           />
           <div className="flex justify-end gap-2">
             <Button onPress={onClose}>{t("common.cancel")}</Button>
-            <Button look="primary" type="submit" isDisabled={busy}>
+            <Button look="primary" type="submit" isPending={busy}>
               {t("stations.add")}
             </Button>
           </div>

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { media } from "../../api/calls";
 import type { Camera } from "../../api/types";
 import { useSession } from "../../app/sessionContext";
@@ -14,7 +14,15 @@ const BACK = 15 * SECOND;
 export function InstantReplay({ camera, onEnd }: { camera: Camera; onEnd: () => void }) {
   const { t, problem, time } = useWords();
   const session = useSession();
-  const video = useRef<HTMLVideoElement>(null);
+  // Kept after it has left the page: it must let go of its source then.
+  const letGo = useRef<() => void>(() => undefined);
+  const keep = useCallback((video: HTMLVideoElement | null): void => {
+    if (video === null) return;
+    letGo.current = (): void => {
+      video.removeAttribute("src");
+      video.load();
+    };
+  }, []);
   const [source, setSource] = useState<{ id: string; url: string; starts: number } | null>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
   const [at, setAt] = useState<number | null>(null);
@@ -54,6 +62,7 @@ export function InstantReplay({ camera, onEnd }: { camera: Camera; onEnd: () => 
     void ask();
     return () => {
       gone = true;
+      letGo.current();
       if (open !== null) void media.closePlayback(open);
     };
   }, []);
@@ -62,7 +71,7 @@ export function InstantReplay({ camera, onEnd }: { camera: Camera; onEnd: () => 
     <div className="absolute inset-0 top-7 bg-black">
       {source !== null ? (
         <video
-          ref={video}
+          ref={keep}
           src={source.url}
           className="size-full object-contain"
           muted

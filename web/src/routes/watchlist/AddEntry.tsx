@@ -52,7 +52,7 @@ export function AddEntry({ urgent, onClose }: { urgent: boolean; onClose: () => 
         <p className="text-xs text-muted">{t("watchlist.sendHint")}</p>
         <div className="flex justify-end gap-2">
           <Button onPress={onClose}>{t("common.cancel")}</Button>
-          <Button look="primary" type="submit" isBusy={busy} isDisabled={plate.trim() === ""}>
+          <Button look="primary" type="submit" isPending={busy} isDisabled={plate.trim() === ""}>
             {t("watchlist.send")}
           </Button>
         </div>

@@ -104,7 +104,7 @@ function Decide({ hit, onDecided }: { hit: Hit; onDecided: (hit: Hit) => void })
             void act(() => hits.confirm(hit, seen.trim()), onDecided);
           }}
         >
-          <Button isBusy={busy} onPress={() => setDismissing(true)}>
+          <Button isPending={busy} onPress={() => setDismissing(true)}>
             {t("hits.dismiss")}
           </Button>
           <TextInput
@@ -117,7 +117,7 @@ function Decide({ hit, onDecided }: { hit: Hit; onDecided: (hit: Hit) => void })
             disabled={!hasPicture}
             onChange={(event) => setSeen(event.target.value.toUpperCase())}
           />
-          <Button look="primary" type="submit" isBusy={busy} isDisabled={!hasPicture || seen.trim() === ""}>
+          <Button look="primary" type="submit" isPending={busy} isDisabled={!hasPicture || seen.trim() === ""}>
             {t("hits.confirm")}
           </Button>
         </form>

@@ -97,7 +97,7 @@ function EntryCard({ one }: { one: Entry }) {
             busy={busy}
             onRefuse={(reason, done) => void act(() => watchlist.refuse(one.id, reason), done)}
           >
-            <Button look="primary" isBusy={busy} onPress={() => void act(() => watchlist.approve(one.id))}>
+            <Button look="primary" isPending={busy} onPress={() => void act(() => watchlist.approve(one.id))}>
               {t("watchlist.approve")}
             </Button>
           </SettleRow>
@@ -114,7 +114,7 @@ function EntryCard({ one }: { one: Entry }) {
         ) : null}
         {one.may_end && !ending ? (
           <div className="flex justify-end">
-            <Button isBusy={busy} onPress={() => setEnding(true)}>
+            <Button isPending={busy} onPress={() => setEnding(true)}>
               {t("watchlist.end")}
             </Button>
           </div>

@@ -44,7 +44,7 @@ use super::{ReaderLink, extensions};
 use crate::config::Traffic;
 
 use self::elsewhere::{a_readers_clock_travels_along, reads_published_at_a_broker_are_taken_and_none_is_lost};
-use self::erasure::conforming_reads_are_nowhere_a_day_later;
+use self::erasure::{conforming_reads_are_nowhere_a_day_later, undecided_reads_end_with_their_class};
 use self::fines::a_job_hands_over_what_people_approved;
 use self::kinds::{
     a_day_pass_that_is_known_leaves_a_count_and_no_finding, a_municipalitys_job_hands_over_its_zones,
@@ -438,31 +438,6 @@ async fn while_the_registry_is_away_reads_wait(mut stage: Stage) {
     let round = stage.service.decide_round().await.unwrap();
     assert_eq!(round.decided.values().sum::<u64>(), 2);
     assert_eq!(stage.counts().await, counted(&[("allowed", 1), ("infraction", 1)]));
-}
-
-async fn undecided_reads_end_with_their_class(stage: Stage) {
-    stage.spooled([row(1, "1AAA111", "B", noon())]);
-    stage.link.round().await.unwrap();
-    // RC-LEZ-RAW: 48 hours, counted from the start of the read's hour.
-    stage.clock.pass_s(48 * 3_600 - 60);
-    stage.service.sweep().await.unwrap();
-    assert_eq!(stage.number("select count(*) as n from lez_read where purpose = 'LEZ'").await, 1);
-    stage.clock.pass_s(61);
-    stage.service.sweep().await.unwrap();
-    assert_eq!(stage.number("select count(*) as n from lez_read where purpose = 'LEZ'").await, 0);
-    assert_eq!(stage.number("select count(*) as n from lez_key where class = 'RC-LEZ-RAW'").await, 0);
-    assert_eq!(stage.counts().await, counted(&[("expired", 1)]));
-    let erased = stage.log.entries().into_iter().any(|entry| entry.details["operation"] == "reads_erased");
-    assert!(erased, "erasing is in the log");
-    // RC-ANPR-POL: 30 days.
-    stage.clock.pass_s(28 * 86_400);
-    stage.service.sweep().await.unwrap();
-    assert_eq!(stage.number("select count(*) as n from lez_read").await, 0);
-    assert_eq!(stage.number("select count(*) as n from lez_key").await, 0);
-    // A spool that was away for longer than the term brings nothing in.
-    stage.spooled([row(2, "1BBB222", "B", noon())]);
-    stage.link.round().await.unwrap();
-    assert_eq!(stage.number("select count(*) as n from lez_read").await, 0);
 }
 
 async fn a_person_decides_once(mut stage: Stage) {

@@ -34,10 +34,12 @@ use vms_store::{LezVault, Store};
 
 use super::town::{Town, town};
 use super::{lines, plate, texts};
+use crate::reads::run;
 use crate::suite::{permit_for, postgres, sqlite};
 
 on_both!(
     a_holder_is_asked_for_after_the_statement_and_goes_with_it,
+    a_damaged_holder_holds_up_no_other,
     a_municipality_gets_its_own_and_no_other,
     a_stretch_is_handed_over_with_everything_that_was_measured,
     a_record_whose_term_ends_is_closed_in_the_low_emission_zone,
@@ -406,6 +408,31 @@ async fn a_holder_is_asked_for_after_the_statement_and_goes_with_it(store: &Stor
     assert_eq!(town.cases.finding_fetch(&town.agent, open).await.unwrap().finding.version, 1);
 }
 
+async fn a_damaged_holder_holds_up_no_other(store: &Store) {
+    let town = town(store).await.of(FineKind::Zbt).await;
+    let start = town.clock.now();
+    let (damaged, whole) = (town.approved(&plate(1), "").await, town.approved(&plate(2), "").await);
+    town.answered().await;
+    run(
+        store,
+        &format!(
+            "update finding_holder set body = (select o.body from finding_holder o where o.finding_id = '{whole}')
+        where finding_id = '{damaged}'"
+        ),
+    )
+    .await;
+    // One that does not open itself: nobody can ask for its holder, and it does not wait for one.
+    let blind = town.approved(&plate(3), "").await;
+    crate::reads::damage(store, "lez_finding", "file", (&blind.to_string(), &whole.to_string())).await;
+    let asked = town.registry.asked.lock().unwrap().len();
+    town.answered().await;
+    assert_eq!(town.registry.asked.lock().unwrap().len(), asked);
+    assert_eq!(town.number(store, "select count(*) as n from finding_holder where state = 'unusable'").await, 1);
+    let done = town.batch(town.window(start));
+    assert_eq!(texts(&lines(&done.folder, "offences.jsonl"), "finding"), [whole.to_string()]);
+    assert_eq!(texts(&lines(&done.folder, "rejects.jsonl"), "reason"), ["holder_unusable", "damaged"]);
+}
+
 async fn a_municipality_gets_its_own_and_no_other(store: &Store) {
     let town = town(store).await.of(FineKind::Zbt).await;
     let start = town.clock.now();
@@ -515,7 +542,7 @@ async fn a_record_whose_term_ends_is_closed_and_the_run_closes(store: &Store, ki
     // Before the signature: it becomes a number that was refused.
     expire(store, ids[1], town.clock.now()).await;
     let swept = town.vault.lez_sweep(town.clock.now()).await.unwrap();
-    assert_eq!((swept.findings, swept.closed), (1, 1));
+    assert_eq!((swept.erased.findings, swept.erased.closed), (1, 1));
     let done = town.batch(window);
     let (records, rejects) = (lines(&done.folder, "offences.jsonl"), lines(&done.folder, "rejects.jsonl"));
     assert_eq!(texts(&records, "finding"), [ids[0].to_string(), ids[2].to_string()]);
@@ -526,7 +553,7 @@ async fn a_record_whose_term_ends_is_closed_and_the_run_closes(store: &Store, ki
     assert_eq!((done.facts.totals.taken, done.facts.totals.records, done.facts.totals.refused), (3, 2, 1));
     // After it, before the answer: it is closed, and the run closes with the other answer.
     expire(store, ids[0], town.clock.now()).await;
-    assert_eq!(town.vault.lez_sweep(town.clock.now()).await.unwrap().closed, 1);
+    assert_eq!(town.vault.lez_sweep(town.clock.now()).await.unwrap().erased.closed, 1);
     let answer = |n: usize| FineAnswer {
         offence: records[n]["offence"].as_str().unwrap().to_owned(),
         answer: "accepted".to_owned(),

@@ -23,8 +23,8 @@ use traffic_rules::plate_type;
 use vms_app::cases::Extensions;
 use vms_app::fakes::{FakeMedia, FixedIds, ManualClock, MemoryLog};
 use vms_app::fines_ports::{
-    FineDesk, FineHeld, FineKind, FineLine, FineOpen, FineParts, FinePermit, FineRun, FineSeal, FineStore, FineTotals,
-    FineWaits, HandedOver, KeptAnswer, KeptHolder, NewFineLine,
+    Candidate, FineDesk, FineHeld, FineKind, FineLine, FineOpen, FineParts, FinePermit, FineRun, FineSeal, FineStore,
+    FineTotals, FineWaits, HandedOver, KeptAnswer, KeptHolder, NewFineLine,
 };
 use vms_app::gate::action::{DecodeAnpr, ReviewFindings};
 use vms_app::gate::{Actor, Gate, Permit, Why};
@@ -134,7 +134,7 @@ macro_rules! mortal {
 
 #[async_trait]
 impl FineStore for MortalStore {
-    async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Finding>> {
+    async fn fine_candidates(&self, permit: &FinePermit, range: TimeRange, limit: u32) -> Stored<Vec<Candidate>> {
         mortal!(self, self.0.fine_candidates(permit, range, limit))
     }
     async fn fine_waits(&self, permit: &FinePermit, range: TimeRange) -> Stored<FineWaits> {
@@ -179,10 +179,13 @@ impl FineStore for MortalStore {
     async fn fine_lines(&self, permit: &FinePermit, run: &str, after: u64, limit: u32) -> Stored<Vec<FineLine>> {
         mortal!(self, self.0.fine_lines(permit, run, after, limit))
     }
-    async fn fine_left(&self, run: &str, after: u64, upto: u64, at: WallTime) -> Stored<()> {
-        mortal!(self, self.0.fine_left(run, after, upto, at))
+    async fn fine_left(&self, run: &FineRun, span: (u64, u64), at: WallTime) -> Stored<()> {
+        mortal!(self, self.0.fine_left(run, span, at))
     }
-    async fn fine_sign(&self, run: &str, manifest_sha256: &str, at: WallTime) -> Stored<bool> {
+    async fn fine_void(&self, run: &FineRun) -> Stored<()> {
+        mortal!(self, self.0.fine_void(run))
+    }
+    async fn fine_sign(&self, run: &FineRun, manifest_sha256: &str, at: WallTime) -> Stored<bool> {
         mortal!(self, self.0.fine_sign(run, manifest_sha256, at))
     }
     async fn fine_answered(&self, offence: &str) -> Stored<Option<KeptAnswer>> {
@@ -387,6 +390,12 @@ pub(super) fn measure_of(outcome: &LezOutcome) -> FindingMeasure {
 impl Town {
     /// An open finding of a vehicle (diesel M1 of this norm) that was read [`Town::age_s`] ago.
     pub(super) async fn finding(&self, plate: &str, norm: &str) -> FindingId {
+        let (read, read_at) = self.read(plate).await;
+        self.settled(plate, norm, (read, read_at)).await
+    }
+
+    /// An undecided read with two pictures.
+    pub(super) async fn read(&self, plate: &str) -> (ReadId, WallTime) {
         let number = self.made.fetch_add(1, Ordering::SeqCst) + 1;
         let (id, now) = (u128::from(number), self.clock.now());
         let (read, plate) = (ReadId::from_bytes(id.to_be_bytes()), Plate::parse(plate).unwrap());
@@ -423,9 +432,17 @@ impl Town {
         let why = Why { purpose: Some(Purpose::Lez), ..Why::default() };
         let permit: Permit<DecodeAnpr> = permit_for(Profile::P24, &why).await;
         self.vault.read_take(&permit, &[copy]).await.unwrap();
+        (read, read_at)
+    }
+
+    /// What is decided on it.
+    pub(super) async fn settled(&self, plate: &str, norm: &str, (read, read_at): (ReadId, WallTime)) -> FindingId {
+        let (now, plate) = (self.clock.now(), Plate::parse(plate).unwrap());
+        let why = Why { purpose: Some(Purpose::Lez), ..Why::default() };
+        let permit: Permit<DecodeAnpr> = permit_for(Profile::P24, &why).await;
         let input = input(plate.reveal(), read_at, norm);
         let outcome = decide(&RuleSet::embedded(), &input);
-        let id = FindingId::from_bytes(id.to_be_bytes());
+        let id = FindingId::from_bytes(*read.as_bytes());
         let finding = NewFinding {
             id,
             measure: measure_of(&outcome),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sqlx::Row as _;
 use traffic_rules::zbt::PermitStatus;
 use vms_app::fines_ports::{
-    AnswerCounts, FineHeld, FineKind, FineOpen, FinePermit, FineRun, FineStore as _, FineTotals, FineWaits, NewFineLine,
+    AnswerCounts, Candidate, FineHeld, FineKind, FineOpen, FinePermit, FineRun, FineStore as _, FineTotals, FineWaits,
+    NewFineLine,
 };
 use vms_app::gate::action::{EditPermits, SendFines};
 use vms_app::gate::{Circumstances, Target, Why};
@@ -156,7 +157,11 @@ async fn a_fine_waits_until_no_day_pass_can_be_bought(store: &Store) {
         for (by_us, is_taken) in [(-US, false), (0, false), (US, true)] {
             let range = span(shifted(final_from, -MINUTE), shifted(final_from, by_us));
             let ready = town.vault.fine_candidates(&permit, range, 9).await.unwrap();
-            assert_eq!(ready.iter().any(|finding| finding.id == id), is_taken, "{read_at:?} and {by_us} µs");
+            assert_eq!(
+                ready.iter().any(|one| matches!(one, Candidate::Whole(finding) if finding.id == id)),
+                is_taken,
+                "{read_at:?} and {by_us} µs"
+            );
             // The window of the approval never has it, before or after.
             let early = span(shifted(approved_at, -MINUTE), shifted(approved_at, MINUTE));
             assert!(town.vault.fine_candidates(&permit, early, 9).await.unwrap().is_empty());

@@ -188,3 +188,38 @@ pub(super) async fn conforming_reads_are_nowhere_a_day_later(mut stage: Stage) {
         all.len()
     );
 }
+
+pub(super) async fn undecided_reads_end_with_their_class(stage: Stage) {
+    stage.spooled([row(1, "1AAA111", "B", noon())]);
+    stage.link.round().await.unwrap();
+    // RC-LEZ-RAW: 48 hours, counted from the start of the read's hour.
+    stage.clock.pass_s(48 * 3_600 - 60);
+    stage.service.sweep().await.unwrap();
+    assert_eq!(stage.number("select count(*) as n from lez_read where purpose = 'LEZ'").await, 1);
+    stage.clock.pass_s(61);
+    // Terms do not wait for a log that is away, and their leaf comes when it is back, once.
+    stage.log.set_broken(true);
+    stage.service.sweep().await.unwrap_err();
+    stage.log.set_broken(false);
+    assert_eq!(stage.number("select count(*) as n from lez_read where purpose = 'LEZ'").await, 0);
+    stage.service.sweep().await.unwrap();
+    stage.service.sweep().await.unwrap();
+    assert_eq!(stage.number("select count(*) as n from lez_key where class = 'RC-LEZ-RAW'").await, 0);
+    assert_eq!(stage.counts().await, counted(&[("expired", 1)]));
+    let leaves: Vec<_> = stage.log.entries().into_iter().map(|entry| entry.details).collect();
+    let erased: Vec<_> = leaves.iter().filter(|leaf| leaf["operation"] == "reads_erased").collect();
+    assert_eq!(
+        (erased.len(), &erased[0]["details"]["reads"]),
+        (1, &serde_json::json!(1)),
+        "erasing is in the log: {erased:?}"
+    );
+    // RC-ANPR-POL: 30 days.
+    stage.clock.pass_s(28 * 86_400);
+    stage.service.sweep().await.unwrap();
+    assert_eq!(stage.number("select count(*) as n from lez_read").await, 0);
+    assert_eq!(stage.number("select count(*) as n from lez_key").await, 0);
+    // A spool that was away for longer than the term brings nothing in.
+    stage.spooled([row(2, "1BBB222", "B", noon())]);
+    stage.link.round().await.unwrap();
+    assert_eq!(stage.number("select count(*) as n from lez_read").await, 0);
+}
