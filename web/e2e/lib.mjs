@@ -47,7 +47,7 @@ export async function newPage(browser, { width = 1600, height = 900, locale = "n
   const complaints = [];
   const foreign = [];
   page.on("console", (message) => {
-    if (message.type() === "error") complaints.push(message.text());
+    if (message.type() === "error") complaints.push(`${message.text()} (${message.location().url})`);
   });
   page.on("pageerror", (error) => complaints.push(String(error)));
   const home = new URL(env.url).host;

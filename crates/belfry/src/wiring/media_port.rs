@@ -6,26 +6,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use link::codec::{Receiver, Sender};
 use link::message::still::{Area, StillAsk};
-use link::{Connection, Control, LinkError, LiveForm, Message, PartRow, RangeAsk, Role};
+use link::{Connection, Control, LinkError, LiveForm, Message, Role};
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use vms_app::model::StreamSpec;
 use vms_app::ports::{
     FootageFault, LiveControl, LiveEvent, LiveFeed, MediaError, MediaPort, MediaSource, ProbeReport, RangeForm,
-    RangeHandle, RangeInfo, RangePart, RangeParts, StillMask,
+    RangeHandle, StillMask,
 };
 use vms_core::{DecisionId, Rendition, StreamId, TimeRange, WallTime};
 
 use super::convert;
+use super::media_range::LinkRange;
 
 /// A role on the same machine that does not answer in this time is taken for dead.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// A probe or a first picture waits for a camera's key frame, whose interval may be 10 s.
 const CAMERA_MAX: Duration = Duration::from_secs(20);
 
@@ -59,15 +58,15 @@ impl LinkMedia {
     }
 }
 
-fn unavailable(error: LinkError) -> MediaError {
+pub(super) fn unavailable(error: LinkError) -> MediaError {
     MediaError::Unavailable(Box::new(error))
 }
 
-fn out_of_turn() -> MediaError {
+pub(super) fn out_of_turn() -> MediaError {
     unavailable(LinkError::Malformed)
 }
 
-fn refused(code: String, detail: String) -> MediaError {
+pub(super) fn refused(code: String, detail: String) -> MediaError {
     match code.as_str() {
         "no_footage" => MediaError::NoFootage,
         // A store of segments, the key store or the index does not answer now: nothing is lost, and asking again helps.
@@ -83,11 +82,14 @@ fn refused(code: String, detail: String) -> MediaError {
 }
 
 /// Sorts a refusal out of an answer.
-fn granted(answer: Control) -> Result<Control, MediaError> {
+pub(super) fn granted(answer: Control) -> Result<Control, MediaError> {
     if let Control::Refused { code, detail } = answer { Err(refused(code, detail)) } else { Ok(answer) }
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, LinkError>> + Send) -> Result<T, MediaError> {
+pub(super) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, LinkError>> + Send,
+) -> Result<T, MediaError> {
     match tokio::time::timeout(limit, work).await {
         Ok(outcome) => outcome.map_err(unavailable),
         Err(_) => Err(unavailable(LinkError::Closed)),
@@ -154,162 +156,6 @@ fn word(control: Control) -> Option<LiveEvent> {
     None
 }
 
-#[derive(Debug)]
-struct LinkRange {
-    info: RangeInfo,
-    path: PathBuf,
-    stream: StreamId,
-    range: TimeRange,
-    form: RangeForm,
-    connection: Mutex<Connection<UnixStream>>,
-}
-
-async fn ask_range(
-    connection: &mut Connection<UnixStream>,
-    capability: String,
-    stream: StreamId,
-    range: TimeRange,
-    form: RangeForm,
-) -> Result<RangeInfo, MediaError> {
-    let (stream, from_us, to_us) = (stream.to_string(), range.from.micros, range.to.micros);
-    let request = match form {
-        RangeForm::Whole => Control::OpenRange { capability, stream, from_us, to_us },
-        RangeForm::Preview => Control::Range(RangeAsk::OpenPreview { capability, stream, from_us, to_us }),
-    };
-    let answer = granted(within(ANSWER_MAX, connection.ask(request)).await?)?;
-    let Control::RangeInfo { size, etag, mime, starts_us, ends_us, gaps, start_offset_us, clock } = answer else {
-        return Err(out_of_turn());
-    };
-    let ends_at = WallTime::from_micros(ends_us);
-    let gaps = gaps.iter().map(|gap| convert::timeline_gap(gap, ends_at)).collect();
-    let clock = clock.into_iter().map(|(media_us, wall_us)| (media_us, WallTime::from_micros(wall_us))).collect();
-    let starts_at = WallTime::from_micros(starts_us);
-    Ok(RangeInfo { size, etag, mime, starts_at, ends_at, gaps, start_offset_us, clock })
-}
-
-/// Bytes of the open span. The recorder answers with runs of bytes and `Done`.
-async fn read_bytes(
-    connection: &mut Connection<UnixStream>,
-    capability: String,
-    ask: Control,
-) -> Result<Bytes, MediaError> {
-    let work = async {
-        if let Err(refusal) = granted(connection.ask(Control::Renew { capability }).await?) {
-            return Ok(Err(refusal));
-        }
-        connection.sender.send(ask).await?;
-        let mut out = BytesMut::new();
-        loop {
-            match connection.receiver.recv().await? {
-                Message::Bytes(run) => out.extend_from_slice(&run),
-                Message::Control(control) => {
-                    if let Control::End { why, .. } = *control {
-                        return Ok(Err(refused(why, "the span was closed".to_owned())));
-                    }
-                    return match granted(*control) {
-                        Ok(Control::Done) => Ok(Ok(out.freeze())),
-                        Ok(_) => Err(LinkError::Malformed),
-                        Err(refusal) => Ok(Err(refusal)),
-                    };
-                }
-                Message::Unit(..) | Message::Fragment(_) => return Err(LinkError::Malformed),
-            }
-        }
-    };
-    within(ANSWER_MAX, work).await?
-}
-
-/// All parts of the open span, page by page.
-async fn read_parts(connection: &mut Connection<UnixStream>, capability: String) -> Result<RangeParts, MediaError> {
-    granted(within(ANSWER_MAX, connection.ask(Control::Renew { capability })).await?)?;
-    let mut out = RangeParts::default();
-    loop {
-        let after = u32::try_from(out.parts.len()).unwrap_or(u32::MAX);
-        let ask = Control::Range(RangeAsk::Parts { after });
-        let answer = granted(within(ANSWER_MAX, connection.ask(ask)).await?)?;
-        let Control::Range(RangeAsk::Page { parts, total, inits }) = answer else { return Err(out_of_turn()) };
-        for init in inits {
-            let bytes = STANDARD.decode(init).map_err(|_| out_of_turn())?;
-            out.inits.push(bytes.into());
-        }
-        let is_last = parts.is_empty();
-        out.parts.extend(parts.iter().map(part_of));
-        if is_last || u32::try_from(out.parts.len()).is_ok_and(|known| known >= total) {
-            return Ok(out);
-        }
-    }
-}
-
-fn part_of(row: &PartRow) -> RangePart {
-    let micros = |ticks: u64| ticks.saturating_mul(100).saturating_add(4) / 9;
-    RangePart {
-        at: row.at,
-        size: row.size,
-        shows_us: micros(row.shows),
-        length_us: micros(row.ticks),
-        at_wall: WallTime::from_micros(row.wall_us),
-        init: row.init,
-        is_key: row.is_key,
-        is_jump: row.jump,
-    }
-}
-
-impl LinkRange {
-    /// The recorder died meanwhile; the same span of closed footage is the same virtual file again.
-    async fn again(
-        &self,
-        connection: &mut Connection<UnixStream>,
-        capability: &str,
-        error: &(dyn std::error::Error + Send + Sync),
-    ) -> Result<(), MediaError> {
-        tracing::debug!(error = %error, "the recorder was gone; opening the span again");
-        *connection = link::connect(&self.path, Role::Serve, 0, Role::Recorder).await.map_err(unavailable)?;
-        let info = ask_range(connection, capability.to_owned(), self.stream, self.range, self.form).await?;
-        if info.etag == self.info.etag {
-            Ok(())
-        } else {
-            Err(refused("range_changed".to_owned(), "the footage of the span changed".to_owned()))
-        }
-    }
-
-    async fn bytes(&self, capability: String, ask: Control) -> Result<Bytes, MediaError> {
-        let mut connection = self.connection.lock().await;
-        match read_bytes(&mut connection, capability.clone(), ask.clone()).await {
-            Err(MediaError::Unavailable(error)) => {
-                self.again(&mut connection, &capability, &*error).await?;
-                read_bytes(&mut connection, capability, ask).await
-            }
-            outcome => outcome,
-        }
-    }
-}
-
-#[async_trait]
-impl RangeHandle for LinkRange {
-    fn info(&self) -> &RangeInfo {
-        &self.info
-    }
-
-    async fn read(&self, capability: String, start: u64, end: u64) -> Result<Bytes, MediaError> {
-        self.bytes(capability, Control::ReadRange { start, end }).await
-    }
-
-    async fn parts(&self, capability: String) -> Result<RangeParts, MediaError> {
-        let mut connection = self.connection.lock().await;
-        match read_parts(&mut connection, capability.clone()).await {
-            Err(MediaError::Unavailable(error)) => {
-                self.again(&mut connection, &capability, &*error).await?;
-                read_parts(&mut connection, capability).await
-            }
-            outcome => outcome,
-        }
-    }
-
-    async fn picture(&self, capability: String, number: u32) -> Result<Bytes, MediaError> {
-        self.bytes(capability, Control::Range(RangeAsk::ReadPart { number })).await
-    }
-}
-
 #[async_trait]
 impl MediaPort for LinkMedia {
     async fn open_live(
@@ -340,10 +186,7 @@ impl MediaPort for LinkMedia {
         range: TimeRange,
         form: RangeForm,
     ) -> Result<Box<dyn RangeHandle>, MediaError> {
-        let mut connection = self.connect(MediaSource::Recorder).await?;
-        let info = ask_range(&mut connection, capability, stream, range, form).await?;
-        let (path, connection) = (self.sockets.recorder.clone(), Mutex::new(connection));
-        Ok(Box::new(LinkRange { info, path, stream, range, form, connection }))
+        Ok(Box::new(LinkRange::open(self.sockets.recorder.clone(), capability, stream, range, form).await?))
     }
 
     async fn test_picture(&self, picture: String, source: String, stream: StreamId) -> Result<Bytes, MediaError> {

@@ -12,6 +12,7 @@ pub(crate) mod log_notes;
 pub(crate) mod log_tasks;
 pub(crate) mod log_terms;
 pub(crate) mod media_port;
+mod media_range;
 pub(crate) mod mqtt;
 pub(crate) mod read_keys;
 pub(crate) mod reads;

@@ -257,7 +257,9 @@ fn chunks(
         }
         let upto = end.min(at.saturating_add(CHUNK_MAX));
         let outcome = match api.cases.playback_chunk(&actor, id, at, upto).await {
-            Ok(bytes) if bytes.is_empty() => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)),
+            Ok(bytes) if bytes.is_empty() => {
+                Err(cut(&UseCaseError::Internal("the file ended before its length".into())))
+            }
             Ok(bytes) => Ok(bytes),
             Err(error) => Err(cut(&error)),
         };
