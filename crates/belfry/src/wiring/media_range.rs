@@ -299,38 +299,36 @@ mod tests {
         async fn answer(&self, stream: UnixStream) -> Result<(), LinkError> {
             let mut connection = link::socket::greet(stream, Role::Recorder, 0).await?;
             loop {
-                match connection.receiver.recv_control().await? {
-                    Control::OpenRange { from_us, to_us, .. } => {
-                        let info = Control::RangeInfo {
-                            size: 1_000,
-                            etag: "same".to_owned(),
-                            mime: "video/mp4".to_owned(),
-                            starts_us: from_us,
-                            ends_us: to_us,
-                            gaps: vec![],
-                            start_offset_us: 0,
-                            clock: vec![],
-                        };
-                        connection.sender.send(info).await?;
-                    }
-                    Control::Renew { .. } => {
-                        self.strikes(Trouble::StopsBeforeRenewed).await;
-                        connection.sender.send(Control::Done).await?;
-                    }
-                    Control::ReadRange { start, end } => {
-                        if self.strikes(Trouble::HangsUp).await {
-                            return Ok(());
-                        }
-                        if !self.strikes(Trouble::SaysDoneTooEarly).await {
-                            let middle = start.midpoint(end);
-                            connection.sender.send(Message::Bytes(run(start, middle))).await?;
-                            self.strikes(Trouble::StopsInTheMiddle).await;
-                            connection.sender.send(Message::Bytes(run(middle, end))).await?;
-                        }
-                        connection.sender.send(Control::Done).await?;
-                    }
-                    other => panic!("{other:?}"),
+                let asked = connection.receiver.recv_control().await?;
+                if let Control::OpenRange { from_us, to_us, .. } = asked {
+                    let info = Control::RangeInfo {
+                        size: 1_000,
+                        etag: "same".to_owned(),
+                        mime: "video/mp4".to_owned(),
+                        starts_us: from_us,
+                        ends_us: to_us,
+                        gaps: vec![],
+                        start_offset_us: 0,
+                        clock: vec![],
+                    };
+                    connection.sender.send(info).await?;
+                    continue;
                 }
+                if let Control::ReadRange { start, end } = asked {
+                    if self.strikes(Trouble::HangsUp).await {
+                        return Ok(());
+                    }
+                    if !self.strikes(Trouble::SaysDoneTooEarly).await {
+                        let middle = start.midpoint(end);
+                        connection.sender.send(Message::Bytes(run(start, middle))).await?;
+                        self.strikes(Trouble::StopsInTheMiddle).await;
+                        connection.sender.send(Message::Bytes(run(middle, end))).await?;
+                    }
+                } else {
+                    assert!(matches!(asked, Control::Renew { .. }), "{asked:?}");
+                    self.strikes(Trouble::StopsBeforeRenewed).await;
+                }
+                connection.sender.send(Control::Done).await?;
             }
         }
 
