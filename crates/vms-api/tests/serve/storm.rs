@@ -18,7 +18,7 @@ fn median(times: &mut [Duration]) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "figures"]
+#[ignore = "a measurement"]
 async fn known_and_unknown_accounts_take_the_same_time() {
     let town = Town::settled().await;
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
@@ -55,7 +55,7 @@ async fn known_and_unknown_accounts_take_the_same_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "figures"]
+#[ignore = "a measurement"]
 async fn a_thousand_log_ins_at_once() {
     let town = Town::settled().await;
     let cases = Arc::clone(&town.cases);
